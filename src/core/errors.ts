@@ -1,0 +1,92 @@
+import type { SessionStatus } from './lifecycle.js';
+
+/** Every way in which this library refuses or fails. The codes are part of the public contract. */
+export const ERROR_CODES = [
+  'INVALID_INPUT',
+  'INVALID_EVENT',
+  'UNKNOWN_EVENT_TYPE',
+  'INVALID_TOPIC',
+  'EVENT_TOO_LARGE',
+  'SESSION_LIMIT_EXCEEDED',
+  'SESSION_NOT_FOUND',
+  'SESSION_NOT_OPEN',
+  'COMMIT_IN_PROGRESS',
+  'EXPECTED_EVENTS_MISMATCH',
+  'SESSION_CORRUPT',
+  'STORE_UNAVAILABLE',
+  'PUBLISH_FAILED',
+  'CONTINGENCY_FAILED',
+  'CLOSED',
+] as const;
+
+export type EventSessionsErrorCode = (typeof ERROR_CODES)[number];
+
+/**
+ * What became of a remote call that failed.
+ *
+ * - `not_done`: it certainly had no effect;
+ * - `unknown`: it may have had one (cut off or timed out), so repeating it must be idempotent;
+ * - `refused`: it had none and never will, repeating it is pointless.
+ */
+export type FailureOutcome = 'not_done' | 'unknown' | 'refused';
+
+/** One thing wrong with an input: where it is and what was expected there. */
+export interface InputIssue {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** The facts of an error, as fields of it. Which are set depends on the code. */
+export interface EventSessionsErrorFacts {
+  readonly sessionId?: string | undefined;
+  readonly eventId?: string | undefined;
+  readonly eventType?: string | undefined;
+  readonly topic?: string | undefined;
+  /** `SESSION_NOT_OPEN`: the status that the session has instead. */
+  readonly status?: SessionStatus | undefined;
+  /** `COMMIT_IN_PROGRESS`: milliseconds until the other attempt's lease is over, if it is not renewed. */
+  readonly retryAfterMs?: number | undefined;
+  /** `INVALID_INPUT`, `INVALID_EVENT`: everything that is wrong with the input. */
+  readonly issues?: readonly InputIssue[] | undefined;
+  /** `EVENT_TOO_LARGE`, `SESSION_LIMIT_EXCEEDED`: the limit that was met. */
+  readonly limit?: number | undefined;
+  readonly expected?: number | undefined;
+  readonly actual?: number | undefined;
+  /** `STORE_UNAVAILABLE`, `PUBLISH_FAILED`: what became of the call. */
+  readonly outcome?: FailureOutcome | undefined;
+}
+
+export interface EventSessionsError extends EventSessionsErrorFacts {}
+
+/**
+ * The only error this library throws.
+ *
+ * Tell errors apart by `code` (see {@link isEventSessionsError}), not by `instanceof`: every CommonJS entry point
+ * of the package carries its own copy of this class.
+ */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the facts become fields by Object.assign
+export class EventSessionsError extends Error {
+  override readonly name = 'EventSessionsError';
+  readonly code: EventSessionsErrorCode;
+
+  constructor(
+    code: EventSessionsErrorCode,
+    message: string,
+    facts: EventSessionsErrorFacts = {},
+    cause?: unknown,
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    Object.assign(this, facts);
+  }
+}
+
+/** Whether `error` is one of ours and, if a code is given, whether it has that code. Works across realms and copies. */
+export function isEventSessionsError(
+  error: unknown,
+  code?: EventSessionsErrorCode,
+): error is EventSessionsError {
+  if (!(error instanceof Error) || error.name !== 'EventSessionsError') return false;
+  const actual = (error as { code?: unknown }).code;
+  return code === undefined ? ERROR_CODES.includes(actual as EventSessionsErrorCode) : actual === code;
+}

@@ -1,0 +1,110 @@
+/**
+ * Where accepted things go when the store or the broker cannot take them: an append-only log on something that fails
+ * independently of both, as a rule the local disk.
+ *
+ * The rules for an implementation:
+ *
+ * - **Durable.** `append` resolves only when the records would survive the death of the process (and, with fsync, of
+ *   the machine). All of them or none count as appended; on failure it rejects with an `EventSessionsError` of code
+ *   `CONTINGENCY_FAILED`.
+ * - **In order.** Records come back in the order in which their appends resolved; those of one append stay together.
+ * - **Bounded.** A full log rejects; it never drops what it has.
+ * - **Sealing.** Recovery works on a sealed part while appends go on behind it. A sealed part belongs to one
+ *   recovery at a time, over all processes; if that one dies, the part is there for the next, whole.
+ */
+export interface ContingencyLog {
+  append(records: readonly ContingencyRecord[]): Promise<void>;
+
+  /**
+   * Sets all records appended so far apart for recovery, together with what an unfinished recovery left behind.
+   * Undefined if there is nothing, or if another recovery is at work on it.
+   */
+  seal(): Promise<SealedRecords | undefined>;
+
+  /** What waits for recovery, sealed or not. An estimate when other processes write to the same log. */
+  backlog(): Promise<ContingencyBacklog>;
+
+  /** Resolves if the log would take a record now. */
+  ping(): Promise<void>;
+
+  /** Waits for appends under way. */
+  close(): Promise<void>;
+}
+
+/** A part of the log that one recovery works on. It must end with `finish` or `release`. */
+export interface SealedRecords {
+  /** From the first record on, as often as asked. A line that cannot be read comes as such, and hides no other. */
+  read(): AsyncIterable<SealedEntry>;
+
+  /**
+   * Done: quarantines first, then appends `keep` to the log again, and only then forgets the sealed part. If the
+   * process dies in between, the whole part comes back: replaying is idempotent, losing is not.
+   */
+  finish(result: {
+    readonly keep: readonly ContingencyRecord[];
+    readonly quarantine: readonly QuarantinedEntry[];
+  }): Promise<void>;
+
+  /** Given up: everything stays for the next recovery. */
+  release(): Promise<void>;
+}
+
+export type SealedEntry =
+  | { readonly record: ContingencyRecord }
+  | { readonly unreadable: string; readonly reason: string };
+
+/** Kept for a person to look at, with the reason why it can never be replayed. */
+export type QuarantinedEntry = SealedEntry & { readonly reason: string };
+
+export interface ContingencyBacklog {
+  readonly records: number;
+  readonly bytes: number;
+  /** Milliseconds since the epoch of the oldest record. */
+  readonly oldestAt: number | undefined;
+}
+
+interface RecordBase {
+  readonly sessionId: string;
+  /** Milliseconds since the epoch, by the clock of the instance that recorded it. */
+  readonly at: number;
+}
+
+/** The store could not take a start. */
+export interface SessionStartedRecord extends RecordBase {
+  readonly kind: 'session.started';
+  /** JSON text of an object. */
+  readonly metadata: string;
+  readonly ttlMs: number;
+}
+/** The store could not take an event. */
+export interface EventAddedRecord extends RecordBase {
+  readonly kind: 'event.added';
+  readonly topic: string;
+  /** The CloudEvents JSON without `sequence`. */
+  readonly event: string;
+}
+/** The store could not take a commit. */
+export interface CommitRequestedRecord extends RecordBase {
+  readonly kind: 'session.commit_requested';
+  readonly expectedEvents?: number | undefined;
+}
+/** The store could not take a rollback. */
+export interface RollbackRequestedRecord extends RecordBase {
+  readonly kind: 'session.rollback_requested';
+  readonly reason?: string | undefined;
+}
+/** The broker could not take an event of a session that is being committed. */
+export interface EventUnpublishedRecord extends RecordBase {
+  readonly kind: 'event.unpublished';
+  readonly topic: string;
+  readonly sequence: number;
+  /** The CloudEvents JSON without `sequence`. */
+  readonly event: string;
+}
+
+export type ContingencyRecord =
+  | SessionStartedRecord
+  | EventAddedRecord
+  | CommitRequestedRecord
+  | RollbackRequestedRecord
+  | EventUnpublishedRecord;

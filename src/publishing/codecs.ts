@@ -1,0 +1,28 @@
+import { dataOf, type StoredEvent, withSequence } from '../core/event.js';
+
+/** Turns an event into the body of a message. */
+export interface Codec {
+  readonly contentType: string;
+  encode(event: StoredEvent): string | Uint8Array;
+  /** The most bytes that a body can be larger than the event's CloudEvents JSON with `sequence`. Default 0. */
+  readonly overheadBytes?: number;
+}
+
+/** The whole event: CloudEvents 1.0, JSON format, structured mode. The default. */
+export function cloudEvents(): Codec {
+  return {
+    contentType: 'application/cloudevents+json',
+    encode: (event) => withSequence(event.json, event.sequence),
+  };
+}
+
+/**
+ * The bare `data`, for consumers that know nothing of CloudEvents (a nest-nsq-transport consumer with its JSON
+ * deserializer). Ids, `sessionid` and `sequence` do not reach them: they cannot de-duplicate or order.
+ */
+export function json(): Codec {
+  return {
+    contentType: 'application/json',
+    encode: (event) => dataOf(event.json),
+  };
+}
