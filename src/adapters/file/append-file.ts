@@ -1,0 +1,260 @@
+import type { FileHandle } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { EventSessionsError } from '../../core/errors.js';
+import { makeFolder, syncFolder } from './folder.js';
+import { errnoOf, ioFailure } from './io-failure.js';
+
+/**
+ * Durable appends to one file that several processes share and that any of them may rename away.
+ *
+ * **Group commit.** Appends that come while a write is under way wait, and then share one `write` and one
+ * `fdatasync`. The write is a single one to an `O_APPEND` descriptor, so processes never mix within a group.
+ *
+ * **Renamed under our hands.** A descriptor keeps pointing to the file that was renamed, and a recovery may have read
+ * that file already. So after write and sync, and before anything is acknowledged, the file under the path must still
+ * be ours; then whoever renames it later will read what we wrote. Otherwise the group is written again to the file
+ * that is there now. The record may then exist twice, which replay tolerates; it can't be missed. Writers need no lock.
+ *
+ * **Short writes** (a full disk, without an error) acknowledge the appends that fit and try the rest again, which
+ * either works or tells the errno. The torn part stays: to truncate would race with other processes. Lines must
+ * therefore begin with a newline.
+ *
+ * **Failed syncs.** After one, the kernel may have dropped the pages and yet report success next time. The descriptor
+ * is closed, the file is set aside, and the group is written again to a new file, once.
+ */
+export interface AppendFile {
+  /** Lines, each with a newline on both sides. Resolves when durable, rejects with `CONTINGENCY_FAILED`. */
+  append(lines: Buffer): Promise<void>;
+  /** Does the work between two writes, without a descriptor: nothing of this process is then under way in the file. */
+  between<T>(work: () => Promise<T>): Promise<T>;
+  /** Lets go of the descriptor after the appends under way; the next append opens the file anew. */
+  close(): Promise<void>;
+}
+
+/** The part of `fs.open` that is used here; tests pass one whose syncs fail. */
+export type OpenFile = (path: string, flags: string, mode: number) => Promise<OpenedFile>;
+export type OpenedFile = Pick<FileHandle, 'datasync' | 'close'> & {
+  write(data: Buffer): Promise<{ bytesWritten: number }>;
+  stat(options: { bigint: true }): Promise<FileIdentity & { isFile(): boolean }>;
+};
+
+export interface AppendFileOptions {
+  readonly path: string;
+  readonly mode: number;
+  readonly sync: boolean;
+  readonly open: OpenFile;
+  /** Throws if there is no room for `bytes` more. `size` is what the file had when it was last looked at. */
+  readonly checkRoom?: (bytes: number, size: number) => Promise<void>;
+  /** Renames the file away; called after a failed sync. Without it such a failure is final. */
+  readonly setAside?: () => Promise<void>;
+}
+
+interface FileIdentity {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: bigint;
+}
+
+interface Opened {
+  readonly file: OpenedFile;
+  readonly identity: FileIdentity;
+  /** Bytes when it was last looked at; other processes append too. */
+  size: number;
+}
+
+interface Waiting {
+  readonly lines: Buffer;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Bytes of one write, unless a single append is larger. It is copied once to be written at once. */
+const GROUP_BYTES = 4 * 1024 * 1024;
+/** Bytes that may wait for the disk. Beyond it an append is refused, unless nothing else waits. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** How often the file may be renamed under one group. Each time, some recovery has begun: more than this is a fault. */
+const MAX_MOVES = 100;
+/** Milliseconds after which an idle descriptor is closed, so that it doesn't keep the space of a removed file. */
+const IDLE_MS = 5_000;
+
+class SyncFailure {
+  constructor(readonly cause: unknown) {}
+}
+
+export function appendFile(options: AppendFileOptions): AppendFile {
+  const { path, mode, sync, open, checkRoom, setAside } = options;
+  let waiting: Waiting[] = [];
+  let waitingBytes = 0;
+  let pumping: Promise<void> | undefined;
+  let current: Opened | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
+  let idle: NodeJS.Timeout | undefined;
+
+  async function openCurrent() {
+    if (current !== undefined && (await isThere(current))) return current;
+    await letGo();
+    const file = await open(path, 'a', mode).catch(async (error: unknown) => {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      await makeFolder(dirname(path));
+      return open(path, 'a', mode);
+    });
+    try {
+      const identity = await file.stat({ bigint: true });
+      if (!identity.isFile()) throw new Error('not a regular file');
+      // Whoever created it may not have got as far as this.
+      if (sync) await syncFolder(dirname(path));
+      current = { file, identity, size: Number(identity.size) };
+      return current;
+    } catch (error) {
+      await file.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  async function letGo(): Promise<void> {
+    clearTimeout(idle);
+    const file = current?.file;
+    current = undefined;
+    await file?.close().catch(() => {});
+  }
+
+  /** Writes once. Answers how many of the appends are durable in the file that is now under the path. */
+  async function write(group: readonly Waiting[]): Promise<{ done: number; moved: boolean }> {
+    const opened = await openCurrent();
+    const [first] = group;
+    const data = group.length === 1 && first ? first.lines : Buffer.concat(group.map(({ lines }) => lines));
+    const { bytesWritten } = await opened.file.write(data);
+    const done = countFitting(group, bytesWritten);
+    if (sync && done > 0) {
+      await opened.file.datasync().catch((error: unknown) => {
+        throw new SyncFailure(error);
+      });
+    }
+    if (await isThere(opened)) return { done, moved: false };
+    await letGo();
+    return { done: 0, moved: true };
+  }
+
+  /** Whether the path still leads to the file that is open. */
+  async function isThere(opened: Opened): Promise<boolean> {
+    const there = await stat(path, { bigint: true }).catch((error: unknown) => {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (there?.ino !== opened.identity.ino || there.dev !== opened.identity.dev) return false;
+    opened.size = Number(there.size);
+    return true;
+  }
+
+  async function commit(group: Waiting[]): Promise<void> {
+    let rest = await withRoom(group);
+    let moves = 0;
+    let fruitless = 0;
+    let syncFailures = 0;
+    while (rest.length > 0) {
+      try {
+        const { done, moved } = await write(rest);
+        for (const { resolve } of rest.slice(0, done)) resolve();
+        rest = rest.slice(done);
+        if (moved) moves += 1;
+        else if (done === 0) fruitless += 1;
+        if (moves > MAX_MOVES) throw new Error(`renamed ${moves} times while it was being written`);
+        if (fruitless > 1) throw new Error('the disk takes only a part of it, it may be full');
+      } catch (error) {
+        await letGo();
+        try {
+          if (!(error instanceof SyncFailure)) throw error;
+          syncFailures += 1;
+          if (syncFailures > 1 || setAside === undefined) throw error.cause;
+          await setAside();
+        } catch (final) {
+          const failure = ioFailure('append to', path, final);
+          for (const { reject } of rest) reject(failure);
+          return;
+        }
+      }
+    }
+  }
+
+  /** 0 also if it can't be told: the write will say why. */
+  async function sizeOnDisk(): Promise<number> {
+    const there = await stat(path).catch(() => undefined);
+    return there?.isFile() ? there.size : 0;
+  }
+
+  async function withRoom(group: readonly Waiting[]): Promise<Waiting[]> {
+    if (checkRoom === undefined) return [...group];
+    const size = current?.size ?? (await sizeOnDisk());
+    const admitted: Waiting[] = [];
+    let bytes = 0;
+    for (const append of group) {
+      try {
+        await checkRoom(bytes + append.lines.length, size);
+        bytes += append.lines.length;
+        admitted.push(append);
+      } catch (error) {
+        append.reject(ioFailure('append to', path, error));
+      }
+    }
+    return admitted;
+  }
+
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = turn.then(work);
+    turn = result.catch(() => {});
+    return result;
+  }
+
+  async function pump(): Promise<void> {
+    clearTimeout(idle);
+    // Lets the appends of the same turn come along.
+    await Promise.resolve();
+    while (waiting.length > 0) {
+      const group = waiting.slice(0, Math.max(1, countFitting(waiting, GROUP_BYTES)));
+      waiting = waiting.slice(group.length);
+      await inTurn(() => commit(group));
+      for (const { lines } of group) waitingBytes -= lines.length;
+    }
+    pumping = undefined;
+    idle = setTimeout(() => {
+      if (pumping === undefined) void inTurn(letGo);
+    }, IDLE_MS).unref();
+  }
+
+  return {
+    append(lines) {
+      if (waitingBytes > 0 && waitingBytes + lines.length > MAX_WAITING_BYTES) {
+        const message = `cannot append to ${path}: ${waitingBytes} bytes already wait for the disk`;
+        return Promise.reject(
+          new EventSessionsError('CONTINGENCY_FAILED', message, { limit: MAX_WAITING_BYTES }),
+        );
+      }
+      waitingBytes += lines.length;
+      return new Promise((resolve, reject) => {
+        waiting.push({ lines, resolve, reject });
+        pumping ??= pump();
+      });
+    },
+
+    between: (work) =>
+      inTurn(async () => {
+        await letGo();
+        return work();
+      }),
+
+    async close() {
+      await pumping;
+      await inTurn(letGo);
+    },
+  };
+}
+
+function countFitting(appends: readonly Waiting[], bytes: number): number {
+  let sum = 0;
+  const over = appends.findIndex(({ lines }) => {
+    sum += lines.length;
+    return sum > bytes;
+  });
+  return over === -1 ? appends.length : over;
+}

@@ -1,0 +1,66 @@
+import { open } from 'node:fs/promises';
+import type { ContingencyBacklog } from '../../ports/contingency-log.js';
+import { errnoOf } from './io-failure.js';
+import { linesOf } from './lines.js';
+import type { Segment } from './sealed-segments.js';
+
+interface Count {
+  records: number;
+  oldestAt: number | undefined;
+  /** Offset up to which lines have been counted. */
+  counted: number;
+}
+
+/** Behind the session's id, of which 128 characters are allowed, and before anything a user writes. */
+const AT = /^\{"v":\d+,"kind":"[^"]*","sessionId":"[^"]*","at":(\d+)/;
+const AT_WITHIN_BYTES = 300;
+
+/**
+ * Counts the lines of files, reading every byte once however often it is asked: it remembers how far it got in each
+ * file, also under another name. Lines that can't be read count too. Calls must not overlap.
+ */
+export function backlogCounter(): (files: readonly Segment[]) => Promise<ContingencyBacklog> {
+  let counts = new Map<string, Count>();
+
+  return async (files) => {
+    const present = new Map<string, Count>();
+    for (const file of files) {
+      const known = counts.get(file.identity);
+      const count =
+        known !== undefined && known.counted <= file.bytes
+          ? known
+          : { records: 0, oldestAt: undefined, counted: 0 };
+      if (count.counted < file.bytes) await countOn(file.path, count);
+      present.set(file.identity, count);
+    }
+    counts = present;
+    const times = [...present.values()].flatMap(({ oldestAt }) => oldestAt ?? []);
+    return {
+      records: [...present.values()].reduce((sum, { records }) => sum + records, 0),
+      bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+      oldestAt: times.length === 0 ? undefined : Math.min(...times),
+    };
+  };
+}
+
+async function countOn(path: string, count: Count): Promise<void> {
+  const handle = await open(path, 'r').catch((error: unknown) => {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    return undefined;
+  });
+  if (handle === undefined) return;
+  try {
+    for await (const lines of linesOf(handle, { from: count.counted })) {
+      for (const line of lines) {
+        if (line.form === 'torn') return;
+        count.counted = line.end;
+        count.records += 1;
+        const at = AT.exec(line.bytes.subarray(0, AT_WITHIN_BYTES).toString('latin1'))?.[1];
+        if (at !== undefined)
+          count.oldestAt = Math.min(count.oldestAt ?? Number.POSITIVE_INFINITY, Number(at));
+      }
+    }
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,179 @@
+import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import * as z from 'zod/mini';
+import { EventSessionsError } from '../../core/errors.js';
+import { validate, wholeNumber } from '../../core/validate.js';
+import type { ContingencyBacklog, ContingencyLog, SealedRecords } from '../../ports/contingency-log.js';
+import { appendFile, type OpenFile } from './append-file.js';
+import { backlogCounter } from './backlog-count.js';
+import { checkWritable } from './folder.js';
+import { ioFailure } from './io-failure.js';
+import { encodeRecord } from './record-line.js';
+import { acquireLock } from './recovery-lock.js';
+import { sealedRecords } from './sealed-records.js';
+import { sealedSegments } from './sealed-segments.js';
+
+export interface FileContingencyOptions {
+  /**
+   * The file; default `contingency-log.jsonl` in the working directory. Beside it appear, with its name in front:
+   * `.…-….sealed` (a part under recovery), `.lock`, `.quarantine.jsonl`. Must be on a local disk: network file
+   * systems keep neither `O_APPEND` nor file identities over machines.
+   */
+  readonly path?: string | undefined;
+  /**
+   * Bytes that may wait for recovery, sealed parts included, the quarantine not; default 1 GiB. With several
+   * processes on one path it may be exceeded by what they write at the same moment.
+   */
+  readonly maxBytes?: number | undefined;
+  /** Permissions of new files; default 0o600, because events may hold personal data. */
+  readonly mode?: number | undefined;
+  /**
+   * `always` (default): acknowledged records survive the machine. `never`: they survive the process only, and an
+   * append costs no wait for the disk.
+   */
+  readonly fsync?: 'always' | 'never' | undefined;
+}
+
+const DEFAULTS = {
+  path: 'contingency-log.jsonl',
+  maxBytes: 1024 ** 3,
+  mode: 0o600,
+  fsync: 'always',
+} as const;
+
+const pathError = 'the path of a file';
+const optionsSchema = z.strictObject({
+  path: z.optional(
+    z.string({ error: pathError }).check(
+      z.minLength(1, { error: pathError }),
+      z.refine((path) => !path.includes('\0') && !/[/\\]$/.test(path), { error: pathError }),
+    ),
+  ),
+  maxBytes: z.optional(wholeNumber(1)),
+  mode: z.optional(wholeNumber(0, 0o777)),
+  fsync: z.optional(z.enum(['always', 'never'], { error: "'always' or 'never'" })),
+});
+
+/**
+ * A contingency log in one append-only file of JSON lines, which any number of processes may share.
+ *
+ * Nothing is opened or created before the first append. An append that rejects was not recorded, with one exception:
+ * when the disk took the bytes but failed to sync them, they may come back.
+ *
+ * @throws `INVALID_INPUT` for a wrong option
+ */
+export function fileContingency(options: FileContingencyOptions = {}): ContingencyLog {
+  return contingencyOn(options, open);
+}
+
+/** {@link fileContingency} with the way to open files for appending as a parameter. */
+export function contingencyOn(options: FileContingencyOptions, openFile: OpenFile): ContingencyLog {
+  const given = validate(optionsSchema, options, 'fileContingency');
+  const path = resolve(given.path ?? DEFAULTS.path);
+  const { maxBytes = DEFAULTS.maxBytes, mode = DEFAULTS.mode, fsync = DEFAULTS.fsync } = given;
+  const sync = fsync === 'always';
+  const segments = sealedSegments(path, mode, sync);
+  const count = backlogCounter();
+  let sealedBytes: number | undefined;
+  let held: SealedRecords | undefined;
+  let counting: Promise<unknown> = Promise.resolve();
+  let closed = false;
+
+  const live = appendFile({ path, mode, sync, open: openFile, checkRoom, setAside: segments.setAside });
+  const quarantine = appendFile({ path: `${path}.quarantine.jsonl`, mode, sync, open: openFile });
+
+  async function measure(): Promise<{ live: number; sealed: number }> {
+    const sealed = (await segments.list()).reduce((sum, { bytes }) => sum + bytes, 0);
+    sealedBytes = sealed;
+    return { live: (await segments.live())?.bytes ?? 0, sealed };
+  }
+
+  async function checkRoom(bytes: number, size: number): Promise<void> {
+    if (sealedBytes !== undefined && sealedBytes + size + bytes <= maxBytes) return;
+    const now = await measure();
+    const used = now.live + now.sealed;
+    if (used + bytes <= maxBytes) return;
+    throw new EventSessionsError(
+      'CONTINGENCY_FAILED',
+      `${path} is full: ${used} of ${maxBytes} bytes wait for recovery, no room for ${bytes} more. ` +
+        'Bring the store and the broker back and let recovery run, or raise maxBytes',
+      { limit: maxBytes, actual: used + bytes },
+    );
+  }
+
+  function mustBeOpen(): void {
+    if (closed) throw new EventSessionsError('CLOSED', `the contingency log ${path} is closed`);
+  }
+
+  async function attempt<T>(action: string, work: () => Promise<T>): Promise<T> {
+    mustBeOpen();
+    try {
+      return await work();
+    } catch (error) {
+      throw ioFailure(action, path, error);
+    }
+  }
+
+  async function seal(): Promise<SealedRecords | undefined> {
+    if ((await segments.live()) === undefined && (await segments.list()).length === 0) return undefined;
+    const lock = await acquireLock(`${path}.lock`, mode);
+    if (lock === undefined) return undefined;
+    try {
+      await segments.removeUnfinished();
+      await live.between(segments.setAside);
+      const parts = await segments.list();
+      if (parts.length > 0 && !closed) {
+        const ended = () => {
+          held = undefined;
+          sealedBytes = undefined;
+        };
+        sealedBytes = undefined;
+        held = sealedRecords({ path, parts, segments, lock, quarantine, ended });
+        return held;
+      }
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+    await lock.release();
+    mustBeOpen();
+    return undefined;
+  }
+
+  async function backlog(): Promise<ContingencyBacklog> {
+    const sealed = await segments.list();
+    const current = await segments.live();
+    return count(current === undefined ? sealed : [...sealed, current]);
+  }
+
+  return {
+    async append(records) {
+      mustBeOpen();
+      if (records.length === 0) return;
+      const lines = records.map((record, i) => encodeRecord(record, i + 1, records.length));
+      await live.append(Buffer.concat(lines));
+    },
+
+    seal: () => attempt('seal', seal),
+
+    backlog: () =>
+      attempt('count', () => {
+        const result = counting.then(backlog);
+        counting = result.catch(() => {});
+        return result;
+      }),
+
+    ping: () =>
+      attempt('write to', async () => {
+        await checkWritable(path);
+        const now = await measure();
+        await checkRoom(1, now.live);
+      }),
+
+    async close() {
+      closed = true;
+      await held?.release();
+      await Promise.all([live.close(), quarantine.close()]);
+    },
+  };
+}

@@ -1,0 +1,8 @@
+/**
+ * `event-sessions/file`: the contingency log on the local disk.
+ *
+ * ```ts
+ * createEventSessions({ contingency: fileContingency({ path: '/var/lib/shop/contingency-log.jsonl' }) });
+ * ```
+ */
+export { type FileContingencyOptions, fileContingency } from './file-contingency.js';

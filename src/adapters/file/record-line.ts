@@ -1,0 +1,180 @@
+import { isUtf8 } from 'node:buffer';
+import { crc32 } from 'node:zlib';
+import { EventSessionsError } from '../../core/errors.js';
+import type { ContingencyRecord, QuarantinedEntry } from '../../ports/contingency-log.js';
+import { MAX_LINE_BYTES } from './lines.js';
+
+/**
+ * One record as one line of JSON, for machines and for `jq`:
+ *
+ * ```text
+ * {"v":1,"kind":"event.added","sessionId":"s-1","at":1767225600000,"topic":"order.placed","event":{…},"crc":"1c291ca3"}
+ * ```
+ *
+ * - A newline stands before **and** behind each line. So what a torn write or a damaged newline leaves behind can
+ *   never be glued to a neighbour, whichever process wrote it.
+ * - `crc` is the CRC-32 of the line's bytes without the member `crc`, in eight hexadecimal digits.
+ * - `event` and `metadata` are embedded as they are, last before `crc`, and cut out again as they are: not a byte of
+ *   the text changes. Text that can't stand on a line (not a JSON object, raw newlines, lone surrogates) is embedded
+ *   as a JSON string instead.
+ * - Records that were appended together carry `part` and `parts`: see whole-appends.ts.
+ */
+const VERSION = 1;
+/** `,"crc":"` + 8 digits + `"}` */
+const CRC_MEMBER = ',"crc":"........"}';
+const EMBEDDED = { event: ',"event":', metadata: ',"metadata":' } as const;
+
+export interface Decoded {
+  readonly record: ContingencyRecord;
+  readonly part: number;
+  readonly parts: number;
+}
+export interface Undecodable {
+  readonly reason: string;
+}
+
+/**
+ * @throws `INVALID_INPUT` if it isn't a record (it could not be read back), `CONTINGENCY_FAILED` if its line would
+ * be longer than {@link MAX_LINE_BYTES}
+ */
+export function encodeRecord(record: ContingencyRecord, part = 1, parts = 1): Buffer {
+  const mistake = mistakeIn(record);
+  if (mistake !== undefined) throw new EventSessionsError('INVALID_INPUT', `contingency record: ${mistake}`);
+  const head: Record<string, unknown> = {
+    v: VERSION,
+    kind: record.kind,
+    sessionId: record.sessionId,
+    at: record.at,
+  };
+  if (parts > 1) Object.assign(head, { part, parts });
+  let text = JSON.stringify({ ...head, ...plainFields(record) }).slice(0, -1);
+  if ('event' in record) text += EMBEDDED.event + embeddable(record.event);
+  if ('metadata' in record) text += EMBEDDED.metadata + embeddable(record.metadata);
+  const crc = crc32(`${text}}`).toString(16).padStart(8, '0');
+  const line = Buffer.from(`\n${text},"crc":"${crc}"}\n`);
+  if (line.length - 2 > MAX_LINE_BYTES) {
+    throw new EventSessionsError(
+      'CONTINGENCY_FAILED',
+      `a contingency record of ${line.length} bytes is longer than the ${MAX_LINE_BYTES} that a line may have`,
+      { sessionId: record.sessionId, limit: MAX_LINE_BYTES, actual: line.length },
+    );
+  }
+  return line;
+}
+
+/** A line without its newline. */
+export function decodeRecord(line: Buffer): Decoded | Undecodable {
+  const text = line.toString('utf8');
+  let fields: unknown;
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    return { reason: 'not JSON' };
+  }
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
+    return { reason: 'not a JSON object' };
+  const { v, part = 1, parts = 1, crc: _, ...record } = fields as Record<string, unknown>;
+  if (v !== VERSION) return { reason: `unknown version ${JSON.stringify(v)}` };
+  if (!checksumMatches(line)) return { reason: 'the checksum does not match' };
+  for (const [name, marker] of Object.entries(EMBEDDED)) {
+    if (typeof record[name] === 'object') {
+      record[name] = text.slice(text.indexOf(marker) + marker.length, -CRC_MEMBER.length);
+    }
+  }
+  const mistake = mistakeIn(record);
+  if (mistake !== undefined) return { reason: mistake };
+  if (!isCount(part) || !isCount(parts) || part > parts)
+    return { reason: 'part: expected a number up to parts' };
+  return { record: record as unknown as ContingencyRecord, part, parts };
+}
+
+/**
+ * Whether the line goes to its end, readable or not: a torn one lacks the member `crc`. One byte may be damaged, or
+ * be too many where the newline was.
+ */
+export function reachesItsEnd(line: Buffer): boolean {
+  return [0, 1].some((surplus) => {
+    const tail = line
+      .subarray(line.length - CRC_MEMBER.length - surplus, line.length - surplus)
+      .toString('latin1');
+    if (tail.length !== CRC_MEMBER.length) return false;
+    const differing = [...CRC_MEMBER].filter((expected, i) => expected !== '.' && expected !== tail[i]);
+    return differing.length <= 1;
+  });
+}
+
+/** A line for people: when, why, and either the record (as it is in the log, with its own `crc`) or the unreadable text. */
+export function encodeQuarantined(entry: QuarantinedEntry, at: number): Buffer {
+  const head = JSON.stringify({ v: VERSION, at, reason: entry.reason }).slice(0, -1);
+  const body =
+    'record' in entry
+      ? `"record":${encodeRecord(entry.record).toString('utf8').trim()}`
+      : `"unreadable":${JSON.stringify(entry.unreadable)}`;
+  return Buffer.from(`\n${head},${body}}\n`);
+}
+
+/** The bytes as text; what isn't UTF-8 comes as `base64:…`, so that nothing of it is lost. */
+export function textOf(bytes: Buffer): string {
+  return isUtf8(bytes) ? bytes.toString('utf8') : `base64:${bytes.toString('base64')}`;
+}
+
+function checksumMatches(line: Buffer): boolean {
+  const end = line.length - CRC_MEMBER.length;
+  if (end < 0) return false;
+  const crc = crc32('}', crc32(line.subarray(0, end)))
+    .toString(16)
+    .padStart(8, '0');
+  return line.subarray(end).toString('latin1') === `,"crc":"${crc}"}`;
+}
+
+function plainFields(record: ContingencyRecord): Record<string, unknown> {
+  switch (record.kind) {
+    case 'session.started':
+      return { ttlMs: record.ttlMs };
+    case 'event.added':
+      return { topic: record.topic };
+    case 'event.unpublished':
+      return { topic: record.topic, sequence: record.sequence };
+    case 'session.commit_requested':
+      return { expectedEvents: record.expectedEvents };
+    case 'session.rollback_requested':
+      return { reason: record.reason };
+  }
+}
+
+function embeddable(text: string): string {
+  const couldStand = text.startsWith('{') && !text.includes('\n') && !/\p{Surrogate}/u.test(text);
+  if (couldStand) {
+    try {
+      JSON.parse(text);
+      return text;
+    } catch {
+      // Kept as a string, so that the line stays readable.
+    }
+  }
+  return JSON.stringify(text);
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0;
+const optional = (check: (value: unknown) => boolean) => (value: unknown) =>
+  value === undefined || check(value);
+
+const COMMON = { sessionId: isText, at: isNumber };
+const FIELDS: Readonly<Record<string, Readonly<Record<string, (value: unknown) => boolean>>>> = {
+  'session.started': { ...COMMON, metadata: isText, ttlMs: isNumber },
+  'event.added': { ...COMMON, topic: isText, event: isText },
+  'event.unpublished': { ...COMMON, topic: isText, sequence: isNumber, event: isText },
+  'session.commit_requested': { ...COMMON, expectedEvents: optional(isNumber) },
+  'session.rollback_requested': { ...COMMON, reason: optional(isText) },
+};
+
+function mistakeIn(record: object): string | undefined {
+  const values = record as Readonly<Record<string, unknown>>;
+  const kind = values.kind;
+  const fields = isText(kind) && Object.hasOwn(FIELDS, kind) ? FIELDS[kind] : undefined;
+  if (fields === undefined) return `unknown kind ${JSON.stringify(kind)}`;
+  const wrong = Object.entries(fields).find(([name, check]) => !check(values[name]));
+  return wrong && `${wrong[0]}: missing or of the wrong type`;
+}

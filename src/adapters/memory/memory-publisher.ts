@@ -1,0 +1,65 @@
+import { EventSessionsError, isEventSessionsError } from '../../core/errors.js';
+import { type CloudEvent, decodeEvent } from '../../core/event.js';
+import type { EventPublisher, PublishBatch } from '../../ports/event-publisher.js';
+
+export interface MemoryPublisherOptions {
+  /** Called before a batch counts as published. What it throws (or rejects with) fails the batch, as a broker would. */
+  readonly onPublish?: (batch: PublishBatch) => void | Promise<void>;
+  /** Bytes of an event's CloudEvents JSON. Default 1 MiB, as for NSQ. */
+  readonly maxEventBytes?: number;
+}
+
+export interface PublishedEvent {
+  readonly topic: string;
+  readonly event: CloudEvent;
+}
+
+export interface MemoryPublisher extends EventPublisher {
+  /** Everything published so far, in order. Decoded anew at each access. */
+  readonly published: readonly PublishedEvent[];
+  clear(): void;
+}
+
+/** Publishes into an array. For unit tests, and as the embedded default. */
+export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPublisher {
+  let batches: PublishBatch[] = [];
+  let turn = Promise.resolve();
+  let failures = 0;
+
+  async function publishInTurn(batch: PublishBatch, failuresBefore: number): Promise<void> {
+    const { topic } = batch;
+    if (failures !== failuresBefore) {
+      const message = 'A batch before this one failed, so this one was not published';
+      throw new EventSessionsError('PUBLISH_FAILED', message, { topic, outcome: 'not_done' });
+    }
+    try {
+      await options.onPublish?.(batch);
+    } catch (error) {
+      failures += 1;
+      if (isEventSessionsError(error)) throw error;
+      const message = 'onPublish of memoryPublisher threw';
+      throw new EventSessionsError('PUBLISH_FAILED', message, { topic, outcome: 'unknown' }, error);
+    }
+    batches.push(batch);
+  }
+
+  return {
+    limits: { maxEventBytes: options.maxEventBytes ?? 1_048_576 },
+    get published() {
+      return batches.flatMap(({ events }) =>
+        events.map((event) => ({ topic: event.topic, event: decodeEvent(event) })),
+      );
+    },
+    clear() {
+      batches = [];
+    },
+    publish(batch) {
+      const failuresBefore = failures;
+      const result = turn.then(() => publishInTurn(batch, failuresBefore));
+      turn = result.catch(() => {});
+      return result;
+    },
+    async ping() {},
+    async close() {},
+  };
+}

@@ -1,0 +1,311 @@
+import type { AcceptedEvent } from '../../core/event.js';
+import type {
+  ActiveStatus,
+  Cause,
+  CommitReceipt,
+  HistoryEntry,
+  SessionStatus,
+} from '../../core/lifecycle.js';
+import type { NotFound, NotOpen, SessionRecord, SessionStore } from '../../ports/session-store.js';
+
+export interface MemoryStoreOptions {
+  /** Milliseconds since the epoch. For tests that turn the clock. Default `Date.now`. */
+  readonly now?: () => number;
+}
+
+interface MemorySession {
+  readonly sessionId: string;
+  readonly metadata: string;
+  readonly createdAt: number;
+  readonly ttlMs: number;
+  readonly events: AcceptedEvent[];
+  readonly ids: Set<string>;
+  readonly history: HistoryEntry[];
+  status: SessionStatus;
+  bytes: number;
+  /** Of an open session: when it runs out. Of an ended one: when it vanishes. */
+  expiresAt: number;
+  cursor: number;
+  deferred: number;
+  epoch: number;
+  attemptId: string | undefined;
+  leaseExpiresAt: number;
+  receipt: CommitReceipt | undefined;
+}
+
+const NOT_FOUND: NotFound = { outcome: 'not_found' };
+
+/** Sessions in this process's memory: the embedded default, and for unit tests. Gone when the process is. */
+export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
+  const now = options.now ?? Date.now;
+  const sessions = new Map<string, MemorySession>();
+  let sweepAt = 0;
+
+  function find(sessionId: string): MemorySession | undefined {
+    const session = sessions.get(sessionId);
+    if (session === undefined) return undefined;
+    if (isFinal(session.status) && session.expiresAt <= now()) {
+      sessions.delete(sessionId);
+      return undefined;
+    }
+    return session;
+  }
+
+  /** Ended sessions that nobody asks for must go as well; once a minute is enough. */
+  function forgetVanished(): void {
+    if (now() < sweepAt) return;
+    sweepAt = now() + 60_000;
+    for (const sessionId of sessions.keys()) find(sessionId);
+  }
+
+  /** The session if it is open, or else the answer that says why it is not. */
+  function findOpen(sessionId: string): MemorySession | NotFound | NotOpen {
+    const session = find(sessionId);
+    if (session === undefined) return NOT_FOUND;
+    const status = effectiveStatus(session);
+    return status === 'open' ? session : { outcome: 'not_open', status };
+  }
+
+  const effectiveStatus = (session: MemorySession): SessionStatus =>
+    session.status === 'open' && session.expiresAt <= now() ? 'expired' : session.status;
+
+  function transition(session: MemorySession, status: SessionStatus, cause: Cause): void {
+    session.status = status;
+    session.history.push({ status, at: now(), ...cause });
+  }
+
+  function end(session: MemorySession, status: SessionStatus, retentionMs: number, cause: Cause): void {
+    transition(session, status, cause);
+    session.expiresAt = now() + retentionMs;
+  }
+
+  const isDue = (session: MemorySession): boolean =>
+    (session.status === 'open' && session.expiresAt <= now()) ||
+    (session.status === 'committing' && session.leaseExpiresAt <= now());
+
+  const dueAt = (session: MemorySession): number =>
+    session.status === 'open' ? session.expiresAt : session.leaseExpiresAt;
+
+  return {
+    async start({ sessionId, metadata, ttlMs, cause }) {
+      const existing = find(sessionId);
+      if (existing !== undefined) return { outcome: 'exists', status: effectiveStatus(existing) };
+      forgetVanished();
+      const session: MemorySession = {
+        sessionId,
+        metadata,
+        ttlMs,
+        createdAt: now(),
+        events: [],
+        ids: new Set(),
+        history: [],
+        status: 'open',
+        bytes: 0,
+        expiresAt: now() + ttlMs,
+        cursor: 0,
+        deferred: 0,
+        epoch: 0,
+        attemptId: undefined,
+        leaseExpiresAt: 0,
+        receipt: undefined,
+      };
+      transition(session, 'open', cause);
+      sessions.set(sessionId, session);
+      return { outcome: 'created' };
+    },
+
+    async append(sessionId, events, limits) {
+      const session = findOpen(sessionId);
+      if ('outcome' in session) return session;
+      const duplicates: number[] = [];
+      const fresh = new Map<string, AcceptedEvent>();
+      let bytes = session.bytes;
+      events.forEach((event, index) => {
+        if (session.ids.has(event.id) || fresh.has(event.id)) {
+          duplicates.push(index);
+        } else {
+          fresh.set(event.id, event);
+          bytes += Buffer.byteLength(event.json);
+        }
+      });
+      if (fresh.size > 0) {
+        if (session.events.length + fresh.size > limits.maxSessionEvents)
+          return { outcome: 'limit_exceeded', limit: 'events' };
+        if (bytes > limits.maxSessionBytes) return { outcome: 'limit_exceeded', limit: 'bytes' };
+      }
+      for (const [id, event] of fresh) {
+        session.ids.add(id);
+        session.events.push(event);
+      }
+      session.bytes = bytes;
+      session.expiresAt = now() + session.ttlMs;
+      return { outcome: 'appended', duplicates, events: session.events.length };
+    },
+
+    async extend(sessionId, ttlMs) {
+      const session = findOpen(sessionId);
+      if ('outcome' in session) return session;
+      session.expiresAt = now() + (ttlMs ?? session.ttlMs);
+      return { outcome: 'extended', expiresAt: session.expiresAt };
+    },
+
+    async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, cause }) {
+      const session = find(sessionId);
+      if (session === undefined) return NOT_FOUND;
+      const status = effectiveStatus(session);
+      const events = session.events.length;
+      if (session.receipt !== undefined) return { outcome: 'committed', receipt: session.receipt };
+      if (status !== 'open' && status !== 'committing') return { outcome: 'not_open', status };
+      const same = session.attemptId === attemptId;
+      if (status === 'open') {
+        if (expectedEvents !== undefined && expectedEvents !== events) return { outcome: 'mismatch', events };
+      } else if (!same && session.leaseExpiresAt > now()) {
+        return { outcome: 'in_progress', retryAfterMs: session.leaseExpiresAt - now() };
+      }
+      if (!same) {
+        session.epoch += 1;
+        session.attemptId = attemptId;
+        transition(session, 'committing', cause);
+      }
+      session.leaseExpiresAt = now() + leaseMs;
+      return {
+        outcome: 'granted',
+        epoch: session.epoch,
+        cursor: session.cursor,
+        deferred: session.deferred,
+        events,
+      };
+    },
+
+    async advance(sessionId, { epoch, cursor, deferred, leaseMs }) {
+      const session = find(sessionId);
+      if (session === undefined) return NOT_FOUND;
+      if (session.status !== 'committing' || session.epoch !== epoch) return { outcome: 'stale' };
+      if (cursor > session.cursor) {
+        session.cursor = cursor;
+        session.deferred = deferred;
+      }
+      session.leaseExpiresAt = now() + leaseMs;
+      return { outcome: 'done' };
+    },
+
+    async finishCommit(sessionId, { epoch, cursor, deferred, receipt, retentionMs, cause }) {
+      const session = find(sessionId);
+      if (session === undefined) return NOT_FOUND;
+      if (session.epoch !== epoch) return { outcome: 'stale' };
+      if (session.status === 'committed') return { outcome: 'done' };
+      if (session.status !== 'committing' || cursor !== session.events.length) return { outcome: 'stale' };
+      session.cursor = cursor;
+      session.deferred = deferred;
+      session.receipt = receipt;
+      end(session, 'committed', retentionMs, cause);
+      return { outcome: 'done' };
+    },
+
+    async releaseCommit(sessionId, epoch) {
+      const session = find(sessionId);
+      if (session === undefined) return NOT_FOUND;
+      if (session.status !== 'committing' || session.epoch !== epoch) return { outcome: 'stale' };
+      session.leaseExpiresAt = now();
+      return { outcome: 'done' };
+    },
+
+    async rollback(sessionId, { retentionMs, cause }) {
+      const session = find(sessionId);
+      if (session === undefined) return NOT_FOUND;
+      const status = effectiveStatus(session);
+      const repeated = status === 'rolled_back';
+      if (!repeated) {
+        if (status !== 'open') return { outcome: 'not_open', status };
+        end(session, 'rolled_back', retentionMs, cause);
+      }
+      return { outcome: 'rolled_back', discarded: session.events.length, repeated };
+    },
+
+    async expire(sessionId, { retentionMs, cause }) {
+      const session = find(sessionId);
+      if (session === undefined) return NOT_FOUND;
+      if (session.status !== 'open' || session.expiresAt > now()) return { outcome: 'not_due' };
+      end(session, 'expired', retentionMs, cause);
+      return { outcome: 'expired', discarded: session.events.length };
+    },
+
+    async get(sessionId) {
+      const session = find(sessionId);
+      return session === undefined ? undefined : toRecord(session, effectiveStatus(session));
+    },
+
+    async read(sessionId, { after, limit, maxBytes }) {
+      const found: { topic: string; sequence: number; json: string }[] = [];
+      let bytes = 0;
+      for (const { topic, json } of find(sessionId)?.events.slice(after, after + limit) ?? []) {
+        bytes += Buffer.byteLength(json);
+        if (found.length > 0 && bytes > maxBytes) break;
+        found.push({ topic, json, sequence: after + found.length + 1 });
+      }
+      return found;
+    },
+
+    async contains(sessionId, eventIds) {
+      const ids = find(sessionId)?.ids;
+      return eventIds.map((id) => ids?.has(id) ?? false);
+    },
+
+    async list({ status, cursor = '', limit }) {
+      const active = [...sessions.values()]
+        .map((session) => ({ session, status: effectiveStatus(session) }))
+        .filter((entry) => !isFinal(entry.status) && (status ?? entry.status) === entry.status)
+        .filter(({ session }) => session.sessionId > cursor)
+        .sort((a, b) => (a.session.sessionId < b.session.sessionId ? -1 : 1));
+      const page = active.slice(0, limit);
+      return {
+        sessions: page.map(({ session: { sessionId, events, createdAt }, status }) => ({
+          sessionId,
+          status: status as ActiveStatus,
+          events: events.length,
+          createdAt,
+        })),
+        cursor: active.length > limit ? page.at(-1)?.session.sessionId : undefined,
+      };
+    },
+
+    async due(limit) {
+      return [...sessions.values()]
+        .filter(isDue)
+        .sort((a, b) => dueAt(a) - dueAt(b))
+        .slice(0, limit)
+        .map(({ sessionId }) => sessionId);
+    },
+
+    async countActive() {
+      let count = 0;
+      for (const { status } of sessions.values()) if (!isFinal(status)) count += 1;
+      return count;
+    },
+
+    async ping() {},
+    async close() {},
+  };
+}
+
+function isFinal(status: SessionStatus): boolean {
+  return status !== 'open' && status !== 'committing';
+}
+
+function toRecord(session: MemorySession, status: SessionStatus): SessionRecord {
+  const { sessionId, events, bytes, cursor, deferred, epoch, createdAt, metadata, history } = session;
+  return {
+    sessionId,
+    status,
+    events: events.length,
+    bytes,
+    cursor,
+    deferred,
+    epoch,
+    createdAt,
+    expiresAt: status === 'committing' ? undefined : session.expiresAt,
+    leaseExpiresAt: status === 'committing' ? session.leaseExpiresAt : undefined,
+    metadata,
+    history: [...history],
+  };
+}

@@ -1,0 +1,2 @@
+export type { NsqPublisherOptions, NsqReconnectOptions } from './nsq-options.js';
+export { nsqPublisher } from './nsq-publisher.js';

@@ -1,0 +1,40 @@
+import type { FailureOutcome } from '../../core/errors.js';
+
+/** What nsqd says of a command when it refuses it, and what became of that command. */
+export interface NsqdRefusal {
+  readonly code: string;
+  readonly outcome: FailureOutcome;
+}
+
+/**
+ * nsqd checks all of a command before it stores any of it, except for the storing itself: `E_MPUB_FAILED` with a full
+ * disk leaves a part of the messages in the topic. Source: nsqd 1.3.0, `protocol_v2.go`.
+ */
+const OUTCOMES: Readonly<Record<string, FailureOutcome>> = {
+  E_BAD_TOPIC: 'refused',
+  E_BAD_MESSAGE: 'refused',
+  E_BAD_BODY: 'refused',
+  E_AUTH_FIRST: 'not_done',
+  E_AUTH_FAILED: 'not_done',
+  E_UNAUTHORIZED: 'not_done',
+};
+
+/** nsqd's answer, if the error is one: nsqjs makes the text of an error frame the message of an `Error`. */
+export function refusalOf(error: unknown): NsqdRefusal | undefined {
+  const code = /^E_[A-Z_]+/.exec(toError(error).message)?.[0];
+  return code === undefined ? undefined : { code, outcome: OUTCOMES[code] ?? 'unknown' };
+}
+
+/** nsqjs hands on whatever it was given: strings, plain objects, nothing. */
+export function toError(error: unknown): Error {
+  if (error instanceof Error) return error;
+  if (error === undefined || error === null) return new Error('nsqjs gave no reason');
+  return new Error(typeof error === 'string' ? error : JSON.stringify(error));
+}
+
+/** A cause on one line. An AggregateError (a host name with several addresses) has no message, only a code. */
+export function reasonOf(error: unknown): string {
+  const { message, name } = toError(error);
+  const { code } = toError(error) as NodeJS.ErrnoException;
+  return message || code || name;
+}

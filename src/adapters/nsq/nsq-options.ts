@@ -1,0 +1,88 @@
+import * as z from 'zod/mini';
+import { timerMs, validate, wholeNumber, withMethods } from '../../core/validate.js';
+import { type Codec, cloudEvents } from '../../publishing/codecs.js';
+import { type NsqdAddress, parseNsqdAddress } from './nsqd-address.js';
+
+export interface NsqReconnectOptions {
+  /** Milliseconds before the second attempt, doubled for each one after it, less up to half at random. Default 100. */
+  readonly minMs?: number;
+  /** The longest pause in milliseconds. Default 2,000. Keep it below `deadlineMs`. */
+  readonly maxMs?: number;
+}
+
+export interface NsqPublisherOptions {
+  /**
+   * TCP address of nsqd, `host:port` (IPv6 in brackets), or several. The first is used for as long as it works; the
+   * next one takes over when it does not, and keeps the work from then on. Default `127.0.0.1:4150`.
+   */
+  readonly nsqd?: string | readonly string[];
+  /** What a message body looks like. Default {@link cloudEvents}. */
+  readonly codec?: Codec;
+  /** Milliseconds that one `publish` may take as a whole: waiting its turn, connecting, sending. Default 5,000. */
+  readonly deadlineMs?: number;
+  /** Milliseconds until one nsqd must have accepted a connection and introduced itself. Default 2,000. */
+  readonly connectTimeoutMs?: number;
+  /** nsqd's `--max-msg-size`. Default 1,048,576, as there. */
+  readonly maxMessageBytes?: number;
+  /** nsqd's `--max-body-size`, the largest body of one MPUB. Default 5,242,880, as there. */
+  readonly maxRequestBytes?: number;
+  /** Messages in one MPUB. Default 1,000: what is sent again when one gets lost. */
+  readonly maxRequestMessages?: number;
+  /**
+   * Bytes handed to the socket that nsqd has not acknowledged; what is beyond waits, within its deadline. A single
+   * request is always let through. Default 32 MiB: eight commit batches of 4 MiB.
+   */
+  readonly maxInFlightBytes?: number;
+  /** The pauses between attempts to connect, after every nsqd has been tried once. */
+  readonly reconnect?: NsqReconnectOptions;
+}
+
+export interface NsqSettings {
+  readonly nsqd: readonly NsqdAddress[];
+  readonly codec: Codec;
+  readonly deadlineMs: number;
+  readonly connectTimeoutMs: number;
+  readonly maxMessageBytes: number;
+  readonly maxRequestBytes: number;
+  readonly maxRequestMessages: number;
+  readonly maxInFlightBytes: number;
+  readonly reconnect: { readonly minMs: number; readonly maxMs: number };
+}
+
+const ADDRESS = "an address 'host:port' (IPv6 as '[::1]:4150'), or an array of them";
+const CODEC = 'a codec, such as cloudEvents() or json()';
+
+const isAddress = (value: unknown) => typeof value === 'string' && parseNsqdAddress(value) !== undefined;
+
+const isAddressOrAddresses = (value: unknown) =>
+  Array.isArray(value) ? value.length > 0 && value.every(isAddress) : isAddress(value);
+
+const optionsSchema = z.strictObject({
+  nsqd: z.optional(z.custom<string | readonly string[]>(isAddressOrAddresses, { error: ADDRESS })),
+  codec: z.optional(withMethods<Codec>(CODEC, 'encode')),
+  deadlineMs: z.optional(timerMs()),
+  connectTimeoutMs: z.optional(timerMs()),
+  maxMessageBytes: z.optional(wholeNumber(1)),
+  maxRequestBytes: z.optional(wholeNumber(1)),
+  maxRequestMessages: z.optional(wholeNumber(1)),
+  maxInFlightBytes: z.optional(wholeNumber(1)),
+  reconnect: z.optional(z.strictObject({ minMs: z.optional(timerMs()), maxMs: z.optional(timerMs()) })),
+});
+
+/** The options with their defaults in place. Throws `INVALID_INPUT` naming what is wrong. */
+export function nsqSettings(options: NsqPublisherOptions): NsqSettings {
+  const given = validate(optionsSchema, options, 'The options of nsqPublisher');
+  const nsqd = given.nsqd ?? '127.0.0.1:4150';
+  const minMs = given.reconnect?.minMs ?? 100;
+  return {
+    nsqd: [nsqd].flat().flatMap((text) => parseNsqdAddress(text) ?? []),
+    codec: given.codec ?? cloudEvents(),
+    deadlineMs: given.deadlineMs ?? 5_000,
+    connectTimeoutMs: given.connectTimeoutMs ?? 2_000,
+    maxMessageBytes: given.maxMessageBytes ?? 1_048_576,
+    maxRequestBytes: given.maxRequestBytes ?? 5_242_880,
+    maxRequestMessages: given.maxRequestMessages ?? 1_000,
+    maxInFlightBytes: given.maxInFlightBytes ?? 32 * 1_048_576,
+    reconnect: { minMs, maxMs: Math.max(minMs, given.reconnect?.maxMs ?? 2_000) },
+  };
+}

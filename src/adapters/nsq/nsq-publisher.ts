@@ -1,0 +1,96 @@
+import { EventSessionsError } from '../../core/errors.js';
+import type { EventPublisher } from '../../ports/event-publisher.js';
+import { encodeRequests } from './encode-requests.js';
+import { reasonOf, toError } from './nsq-failure.js';
+import { type NsqPublisherOptions, nsqSettings } from './nsq-options.js';
+import { publishLine } from './publish-line.js';
+
+const TOPIC = /^[.a-zA-Z0-9_-]{1,64}(#ephemeral)?$/;
+
+/**
+ * Publishes to nsqd over its TCP protocol, by nsqjs.
+ *
+ * It connects at the first `publish` or `ping`, to one nsqd at a time, and makes a new connection after each loss when
+ * it is next needed. A call in progress keeps the process running, for its deadline at most; an idle publisher does
+ * not.
+ *
+ * `publish` also rejects with `INVALID_TOPIC` (nsqd would take a line break in it for a command) and, after `close`,
+ * with `CLOSED`; both say by their `outcome` that nothing was published. `refused` of a batch that had to be cut into
+ * several requests means that one of them was; those before it are published.
+ *
+ * @throws `INVALID_INPUT` for wrong options.
+ */
+export function nsqPublisher(options: NsqPublisherOptions = {}): EventPublisher {
+  const settings = nsqSettings(options);
+  const line = publishLine(settings);
+  const pings = new Set<Promise<void>>();
+  let closing: Promise<void> | undefined;
+
+  async function drain(): Promise<void> {
+    await Promise.allSettled([line.drained(), ...pings]);
+    line.nsqd.close(new Error('the publisher was closed'));
+  }
+
+  async function ping(): Promise<void> {
+    const { deadlineMs } = settings;
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${deadlineMs} ms`)), deadlineMs);
+    });
+    try {
+      await Promise.race([reachNsqd(), deadline]);
+    } catch (error) {
+      const message = `No nsqd can be reached: ${reasonOf(error)}. Check that it runs and that 'nsqd' names it.`;
+      throw new EventSessionsError('PUBLISH_FAILED', message, { outcome: 'not_done' }, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** nsqd has no command that does nothing and is answered, so an open connection is tested by a second one. */
+  async function reachNsqd(): Promise<void> {
+    const { connection } = line.nsqd;
+    if (connection !== undefined) {
+      try {
+        return await line.nsqd.probe();
+      } catch (error) {
+        // What is in flight has its own deadline; it may get through where a new connection does not.
+        if (connection.inFlightBytes > 0) throw error;
+        connection.destroy(toError(error));
+      }
+    }
+    await line.nsqd.connect();
+  }
+
+  return {
+    limits: { maxEventBytes: settings.maxMessageBytes - (settings.codec.overheadBytes ?? 0) },
+    publish(batch) {
+      const { sessionId, topic } = batch;
+      if (closing !== undefined) return Promise.reject(closed({ sessionId, topic }));
+      if (!TOPIC.test(topic)) return Promise.reject(invalidTopic(sessionId, topic));
+      return line.publish(batch, () => encodeRequests(batch, settings));
+    },
+    async ping() {
+      if (closing !== undefined) throw closed();
+      const result = ping();
+      pings.add(result);
+      await result.finally(() => pings.delete(result));
+    },
+    close() {
+      closing ??= drain();
+      return closing;
+    },
+  };
+}
+
+function closed(facts: { sessionId?: string; topic?: string } = {}): EventSessionsError {
+  const message = 'The nsqPublisher was closed; make a new one to publish again';
+  return new EventSessionsError('CLOSED', message, { ...facts, outcome: 'not_done' });
+}
+
+function invalidTopic(sessionId: string, topic: string): EventSessionsError {
+  const message =
+    `${JSON.stringify(topic)} is not a topic that NSQ takes: 1 to 64 characters a-z A-Z 0-9 . _ -, ` +
+    "optionally followed by '#ephemeral'";
+  return new EventSessionsError('INVALID_TOPIC', message, { sessionId, topic, outcome: 'refused' });
+}

@@ -1,0 +1,149 @@
+import { EventSessionsError } from '../../core/errors.js';
+import type { ActiveStatus } from '../../core/lifecycle.js';
+import type { SessionPage, SessionRecord, SessionStore } from '../../ports/session-store.js';
+import type { RedisConnection } from './redis-client.js';
+import { DUE } from './scripts.js';
+
+/**
+ * The sorted set of all `open` and `committing` sessions, scored by the time at which somebody should look at them:
+ * an open one's expiry, a committing one's end of lease.
+ *
+ * It lives in another slot than the sessions, so no script can change both. Therefore the sessions are the truth and
+ * the index only has to be **complete**: an entry is added before its session and removed after its end. Scores may
+ * be too early (an add renews the expiry, a batch renews the lease): whoever looks too early puts the true time in.
+ */
+export interface SessionIndex {
+  add(sessionId: string, dueAt: number): Promise<void>;
+  /** Never fails: the entry is there, with an older time. */
+  move(sessionId: string, dueAt: number): Promise<void>;
+  /** Never fails: a leftover entry is removed by the next look at it. */
+  remove(sessionId: string): Promise<void>;
+  due(get: SessionStore['get'], limit: number): Promise<string[]>;
+  list(
+    get: SessionStore['get'],
+    status: ActiveStatus | undefined,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<SessionPage>;
+  count(): Promise<number>;
+}
+
+/** A missing session this long overdue is gone for good, not about to be written. */
+const GONE_AFTER_MS = 60_000;
+
+export function createSessionIndex(redis: RedisConnection, key: string): SessionIndex {
+  const remove = async (sessionId: string) => {
+    await redis.call('ZREM', key, sessionId).catch(() => {});
+  };
+
+  /** True if the session needs somebody now; otherwise sets its entry right. */
+  async function needsAttention(
+    session: SessionRecord | undefined,
+    entry: Entry,
+    now: number,
+  ): Promise<boolean> {
+    if (session === undefined) {
+      if (entry.score < now - GONE_AFTER_MS) await remove(entry.sessionId);
+      return false;
+    }
+    if (session.status === 'committed' || session.status === 'rolled_back') {
+      await remove(entry.sessionId);
+      return false;
+    }
+    const dueAt = session.leaseExpiresAt ?? session.expiresAt ?? now;
+    if (dueAt <= now) return true;
+    await redis.call('ZADD', key, 'XX', dueAt, entry.sessionId);
+    return false;
+  }
+
+  return {
+    async add(sessionId, dueAt) {
+      await redis.call('ZADD', key, 'NX', dueAt, sessionId);
+    },
+    async move(sessionId, dueAt) {
+      await redis.call('ZADD', key, 'XX', dueAt, sessionId).catch(() => {});
+    },
+    remove,
+
+    async due(get, limit) {
+      const [time, flat] = (await redis.run(DUE, [key], [limit])) as [string, string[]];
+      const now = Number(time);
+      const entries = toEntries(flat);
+      const needed = await Promise.all(
+        entries.map(async (entry) => needsAttention(await get(entry.sessionId), entry, now)),
+      );
+      return entries.filter((_, i) => needed[i]).map(({ sessionId }) => sessionId);
+    },
+
+    async list(get, status, cursor, limit) {
+      const after =
+        cursor === undefined ? { score: Number.NEGATIVE_INFINITY, sessionId: '' } : parseCursor(cursor);
+      const entries: Entry[] = [];
+      for (let offset = 0, more = true; more && entries.length < limit; offset += limit) {
+        const from = Number.isFinite(after.score) ? after.score : '-inf';
+        const flat = await redis.call(
+          'ZRANGEBYSCORE',
+          key,
+          from,
+          '+inf',
+          'WITHSCORES',
+          'LIMIT',
+          offset,
+          limit,
+        );
+        const read = toEntries(flat as string[]);
+        entries.push(
+          ...read.filter((entry) => entry.score > after.score || entry.sessionId > after.sessionId),
+        );
+        more = read.length === limit;
+      }
+      const page = entries.slice(0, limit);
+      const last = page.at(-1);
+      const records = await Promise.all(page.map(({ sessionId }) => get(sessionId)));
+      return {
+        sessions: records.flatMap((record) =>
+          record !== undefined &&
+          isActive(record.status) &&
+          (status === undefined || record.status === status)
+            ? [
+                {
+                  sessionId: record.sessionId,
+                  status: record.status,
+                  events: record.events,
+                  createdAt: record.createdAt,
+                },
+              ]
+            : [],
+        ),
+        cursor: page.length === limit && last !== undefined ? `${last.score}:${last.sessionId}` : undefined,
+      };
+    },
+
+    async count() {
+      return Number(await redis.call('ZCARD', key));
+    },
+  };
+}
+
+interface Entry {
+  readonly sessionId: string;
+  readonly score: number;
+}
+
+function toEntries(flat: readonly string[]): Entry[] {
+  const entries: Entry[] = [];
+  for (let i = 0; i < flat.length; i += 2)
+    entries.push({ sessionId: flat[i] ?? '', score: Number(flat[i + 1]) });
+  return entries;
+}
+
+function parseCursor(cursor: string): Entry {
+  const match = /^(\d{1,16}):([A-Za-z0-9_-]{1,128})$/.exec(cursor);
+  if (match === null)
+    throw new EventSessionsError('INVALID_INPUT', 'cursor: expected the cursor of a page before');
+  return { score: Number(match[1]), sessionId: match[2] ?? '' };
+}
+
+function isActive(status: string): status is ActiveStatus {
+  return status === 'open' || status === 'committing';
+}

@@ -1,0 +1,109 @@
+import * as z from 'zod/mini';
+import type { SessionRepository } from '../contingency/session-repository.js';
+import type { AcceptEvent, EventInput } from '../core/accept-event.js';
+import type { DomainEvents } from '../core/domain-events.js';
+import { EventSessionsError } from '../core/errors.js';
+import type { Metrics } from '../core/metrics.js';
+import { idSchema, validate } from '../core/validate.js';
+import type { SessionLimits } from '../ports/session-store.js';
+import { sessionNotFound, sessionNotOpen } from './refusals.js';
+
+export interface AddEventsInput {
+  readonly sessionId: string;
+  /** 1 to 10,000 events. All of them are added, or none. */
+  readonly events: readonly EventInput[];
+}
+
+export interface AddReceipt {
+  readonly sessionId: string;
+  readonly eventId: string;
+  /** The session had an event of this id already; the first one stays, and this one is not added. */
+  readonly duplicate: boolean;
+  /** The store was down: the event is in the contingency log. */
+  readonly deferred: boolean;
+}
+
+export interface AddManyReceipt {
+  readonly sessionId: string;
+  readonly events: readonly AddReceipt[];
+  readonly deferred: boolean;
+}
+
+/**
+ * When it resolves, every event is in the store or in the contingency log (G1).
+ *
+ * @throws `INVALID_INPUT`, `INVALID_EVENT`, `UNKNOWN_EVENT_TYPE`, `INVALID_TOPIC`, `EVENT_TOO_LARGE`,
+ * `SESSION_LIMIT_EXCEEDED`, `SESSION_NOT_FOUND`, `SESSION_NOT_OPEN`, `STORE_UNAVAILABLE`, `CONTINGENCY_FAILED`.
+ */
+export type AddEvents = (input: AddEventsInput) => Promise<AddManyReceipt>;
+
+export interface AddEventsContext {
+  readonly repository: SessionRepository;
+  readonly accept: AcceptEvent;
+  readonly events: DomainEvents;
+  readonly metrics: Metrics;
+  readonly limits: SessionLimits;
+}
+
+/** One call is one script in Redis, which serves nobody else meanwhile. */
+const MAX_EVENTS_PER_CALL = 10_000;
+
+const eventsError = `an array of 1 to ${MAX_EVENTS_PER_CALL} events, each an object with type and data`;
+const inputSchema = z.strictObject({
+  sessionId: idSchema,
+  events: z.custom<readonly EventInput[]>(
+    (value) =>
+      Array.isArray(value) &&
+      value.length > 0 &&
+      value.length <= MAX_EVENTS_PER_CALL &&
+      value.every((event) => typeof event === 'object' && event !== null),
+    { error: eventsError },
+  ),
+});
+
+export function createAddEvents(context: AddEventsContext): AddEvents {
+  const { repository, accept, events: domainEvents, metrics, limits } = context;
+
+  return async (input) => {
+    const { sessionId, events } = validate(inputSchema, input, 'addEvents');
+    const accepted = [];
+    for (const event of events) accepted.push(await accept(sessionId, event));
+
+    const result = await repository.append(sessionId, accepted, limits);
+    if (result.outcome === 'not_found') throw sessionNotFound(sessionId);
+    if (result.outcome === 'not_open') throw sessionNotOpen(sessionId, result.status, 'take events');
+    if (result.outcome === 'limit_exceeded') throw limitExceeded(sessionId, result.limit, limits);
+
+    const deferred = result.outcome === 'deferred';
+    const duplicates = new Set(result.duplicates);
+    metrics.eventsAdded(accepted.length - duplicates.size);
+    if (domainEvents.has('event.added')) {
+      accepted.forEach(({ id, topic }, i) => {
+        if (!duplicates.has(i)) domainEvents.emit('event.added', { sessionId, eventId: id, topic, deferred });
+      });
+    }
+    return {
+      sessionId,
+      events: accepted.map(({ id }, i) => ({
+        sessionId,
+        eventId: id,
+        duplicate: duplicates.has(i),
+        deferred,
+      })),
+      deferred,
+    };
+  };
+}
+
+function limitExceeded(
+  sessionId: string,
+  which: 'events' | 'bytes',
+  limits: SessionLimits,
+): EventSessionsError {
+  const limit = which === 'events' ? limits.maxSessionEvents : limits.maxSessionBytes;
+  const option = which === 'events' ? 'maxSessionEvents' : 'maxSessionBytes';
+  const message =
+    `Session ${sessionId} would have more than ${limit} ${which}. ` +
+    `Commit it and go on in a new one, or raise limits.${option}`;
+  return new EventSessionsError('SESSION_LIMIT_EXCEEDED', message, { sessionId, limit });
+}

@@ -1,0 +1,13 @@
+import { EventSessionsError } from '../core/errors.js';
+import type { SessionStatus } from '../core/lifecycle.js';
+
+/** What a command says when the session is not in a state for it. */
+export function sessionNotOpen(sessionId: string, status: SessionStatus, action: string): EventSessionsError {
+  const message = `Session ${sessionId} is ${status}, so it cannot ${action}`;
+  return new EventSessionsError('SESSION_NOT_OPEN', message, { sessionId, status });
+}
+
+export function sessionNotFound(sessionId: string): EventSessionsError {
+  const message = `There is no session ${sessionId}: it was never started, or it ended longer ago than the retention`;
+  return new EventSessionsError('SESSION_NOT_FOUND', message, { sessionId });
+}

@@ -1,0 +1,84 @@
+import type { ContingencyRecord } from '../ports/contingency-log.js';
+
+/**
+ * What this instance has written to the contingency log and not yet brought back into the store, by session: so that
+ * the next command on a session can heal it without reading the log.
+ *
+ * The log is the truth, this is a copy of its tail, bounded in bytes. Of a session that does not fit, only the fact
+ * is kept: recovery has to bring it back.
+ */
+export interface HeldRecords {
+  of(sessionId: string): HeldSession | undefined;
+  hold(records: readonly ContingencyRecord[]): void;
+  /** Forgets the first `count` records of the session. */
+  drop(sessionId: string, count: number): void;
+  /** Everything held up to now; hand it to `forget` when recovery has seen to it. */
+  mark(): HeldMark;
+  forget(mark: HeldMark, except: ReadonlySet<string>): void;
+}
+
+export interface HeldSession {
+  readonly records: readonly ContingencyRecord[];
+  /** True when it has more records than are held here. */
+  readonly spilled: boolean;
+}
+
+export type HeldMark = ReadonlyMap<string, number>;
+
+interface Held {
+  records: ContingencyRecord[];
+  spilled: boolean;
+  /** Records of this session so far, dropped ones included. */
+  total: number;
+}
+
+export function createHeldRecords(maxBytes: number): HeldRecords {
+  const sessions = new Map<string, Held>();
+  let bytes = 0;
+
+  function remove(sessionId: string, held: Held, count: number): void {
+    for (const record of held.records.splice(0, count)) bytes -= sizeOf(record);
+    if (held.records.length === 0 && !held.spilled) sessions.delete(sessionId);
+  }
+
+  return {
+    of: (sessionId) => sessions.get(sessionId),
+
+    hold(records) {
+      for (const record of records) {
+        const held = sessions.get(record.sessionId) ?? { records: [], spilled: false, total: 0 };
+        sessions.set(record.sessionId, held);
+        held.total += 1;
+        const size = sizeOf(record);
+        if (held.spilled || bytes + size > maxBytes) {
+          held.spilled = true;
+        } else {
+          bytes += size;
+          held.records.push(record);
+        }
+      }
+    },
+
+    drop(sessionId, count) {
+      const held = sessions.get(sessionId);
+      if (held !== undefined) remove(sessionId, held, count);
+    },
+
+    mark: () => new Map([...sessions].map(([sessionId, { total }]) => [sessionId, total])),
+
+    forget(mark, except) {
+      for (const [sessionId, total] of mark) {
+        const held = sessions.get(sessionId);
+        if (held === undefined || except.has(sessionId)) continue;
+        const newer = held.total - total;
+        if (newer === 0) held.spilled = false;
+        remove(sessionId, held, Math.max(0, held.records.length - newer));
+      }
+    },
+  };
+}
+
+function sizeOf(record: ContingencyRecord): number {
+  const text = 'event' in record ? record.event : 'metadata' in record ? record.metadata : '';
+  return 200 + text.length * 2;
+}

@@ -1,0 +1,138 @@
+import { eventIdOf } from '../core/event.js';
+import { newId } from '../core/ids.js';
+import type { ContingencyRecord, EventAddedRecord } from '../ports/contingency-log.js';
+import type { SessionLimits, SessionStore } from '../ports/session-store.js';
+
+/**
+ * Why a record could not be brought into the store:
+ *
+ * - `session_unknown`: neither the store nor the log knows the session;
+ * - `session_committing`, `session_committed`: the session has gone on without it; an event is late;
+ * - `session_discarded`: it was rolled back or has expired, so the event must not be published;
+ * - `events_mismatch`: the commit was asked for with an `expectedEvents` that is not met;
+ * - `already_ended`: the request came second, the session has ended in another way.
+ */
+export type ReplayProblem =
+  | 'session_unknown'
+  | 'session_committing'
+  | 'session_committed'
+  | 'session_discarded'
+  | 'events_mismatch'
+  | 'already_ended';
+
+export interface NotReplayed {
+  readonly record: ContingencyRecord;
+  readonly problem: ReplayProblem;
+}
+
+export interface ReplayContext {
+  readonly instance: string;
+  readonly retentionMs: number;
+}
+
+/** What was acknowledged is not turned away: a session may grow past its limits by what an outage held back. */
+const NO_LIMITS: SessionLimits = {
+  maxSessionEvents: Number.MAX_SAFE_INTEGER,
+  maxSessionBytes: Number.MAX_SAFE_INTEGER,
+};
+
+/**
+ * Brings records of one session into the store, in order; answers those that it has no place for. Safe to repeat.
+ * `event.unpublished` is not the store's business and is passed over.
+ *
+ * A requested commit is only begun here (so that nothing can be added any more), and its lease given back at once:
+ * publishing is left to the next commit or to recovery.
+ */
+export async function replayIntoStore(
+  store: SessionStore,
+  records: readonly ContingencyRecord[],
+  { instance, retentionMs }: ReplayContext,
+): Promise<NotReplayed[]> {
+  const problems: NotReplayed[] = [];
+  const cause = (reason: string) => ({ instance, reason });
+
+  for (let i = 0; i < records.length; i += 1) {
+    const record = records[i] as ContingencyRecord;
+    const { sessionId } = record;
+    switch (record.kind) {
+      case 'session.started':
+        await store.start({
+          sessionId,
+          metadata: record.metadata,
+          ttlMs: record.ttlMs,
+          cause: cause('recovered'),
+        });
+        break;
+      case 'event.added': {
+        const run = consecutiveEvents(records, i);
+        i += run.length - 1;
+        problems.push(...(await replayEvents(store, sessionId, run)));
+        break;
+      }
+      case 'session.commit_requested': {
+        const begun = await store.beginCommit(sessionId, {
+          attemptId: newId(),
+          leaseMs: 1_000,
+          expectedEvents: record.expectedEvents,
+          cause: cause('commit recovered'),
+        });
+        if (begun.outcome === 'granted') await store.releaseCommit(sessionId, begun.epoch);
+        else if (begun.outcome === 'mismatch') problems.push({ record, problem: 'events_mismatch' });
+        else if (begun.outcome === 'not_found') problems.push({ record, problem: 'session_unknown' });
+        else if (begun.outcome === 'not_open') problems.push({ record, problem: 'already_ended' });
+        break;
+      }
+      case 'session.rollback_requested': {
+        const { outcome } = await store.rollback(sessionId, {
+          retentionMs,
+          cause: cause(record.reason ?? 'rollback recovered'),
+        });
+        if (outcome === 'not_found') problems.push({ record, problem: 'session_unknown' });
+        else if (outcome === 'not_open') problems.push({ record, problem: 'already_ended' });
+        break;
+      }
+      case 'event.unpublished':
+        break;
+    }
+  }
+  return problems;
+}
+
+function consecutiveEvents(records: readonly ContingencyRecord[], from: number): EventAddedRecord[] {
+  const run: EventAddedRecord[] = [];
+  for (let i = from; i < records.length; i += 1) {
+    const record = records[i];
+    if (record?.kind !== 'event.added') break;
+    run.push(record);
+  }
+  return run;
+}
+
+async function replayEvents(
+  store: SessionStore,
+  sessionId: string,
+  records: readonly EventAddedRecord[],
+): Promise<NotReplayed[]> {
+  const events = records.map(({ event, topic }) => ({ id: eventIdOf(event), topic, json: event }));
+  const result = await store.append(sessionId, events, NO_LIMITS);
+  switch (result.outcome) {
+    case 'appended':
+      return [];
+    case 'not_found':
+      return records.map((record) => ({ record, problem: 'session_unknown' }));
+    default: {
+      // An earlier replay, or the call whose reply was lost, may have brought some of them in before the end.
+      const known = await store.contains(
+        sessionId,
+        events.map(({ id }) => id),
+      );
+      const problem = result.outcome === 'not_open' ? problemOf(result.status) : 'session_unknown';
+      return records.filter((_, i) => known[i] !== true).map((record) => ({ record, problem }));
+    }
+  }
+}
+
+function problemOf(status: 'committing' | 'committed' | 'rolled_back' | 'expired'): ReplayProblem {
+  if (status === 'committing') return 'session_committing';
+  return status === 'committed' ? 'session_committed' : 'session_discarded';
+}

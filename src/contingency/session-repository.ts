@@ -1,0 +1,321 @@
+import type { CircuitBreaker } from '../core/circuit-breaker.js';
+import type { DomainEvents } from '../core/domain-events.js';
+import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
+import { type AcceptedEvent, eventIdOf, type StoredEvent } from '../core/event.js';
+import type { Metrics } from '../core/metrics.js';
+import type {
+  CommitRequestedRecord,
+  ContingencyLog,
+  ContingencyRecord,
+  RollbackRequestedRecord,
+} from '../ports/contingency-log.js';
+import type { Logger } from '../ports/logger.js';
+import type {
+  AppendOutcome,
+  BeginCommitOutcome,
+  CommitAttempt,
+  NewSession,
+  NotOpen,
+  RollbackOutcome,
+  RollbackRequest,
+  SessionLimits,
+  SessionStore,
+  StartOutcome,
+} from '../ports/session-store.js';
+import type { HeldRecords } from './held-records.js';
+import { type ReplayContext, replayIntoStore } from './replay.js';
+
+/**
+ * The store, with the contingency log behind it.
+ *
+ * A command goes to the store. If that fails, by refusal, deadline or a lost connection, the command is written to
+ * the log and counts as accepted: the outcome says `deferred`. Whether a failed call has been carried out after all
+ * does not matter, because replaying it is idempotent.
+ *
+ * **Heal before use.** As long as this instance holds records of a session, its next command on that session first
+ * brings them into the store, in order. If that fails, the command is deferred behind them. So within an instance a
+ * session's commands take effect in the order in which they were acknowledged.
+ */
+export interface SessionRepository {
+  start(session: NewSession): Promise<StartOutcome | Deferred>;
+  append(
+    sessionId: string,
+    events: readonly AcceptedEvent[],
+    limits: SessionLimits,
+  ): Promise<AppendOutcome | DeferredAppend>;
+  beginCommit(sessionId: string, attempt: CommitAttempt): Promise<BeginCommitOutcome | DeferredCommit>;
+  rollback(sessionId: string, request: RollbackRequest): Promise<RollbackOutcome | DeferredRollback>;
+  /** Records that a commit that has begun must be finished by recovery. */
+  deferCommit(sessionId: string, cause: EventSessionsError): Promise<void>;
+  /** Records events that the broker could not take. */
+  deferEvents(sessionId: string, events: readonly StoredEvent[], cause: EventSessionsError): Promise<void>;
+  /** Any other call of the store, with heal, breaker and one type of error. It is not deferred: `STORE_UNAVAILABLE`. */
+  ask<T>(sessionId: string | undefined, call: (store: SessionStore) => Promise<T>): Promise<T>;
+  /** Whether outages end in the log (or, without one, in errors). */
+  readonly hasContingency: boolean;
+}
+
+export interface Deferred {
+  readonly outcome: 'deferred';
+}
+export interface DeferredAppend extends Deferred {
+  readonly duplicates: readonly number[];
+}
+/** `events`: how many events of the session this instance knows of. */
+export interface DeferredCommit extends Deferred {
+  readonly events: number;
+}
+export interface DeferredRollback extends Deferred {
+  readonly discarded: number;
+  readonly repeated: boolean;
+}
+
+export interface SessionRepositoryConfig {
+  readonly store: SessionStore;
+  readonly log: ContingencyLog | undefined;
+  readonly held: HeldRecords;
+  readonly breaker: CircuitBreaker;
+  readonly events: DomainEvents;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Brings back a session of which more is in the log than is held here. */
+  readonly recover: () => Promise<unknown>;
+  readonly replay: ReplayContext;
+}
+
+export function createSessionRepository(config: SessionRepositoryConfig): SessionRepository {
+  const { store, log, held, breaker, events: domainEvents, metrics, logger } = config;
+  const healing = new Map<string, Promise<void>>();
+  const ending = new Map<string, { readonly kind: End['kind']; readonly recorded: Promise<void> }>();
+
+  async function guarded<T>(
+    sessionId: string | undefined,
+    call: (store: SessionStore) => Promise<T>,
+  ): Promise<T> {
+    if (!breaker.allows()) {
+      const message = 'The store has failed repeatedly and is not asked again yet';
+      throw new EventSessionsError('STORE_UNAVAILABLE', message, { sessionId, outcome: 'not_done' });
+    }
+    try {
+      const result = await call(store);
+      breaker.succeeded();
+      return result;
+    } catch (error) {
+      if (isEventSessionsError(error) && error.code !== 'STORE_UNAVAILABLE') throw error;
+      const failure = toStoreError(error, sessionId);
+      breaker.failed(failure);
+      throw failure;
+    }
+  }
+
+  /** Brings what is held of the session into the store. Commands that come meanwhile wait for the same heal. */
+  function heal(sessionId: string): Promise<void> | undefined {
+    if (held.of(sessionId) === undefined) return undefined;
+    const running = healing.get(sessionId);
+    if (running !== undefined) return running;
+    const heal = replayHeld(sessionId).finally(() => healing.delete(sessionId));
+    healing.set(sessionId, heal);
+    return heal;
+  }
+
+  async function replayHeld(sessionId: string): Promise<void> {
+    for (let session = held.of(sessionId); session !== undefined; session = held.of(sessionId)) {
+      if (session.records.length === 0) {
+        await config.recover();
+        if (held.of(sessionId)?.spilled) throw stillInLog(sessionId);
+        continue;
+      }
+      const batch = session.records.slice(0, 500);
+      // What the store has no place for is still in the log, for recovery to decide on.
+      await guarded(sessionId, (target) => replayIntoStore(target, batch, config.replay));
+      held.drop(sessionId, batch.length);
+    }
+  }
+
+  async function ask<T>(
+    sessionId: string | undefined,
+    call: (store: SessionStore) => Promise<T>,
+  ): Promise<T> {
+    if (sessionId !== undefined) await heal(sessionId);
+    return guarded(sessionId, call);
+  }
+
+  /** What the command answers, or what is to be done about the store's failure. */
+  async function askOrElse<T, D>(
+    sessionId: string,
+    call: (store: SessionStore) => Promise<T>,
+    orElse: (failure: EventSessionsError) => Promise<D>,
+  ): Promise<T | D> {
+    try {
+      return await ask(sessionId, call);
+    } catch (error) {
+      if (log === undefined || !isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
+      return orElse(error);
+    }
+  }
+
+  async function record(records: readonly ContingencyRecord[], cause: EventSessionsError): Promise<void> {
+    const [first] = records;
+    if (first === undefined) return;
+    const { sessionId, kind } = first;
+    if (log === undefined) throw cause;
+    try {
+      await log.append(records);
+    } catch (error) {
+      throw new EventSessionsError(
+        'CONTINGENCY_FAILED',
+        `Neither ${cause.code === 'PUBLISH_FAILED' ? 'the broker' : 'the store'} nor the contingency log could take ${kind} ` +
+          `of session ${sessionId}: ${cause.message}; ${error instanceof Error ? error.message : String(error)}`,
+        { sessionId, outcome: cause.outcome },
+        error,
+      );
+    }
+    if (kind !== 'event.unpublished') held.hold(records);
+    metrics.failure(kind, sessionId, cause);
+    logger.warn('Recorded in the contingency log', {
+      sessionId,
+      kind,
+      records: records.length,
+      code: cause.code,
+      cause: cause.message,
+    });
+    domainEvents.emit('contingency.recorded', { sessionId, kind, records: records.length, code: cause.code });
+  }
+
+  const heldRecords = (sessionId: string) => held.of(sessionId)?.records ?? [];
+
+  /** How a session ends, if this instance has already recorded its end or is about to. */
+  function endOf(sessionId: string): End['kind'] | undefined {
+    const held = heldRecords(sessionId).find(isEnd);
+    return held?.kind ?? ending.get(sessionId)?.kind;
+  }
+
+  /** Records the end of a session once, however often and at once it is asked for. */
+  async function recordEnd(end: End, failure: EventSessionsError): Promise<void> {
+    const { sessionId } = end;
+    if (heldRecords(sessionId).some(isEnd)) return;
+    const recorded =
+      ending.get(sessionId)?.recorded ?? record([end], failure).finally(() => ending.delete(sessionId));
+    ending.set(sessionId, { kind: end.kind, recorded });
+    await recorded;
+  }
+
+  const notOpen = (end: End['kind']): NotOpen => ({
+    outcome: 'not_open',
+    status: end === 'session.commit_requested' ? 'committing' : 'rolled_back',
+  });
+
+  const heldEventIds = (sessionId: string) =>
+    new Set(
+      heldRecords(sessionId).flatMap((held) => (held.kind === 'event.added' ? [eventIdOf(held.event)] : [])),
+    );
+
+  return {
+    hasContingency: log !== undefined,
+    ask,
+
+    start: (session) =>
+      askOrElse(
+        session.sessionId,
+        (target) => target.start(session),
+        async (failure) => {
+          const { sessionId, metadata, ttlMs } = session;
+          const end = endOf(sessionId);
+          if (end !== undefined) return { outcome: 'exists', status: notOpen(end).status } as const;
+          const known = heldRecords(sessionId).some(({ kind }) => kind === 'session.started');
+          if (!known)
+            await record([{ kind: 'session.started', sessionId, at: Date.now(), metadata, ttlMs }], failure);
+          return { outcome: 'deferred' } as const;
+        },
+      ),
+
+    append: (sessionId, events, limits) =>
+      askOrElse(
+        sessionId,
+        (target) => target.append(sessionId, events, limits),
+        async (failure) => {
+          const end = endOf(sessionId);
+          if (end !== undefined) return notOpen(end);
+          const seen = heldEventIds(sessionId);
+          const duplicates: number[] = [];
+          const records: ContingencyRecord[] = [];
+          events.forEach(({ id, topic, json }, index) => {
+            if (seen.has(id)) duplicates.push(index);
+            else records.push({ kind: 'event.added', sessionId, at: Date.now(), topic, event: json });
+            seen.add(id);
+          });
+          await record(records, failure);
+          return { outcome: 'deferred', duplicates } as const;
+        },
+      ),
+
+    beginCommit: (sessionId, attempt) =>
+      askOrElse(
+        sessionId,
+        (target) => target.beginCommit(sessionId, attempt),
+        async (failure) => {
+          if (endOf(sessionId) === 'session.rollback_requested') return notOpen('session.rollback_requested');
+          const { expectedEvents } = attempt;
+          await recordEnd(
+            { kind: 'session.commit_requested', sessionId, at: Date.now(), expectedEvents },
+            failure,
+          );
+          return { outcome: 'deferred', events: heldEventIds(sessionId).size } as const;
+        },
+      ),
+
+    rollback: (sessionId, request) =>
+      askOrElse(
+        sessionId,
+        (target) => target.rollback(sessionId, request),
+        async (failure) => {
+          const end = endOf(sessionId);
+          if (end === 'session.commit_requested') return notOpen(end);
+          const { reason } = request.cause;
+          await recordEnd({ kind: 'session.rollback_requested', sessionId, at: Date.now(), reason }, failure);
+          return {
+            outcome: 'deferred',
+            discarded: heldEventIds(sessionId).size,
+            repeated: end !== undefined,
+          } as const;
+        },
+      ),
+
+    deferCommit: (sessionId, cause) =>
+      record([{ kind: 'session.commit_requested', sessionId, at: Date.now() }], cause),
+
+    deferEvents: (sessionId, events, cause) =>
+      record(
+        events.map(({ topic, sequence, json }) => ({
+          kind: 'event.unpublished' as const,
+          sessionId,
+          at: Date.now(),
+          topic,
+          sequence,
+          event: json,
+        })),
+        cause,
+      ),
+  };
+}
+
+type End = CommitRequestedRecord | RollbackRequestedRecord;
+
+function isEnd(record: ContingencyRecord): record is End {
+  return record.kind === 'session.commit_requested' || record.kind === 'session.rollback_requested';
+}
+
+function stillInLog(sessionId: string): EventSessionsError {
+  const message = `Session ${sessionId} has records in the contingency log that are not back in the store yet`;
+  return new EventSessionsError('STORE_UNAVAILABLE', message, { sessionId, outcome: 'not_done' });
+}
+
+function toStoreError(error: unknown, sessionId: string | undefined): EventSessionsError {
+  const known = isEventSessionsError(error);
+  return new EventSessionsError(
+    'STORE_UNAVAILABLE',
+    error instanceof Error ? error.message : String(error),
+    { sessionId, outcome: known ? (error.outcome ?? 'unknown') : 'unknown' },
+    known ? (error.cause ?? error) : error,
+  );
+}

@@ -1,0 +1,152 @@
+import * as z from 'zod/mini';
+import type { CatalogueLookup } from './catalogue.js';
+import { EventSessionsError } from './errors.js';
+import { type AcceptedEvent, type ExtensionValue, encodeEnvelope, SEQUENCE_BYTES } from './event.js';
+import { newId } from './ids.js';
+import { toJsonText } from './json-text.js';
+import { describe, idSchema, plainText, validate } from './validate.js';
+
+/** nsqd's own rule for topic names (protocol.IsValidTopicName), which also fits Kafka, RabbitMQ and Redis. */
+export const TOPIC = /^[.a-zA-Z0-9_-]{1,64}(#ephemeral)?$/;
+
+export interface AddOptions {
+  /** Makes the add idempotent: the same id twice in a session is one event. Default: 128 random bits. */
+  readonly id?: string | undefined;
+  /** Overrides the topic that the catalogue, the `topic` option or the type gives. */
+  readonly topic?: string | undefined;
+  /** CloudEvents `subject`: what the event is about, within its source. */
+  readonly subject?: string | undefined;
+  /** When it happened. Default: now. Text must be RFC 3339. */
+  readonly time?: Date | string | undefined;
+  /** CloudEvents extension attributes, such as `traceparent`. Names are 1 to 20 characters a-z 0-9. */
+  readonly extensions?: Readonly<Record<string, ExtensionValue>> | undefined;
+}
+
+export interface EventInput extends AddOptions {
+  readonly type: string;
+  readonly data: unknown;
+}
+
+/** Decides an event's topic from what is known of it before it is accepted. */
+export type TopicRule = (event: {
+  readonly type: string;
+  readonly data: unknown;
+  readonly subject?: string | undefined;
+}) => string;
+
+/** Turns what a user adds into an {@link AcceptedEvent}, or refuses it before anything has been changed. */
+export type AcceptEvent = (sessionId: string, input: EventInput) => AcceptedEvent | Promise<AcceptedEvent>;
+
+export interface AcceptEventConfig {
+  readonly source: string;
+  readonly catalogue: CatalogueLookup;
+  readonly topic: TopicRule | undefined;
+  readonly maxDepth: number;
+  /** Bytes of the whole CloudEvents JSON with its sequence. */
+  readonly maxEventBytes: number;
+}
+
+const RESERVED = new Set([
+  'specversion',
+  'id',
+  'source',
+  'type',
+  'time',
+  'datacontenttype',
+  'dataschema',
+  'subject',
+  'data',
+  'sessionid',
+  'sequence',
+]);
+// RFC 3339, section 5.6.
+const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
+
+const timeError = 'a Date or an RFC 3339 time such as 2025-01-31T12:00:00Z';
+const extensionError = 'a string without control characters, a boolean or a 32-bit whole number';
+const extensionValue = z.union([z.boolean(), z.int32(), plainText(1024)], { error: extensionError });
+const addOptionsSchema = z.strictObject({
+  id: z.optional(idSchema),
+  topic: z.optional(z.string()),
+  subject: z.optional(plainText(1024)),
+  time: z.optional(
+    z.custom<Date | string>(
+      (time) =>
+        time instanceof Date
+          ? !Number.isNaN(time.getTime())
+          : typeof time === 'string' && RFC3339.test(time) && !Number.isNaN(Date.parse(time)),
+      { error: timeError },
+    ),
+  ),
+  extensions: z.optional(
+    z.record(
+      z.string().check(z.refine((name) => /^[a-z0-9]{1,20}$/.test(name) && !RESERVED.has(name))),
+      extensionValue,
+      { error: 'an object of extension attributes' },
+    ),
+  ),
+});
+const typeSchema = plainText(256);
+
+export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
+  const json = { maxDepth: config.maxDepth, maxBytes: config.maxEventBytes };
+
+  function accept(sessionId: string, type: string, options: AddOptions, data: unknown): AcceptedEvent {
+    const id = options.id ?? newId();
+    const topic = topicOf(type, options, data);
+    if (!TOPIC.test(topic)) {
+      throw new EventSessionsError(
+        'INVALID_TOPIC',
+        `The topic of an event must match ${TOPIC.source}, got ${describe(topic)}. ` +
+          'Give the event a topic, or set one in the catalogue or with the topic option.',
+        { topic, eventId: id, eventType: type },
+      );
+    }
+    const time = options.time === undefined ? new Date() : options.time;
+    const envelope = encodeEnvelope(
+      {
+        id,
+        source: config.source,
+        type,
+        time: typeof time === 'string' ? time : time.toISOString(),
+        sessionId,
+        subject: options.subject,
+        extensions: options.extensions,
+      },
+      toJsonText(data, json),
+    );
+    const bytes = Buffer.byteLength(envelope) + SEQUENCE_BYTES;
+    if (bytes > config.maxEventBytes) {
+      throw new EventSessionsError(
+        'EVENT_TOO_LARGE',
+        `The event has ${bytes} bytes with its envelope; ${config.maxEventBytes} are allowed`,
+        { eventId: id, eventType: type, limit: config.maxEventBytes, actual: bytes },
+      );
+    }
+    return { id, topic, json: envelope };
+  }
+
+  function topicOf(type: string, options: AddOptions, data: unknown): string {
+    if (options.topic !== undefined) return options.topic;
+    if (config.topic === undefined) return config.catalogue.topicOf(type) ?? type;
+    try {
+      return config.topic({ type, data, subject: options.subject });
+    } catch (error) {
+      throw new EventSessionsError(
+        'INVALID_TOPIC',
+        `The topic option threw for an event of type ${type}`,
+        { eventType: type },
+        error,
+      );
+    }
+  }
+
+  return (sessionId, { type, data: input, ...rest }) => {
+    validate(typeSchema, type, 'The event type');
+    const options = validate(addOptionsSchema, rest, 'The options of add');
+    const data = config.catalogue.validate(type, input);
+    return data instanceof Promise
+      ? data.then((output) => accept(sessionId, type, options, output))
+      : accept(sessionId, type, options, data);
+  };
+}

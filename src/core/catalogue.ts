@@ -1,0 +1,94 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { EventSessionsError } from './errors.js';
+
+/** What is known of one event type: a schema of any Standard Schema library, alone or with a topic. */
+export type CatalogueEntry =
+  | StandardSchemaV1
+  | { readonly schema: StandardSchemaV1; readonly topic?: string };
+
+/** Event types and the schemas of their data. */
+export type Catalogue = Readonly<Record<string, CatalogueEntry>>;
+
+/** The event types that can be added: those of the catalogue, or any text without one. */
+export type EventType<C extends Catalogue> = keyof C & string;
+
+type SchemaOf<E> = E extends StandardSchemaV1 ? E : E extends { readonly schema: infer S } ? S : never;
+
+/** What `add` takes as the data of an event type (the schema's input, before defaults and transforms). */
+export type EventData<C extends Catalogue, T extends EventType<C>> =
+  SchemaOf<C[T]> extends infer S extends StandardSchemaV1 ? StandardSchemaV1.InferInput<S> : unknown;
+
+export interface CatalogueLookup {
+  /** The topic that the catalogue gives the type, if any. */
+  topicOf(type: string): string | undefined;
+  /**
+   * The data as the schema puts it out.
+   *
+   * @throws `UNKNOWN_EVENT_TYPE`, `INVALID_EVENT` with the schema's issues.
+   */
+  validate(type: string, data: unknown): unknown | Promise<unknown>;
+}
+
+/** Without a catalogue every type and every data passes. */
+export function createCatalogue(entries: Catalogue | undefined): CatalogueLookup {
+  if (entries === undefined) return { topicOf: () => undefined, validate: (_type, data) => data };
+
+  const schemas = new Map<string, StandardSchemaV1>();
+  const topics = new Map<string, string>();
+  for (const [type, entry] of Object.entries(entries)) {
+    if ('~standard' in entry) {
+      schemas.set(type, entry);
+    } else {
+      schemas.set(type, entry.schema);
+      if (entry.topic !== undefined) topics.set(type, entry.topic);
+    }
+  }
+
+  return {
+    topicOf: (type) => topics.get(type),
+    validate(type, data) {
+      const schema = schemas.get(type);
+      if (schema === undefined) {
+        const known = [...schemas.keys()].slice(0, 10).join(', ');
+        throw new EventSessionsError(
+          'UNKNOWN_EVENT_TYPE',
+          `The catalogue has no event type ${JSON.stringify(type)}. It has: ${known}${schemas.size > 10 ? ', …' : ''}`,
+          { eventType: type },
+        );
+      }
+      const result = runSchema(schema, type, data);
+      return result instanceof Promise ? result.then((r) => outputOf(r, type)) : outputOf(result, type);
+    },
+  };
+}
+
+function runSchema(schema: StandardSchemaV1, type: string, data: unknown) {
+  try {
+    const result = schema['~standard'].validate(data);
+    return result instanceof Promise ? result.catch((error) => schemaThrew(type, error)) : result;
+  } catch (error) {
+    return schemaThrew(type, error);
+  }
+}
+
+function schemaThrew(type: string, cause: unknown): never {
+  throw new EventSessionsError(
+    'INVALID_EVENT',
+    `The schema of ${type} threw while it validated`,
+    { eventType: type },
+    cause,
+  );
+}
+
+function outputOf(result: StandardSchemaV1.Result<unknown>, type: string): unknown {
+  if (result.issues === undefined) return result.value;
+  const issues = result.issues.map((issue) => ({
+    path: (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.'),
+    message: issue.message,
+  }));
+  const list = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  throw new EventSessionsError('INVALID_EVENT', `The data of ${type} is not valid: ${list}`, {
+    eventType: type,
+    issues,
+  });
+}

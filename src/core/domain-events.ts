@@ -1,0 +1,134 @@
+import { EventEmitter } from 'eventemitter3';
+import type { ContingencyRecord } from '../ports/contingency-log.js';
+import type { Logger } from '../ports/logger.js';
+import type { EventSessionsErrorCode } from './errors.js';
+import type { MetricsSnapshot } from './metrics.js';
+
+/** What the library tells about sessions, by type. Every one also carries {@link DomainEventBase}. */
+export interface DomainEventPayloads {
+  'session.started': { readonly sessionId: string; readonly deferred: boolean };
+  'event.added': {
+    readonly sessionId: string;
+    readonly eventId: string;
+    readonly topic: string;
+    readonly deferred: boolean;
+  };
+  /** A commit attempt has got the lease. `cursor` is above 0 when it goes on where another one stopped. */
+  'session.committing': {
+    readonly sessionId: string;
+    readonly epoch: number;
+    readonly events: number;
+    readonly cursor: number;
+  };
+  /** The broker has acknowledged a batch (of one topic). */
+  'batch.published': {
+    readonly sessionId: string;
+    readonly topic: string;
+    readonly events: number;
+    readonly firstSequence: number;
+    readonly lastSequence: number;
+    readonly durationMs: number;
+  };
+  'session.committed': {
+    readonly sessionId: string;
+    readonly events: number;
+    readonly published: number;
+    readonly deferred: number;
+    readonly durationMs: number;
+  };
+  'session.rolled_back': {
+    readonly sessionId: string;
+    readonly discarded: number;
+    readonly deferred: boolean;
+    readonly reason?: string | undefined;
+  };
+  /** An open session ran out; its events were never published. Told once, by the instance that found it. */
+  'session.expired': { readonly sessionId: string; readonly discarded: number };
+  'contingency.recorded': {
+    readonly sessionId: string;
+    readonly kind: ContingencyRecord['kind'];
+    readonly records: number;
+    /** Why the store or the broker could not take it. */
+    readonly code: EventSessionsErrorCode;
+  };
+  /** Recovery has replayed a session's records. */
+  'contingency.recovered': {
+    readonly sessionId: string;
+    readonly records: number;
+    readonly published: number;
+  };
+  'contingency.quarantined': { readonly sessionId?: string | undefined; readonly reason: string };
+  'store.degraded': { readonly cause: string };
+  'store.restored': { readonly downMs: number };
+  'publisher.degraded': { readonly cause: string };
+  'publisher.restored': { readonly downMs: number };
+  'metrics.snapshot': MetricsSnapshot;
+}
+
+export type DomainEventType = keyof DomainEventPayloads;
+
+export interface DomainEventBase<T extends DomainEventType> {
+  readonly type: T;
+  /** Milliseconds since the epoch, by this instance's clock. */
+  readonly at: number;
+  readonly instanceId: string;
+}
+
+export type DomainEvent<T extends DomainEventType = DomainEventType> = {
+  [K in T]: DomainEventBase<K> & DomainEventPayloads[K];
+}[T];
+
+/** May be async. What it throws or rejects with is logged, and reaches nobody else. */
+export type DomainEventListener<T extends DomainEventType> = (event: DomainEvent<T>) => unknown;
+
+export interface DomainEvents {
+  on<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
+  once<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
+  off<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
+  /** Calls the listeners, in the order they came. Never throws. */
+  emit<T extends DomainEventType>(type: T, payload: DomainEventPayloads[T]): void;
+  /** Whether anybody listens: spares making events that nobody gets. */
+  has(type: DomainEventType): boolean;
+}
+
+type Guarded = (event: DomainEventBase<DomainEventType>) => void;
+
+export function createDomainEvents(instanceId: string, logger: Logger): DomainEvents {
+  const emitter = new EventEmitter<string>();
+  const guards = new WeakMap<object, Guarded>();
+
+  /** eventemitter3 lets a listener's error through to `emit`, past the listeners behind it. */
+  function guard<T extends DomainEventType>(listener: DomainEventListener<T>): Guarded {
+    const known = guards.get(listener);
+    if (known !== undefined) return known;
+    const guarded: Guarded = (event) => {
+      const failed = (error: unknown) =>
+        logger.error('A listener of a domain event failed', { type: event.type, error });
+      try {
+        const result = listener(event as DomainEvent<T>);
+        if (result instanceof Promise) result.catch(failed);
+      } catch (error) {
+        failed(error);
+      }
+    };
+    guards.set(listener, guarded);
+    return guarded;
+  }
+
+  return {
+    on: (type, listener) => {
+      emitter.on(type, guard(listener));
+    },
+    once: (type, listener) => {
+      emitter.once(type, guard(listener));
+    },
+    off: (type, listener) => {
+      emitter.off(type, guard(listener));
+    },
+    emit: (type, payload) => {
+      if (emitter.listenerCount(type) > 0)
+        emitter.emit(type, { ...payload, type, at: Date.now(), instanceId });
+    },
+    has: (type) => emitter.listenerCount(type) > 0,
+  };
+}

@@ -1,0 +1,215 @@
+import { createHistogram } from 'node:perf_hooks';
+import type { ContingencyBacklog } from '../ports/contingency-log.js';
+import { isEventSessionsError } from './errors.js';
+
+/** What an instance has done since it was made, and what waits. Durations in milliseconds. */
+export interface MetricsSnapshot {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly instanceId: string;
+  readonly uptimeMs: number;
+  readonly events: {
+    /** Taken by `add`, without duplicates. */
+    readonly added: number;
+    /** `published + deferred + failed`: events whose fate at a commit is known. */
+    readonly processed: number;
+    /** Acknowledged by the broker, at a commit or by recovery. */
+    readonly published: number;
+    /** Written to the contingency log at a commit, because the broker could not take them. */
+    readonly deferred: number;
+    /** Left over by a commit that failed (neither the broker nor the log took them). They are still in the store. */
+    readonly failed: number;
+    /** `published / processed`, from 0 to 1; 1 when nothing has been processed. */
+    readonly successRate: number;
+    /** Events processed in the 60 s before the snapshot. */
+    readonly perMinute: number;
+  };
+  readonly sessions: {
+    /** `open` or `committing`, over all instances, as the store counts them; undefined when it can't be asked. */
+    readonly active: number | undefined;
+    /** Counts of this instance. */
+    readonly started: number;
+    readonly committed: number;
+    readonly rolledBack: number;
+    readonly expired: number;
+  };
+  /** Time from the call of commit to its receipt, over commits that this instance brought to `committed`. */
+  readonly commitDuration: {
+    readonly count: number;
+    readonly meanMs: number;
+    /** Percentiles of an HDR histogram with three significant digits, since the start. */
+    readonly p50Ms: number;
+    readonly p95Ms: number;
+    readonly p99Ms: number;
+  };
+  /** The last 50 failures of the store, the broker or the log, also of those that the log made good. Newest last. */
+  readonly recentFailures: readonly FailureEntry[];
+  /** What waits for recovery; undefined without a contingency log, or when it can't be asked. */
+  readonly contingency: ContingencyBacklog | undefined;
+}
+
+export interface FailureEntry {
+  readonly at: number;
+  /** The command, or the kind of record that was written instead. */
+  readonly operation: string;
+  readonly sessionId: string | undefined;
+  readonly code: string;
+  readonly message: string;
+  /** The message of what was behind it. */
+  readonly cause: string | undefined;
+}
+
+/** Counts what happens. Every method is cheap and never throws. */
+export interface Metrics {
+  eventsAdded(count: number): void;
+  eventsPublished(count: number): void;
+  eventsDeferred(count: number): void;
+  eventsFailed(count: number): void;
+  sessionStarted(): void;
+  sessionCommitted(durationMs: number): void;
+  sessionRolledBack(): void;
+  sessionExpired(): void;
+  failure(operation: string, sessionId: string | undefined, error: unknown): void;
+  snapshot(waiting: {
+    active: number | undefined;
+    contingency: ContingencyBacklog | undefined;
+  }): MetricsSnapshot;
+}
+
+const RECENT_FAILURES = 50;
+const SLOT_MS = 1_000;
+const SLOTS = 60;
+
+export function createMetrics(instanceId: string, now: () => number = Date.now): Metrics {
+  const startedAt = now();
+  const counts = {
+    added: 0,
+    published: 0,
+    deferred: 0,
+    failed: 0,
+    started: 0,
+    committed: 0,
+    rolledBack: 0,
+    expired: 0,
+  };
+  const failures: FailureEntry[] = [];
+  const microseconds = createHistogram();
+  const window = createSlidingWindow(now);
+
+  return {
+    eventsAdded: (count) => {
+      counts.added += count;
+    },
+    eventsPublished: (count) => {
+      counts.published += count;
+      window.add(count);
+    },
+    eventsDeferred: (count) => {
+      counts.deferred += count;
+      window.add(count);
+    },
+    eventsFailed: (count) => {
+      counts.failed += count;
+      window.add(count);
+    },
+    sessionStarted: () => {
+      counts.started += 1;
+    },
+    sessionCommitted: (durationMs) => {
+      counts.committed += 1;
+      microseconds.record(Math.max(1, Math.round(durationMs * 1_000)));
+    },
+    sessionRolledBack: () => {
+      counts.rolledBack += 1;
+    },
+    sessionExpired: () => {
+      counts.expired += 1;
+    },
+    failure: (operation, sessionId, error) => {
+      failures.push(describeFailure(now(), operation, sessionId, error));
+      if (failures.length > RECENT_FAILURES) failures.shift();
+    },
+    snapshot: ({ active, contingency }) => {
+      const at = now();
+      const processed = counts.published + counts.deferred + counts.failed;
+      const none = microseconds.count === 0;
+      const percentile = (p: number) => (none ? 0 : microseconds.percentile(p) / 1_000);
+      return {
+        at,
+        instanceId,
+        uptimeMs: at - startedAt,
+        events: {
+          added: counts.added,
+          processed,
+          published: counts.published,
+          deferred: counts.deferred,
+          failed: counts.failed,
+          successRate: processed === 0 ? 1 : counts.published / processed,
+          perMinute: window.total(),
+        },
+        sessions: {
+          active,
+          started: counts.started,
+          committed: counts.committed,
+          rolledBack: counts.rolledBack,
+          expired: counts.expired,
+        },
+        commitDuration: {
+          count: microseconds.count,
+          meanMs: none ? 0 : microseconds.mean / 1_000,
+          p50Ms: percentile(50),
+          p95Ms: percentile(95),
+          p99Ms: percentile(99),
+        },
+        recentFailures: [...failures],
+        contingency,
+      };
+    },
+  };
+}
+
+function createSlidingWindow(now: () => number) {
+  const slots = new Array<number>(SLOTS).fill(0);
+  let current = Math.floor(now() / SLOT_MS);
+
+  function turn() {
+    const slot = Math.floor(now() / SLOT_MS);
+    for (let passed = Math.min(slot - current, SLOTS); passed > 0; passed -= 1) {
+      slots[(slot - passed + 1) % SLOTS] = 0;
+    }
+    current = Math.max(current, slot);
+  }
+
+  return {
+    add(count: number) {
+      turn();
+      const index = current % SLOTS;
+      slots[index] = (slots[index] ?? 0) + count;
+    },
+    total() {
+      turn();
+      return slots.reduce((sum, count) => sum + count, 0);
+    },
+  };
+}
+
+function describeFailure(
+  at: number,
+  operation: string,
+  sessionId: string | undefined,
+  error: unknown,
+): FailureEntry {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return {
+    at,
+    operation,
+    sessionId,
+    code: isEventSessionsError(error) ? error.code : 'UNKNOWN',
+    message: messageOf(error),
+    cause: cause === undefined ? undefined : messageOf(cause),
+  };
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

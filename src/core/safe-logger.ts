@@ -1,0 +1,47 @@
+import type { LogContext, Logger } from '../ports/logger.js';
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+
+/** A logger that throws, or that rejects, must not change what the library does. */
+export function safeLogger(logger: Logger): Logger {
+  const safe = {} as Record<(typeof LEVELS)[number], (message: string, context?: LogContext) => void>;
+  for (const level of LEVELS) {
+    safe[level] = (message, context) => {
+      try {
+        const result: unknown = logger[level](message, context);
+        if (result instanceof Promise) result.catch(() => {});
+      } catch {
+        // There is nobody left to tell.
+      }
+    };
+  }
+  return safe;
+}
+
+/** Warnings and errors to the console: what a library may say unasked. */
+export const consoleLogger: Logger = {
+  debug() {},
+  info() {},
+  warn: (message, context) => console.warn(`[event-sessions] ${message}`, context ?? ''),
+  error: (message, context) => console.error(`[event-sessions] ${message}`, context ?? ''),
+};
+
+export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** The part of a pino logger that is used. */
+export interface PinoLike {
+  debug(context: object, message: string): void;
+  info(context: object, message: string): void;
+  warn(context: object, message: string): void;
+  error(context: object, message: string): void;
+}
+
+/** A pino logger as a {@link Logger}: pino takes the context first. */
+export function pinoLogger(pino: PinoLike): Logger {
+  return {
+    debug: (message, context) => pino.debug(context ?? {}, message),
+    info: (message, context) => pino.info(context ?? {}, message),
+    warn: (message, context) => pino.warn(context ?? {}, message),
+    error: (message, context) => pino.error(context ?? {}, message),
+  };
+}

@@ -1,0 +1,80 @@
+import * as z from 'zod/mini';
+import { EventSessionsError, type InputIssue } from './errors.js';
+
+/**
+ * The input, if it is what the schema asks for.
+ *
+ * @throws `INVALID_INPUT` with one issue per mistake: where it is, what was expected, what came.
+ */
+export function validate<T>(schema: z.ZodMiniType<T>, input: unknown, subject: string): T {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const issues = result.error.issues.flatMap((issue) => explain(issue, input));
+  const list = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  throw new EventSessionsError('INVALID_INPUT', `${subject}: ${list}`, { issues });
+}
+
+function explain(issue: z.core.$ZodIssue, input: unknown): InputIssue[] {
+  const path = issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({
+      path: path === '' ? key : `${path}.${key}`,
+      message: 'is not an option',
+    }));
+  }
+  let value = input;
+  for (const key of issue.path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+  const expected =
+    issue.message === 'Invalid input' && issue.code === 'invalid_type' ? issue.expected : issue.message;
+  return [{ path, message: `expected ${expected}, got ${describe(value)}` }];
+}
+
+/** A value as it may be shown in a message: short, on one line. */
+export function describe(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'undefined')
+    return String(value);
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/** A whole number within bounds, both of which are allowed. */
+export const wholeNumber = (min: number, max: number = Number.MAX_SAFE_INTEGER) => {
+  const error =
+    max === Number.MAX_SAFE_INTEGER
+      ? `a whole number of at least ${min}`
+      : `a whole number from ${min} to ${max}`;
+  return z.int({ error }).check(z.gte(min, { error }), z.lte(max, { error }));
+};
+
+/** Milliseconds. The upper bound is what `setTimeout` can wait for (2^31 - 1, some 24 days). */
+export const timerMs = (min = 1) => wholeNumber(min, 2_147_483_647);
+
+/** Milliseconds that only the store counts. The upper bound (100 years) keeps sums exact. */
+export const durationMs = (min = 1) => wholeNumber(min, 3_155_760_000_000);
+
+export const idSchema = z
+  .string({ error: 'an id of 1 to 128 characters A-Z a-z 0-9 _ -' })
+  .check(z.regex(/^[A-Za-z0-9_-]{1,128}$/, { error: 'an id of 1 to 128 characters A-Z a-z 0-9 _ -' }));
+
+/** Text without control characters (they would break log lines, headers and CloudEvents attributes). */
+export const plainText = (maxLength: number) => {
+  const error = `text of 1 to ${maxLength} characters without control characters`;
+  return z
+    .string({ error })
+    .check(z.minLength(1, { error }), z.maxLength(maxLength, { error }), z.regex(/^\P{Cc}*$/u, { error }));
+};
+
+/** An object that has these methods; it is passed on as it is. */
+export const withMethods = <T>(what: string, ...methods: readonly (keyof T & string)[]) =>
+  z.custom<T>(
+    (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      methods.every((method) => typeof (value as Record<string, unknown>)[method] === 'function'),
+    { error: `${what} (an object with the methods ${methods.join(', ')})` },
+  );
+
+export const functionOf = <T>(what: string) =>
+  z.custom<T>((value) => typeof value === 'function', { error: what });

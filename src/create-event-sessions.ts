@@ -1,0 +1,217 @@
+import { hostname } from 'node:os';
+import { memoryContingency } from './adapters/memory/memory-contingency.js';
+import { memoryPublisher } from './adapters/memory/memory-publisher.js';
+import { memoryStore } from './adapters/memory/memory-store.js';
+import { createAddEvents } from './commands/add-events.js';
+import type { Commands } from './commands/commands.js';
+import { createCommitSession } from './commands/commit-session.js';
+import { createExtendSession } from './commands/extend-session.js';
+import { createRollbackSession } from './commands/rollback-session.js';
+import { createStartSession, type StartSessionInput } from './commands/start-session.js';
+import { createHeldRecords } from './contingency/held-records.js';
+import { createRecovery, type RecoverOptions, type RecoveryReport } from './contingency/recovery.js';
+import { createSessionRepository } from './contingency/session-repository.js';
+import { createAcceptEvent } from './core/accept-event.js';
+import { type Catalogue, createCatalogue } from './core/catalogue.js';
+import { createCircuitBreaker } from './core/circuit-breaker.js';
+import {
+  createDomainEvents,
+  type DomainEventListener,
+  type DomainEvents,
+  type DomainEventType,
+} from './core/domain-events.js';
+import { newId } from './core/ids.js';
+import { createMetrics, type MetricsSnapshot, messageOf } from './core/metrics.js';
+import { consoleLogger, safeLogger, silentLogger } from './core/safe-logger.js';
+import { idSchema, validate } from './core/validate.js';
+import { checkHealth, type Health } from './health.js';
+import { createInstance } from './instance.js';
+import { type EventSessionsOptions, resolveOptions } from './options.js';
+import type { Logger } from './ports/logger.js';
+import { createEventProcessor } from './publishing/event-processor.js';
+import { createGetMetrics } from './queries/get-metrics.js';
+import { createGetSessionEvents } from './queries/get-session-events.js';
+import { createGetSessionStatus } from './queries/get-session-status.js';
+import { createListSessions } from './queries/list-sessions.js';
+import type { Queries } from './queries/queries.js';
+import { createSession, type Session } from './session.js';
+import { createTransaction, type TransactionResult } from './transaction.js';
+
+/** Transactional sessions for events. Make one per process and share it. */
+export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDisposable {
+  readonly instanceId: string;
+  startSession(input?: StartSessionInput): Promise<Session<C>>;
+  /**
+   * A handle on a session of any instance, without asking the store.
+   *
+   * @throws `INVALID_INPUT` for an id that none can have.
+   */
+  session(id: string): Session<C>;
+  /**
+   * Starts a session, runs the work, commits. When the work or the commit fails, the session is rolled back if that
+   * is still possible, and the first error is thrown.
+   */
+  transaction<R>(
+    work: (session: Session<C>) => Promise<R> | R,
+    options?: StartSessionInput,
+  ): Promise<TransactionResult<R>>;
+  /** The same as methods on plain objects, for a CQRS bus, a queue or an HTTP handler. */
+  readonly commands: Commands;
+  readonly queries: Queries;
+  /** One recovery pass, now. A pass that is already running is shared. */
+  recover(options?: RecoverOptions): Promise<RecoveryReport>;
+  on<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
+  once<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
+  off<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
+  metrics(): Promise<MetricsSnapshot>;
+  health(): Promise<Health>;
+  /**
+   * Stops running commits between batches, waits for commands under way, then closes the adapters (not the clients
+   * you gave them). Afterwards every call rejects with `CLOSED`. Repeating it waits for the same end.
+   */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const BREAKER_FAILURES = 5;
+const BREAKER_PROBE_AFTER_MS = 5_000;
+const RETRY_BACKOFF_MS = 200;
+const MAX_HELD_BYTES = 64 * 1_048_576;
+
+/** @throws `INVALID_INPUT` naming every option that is wrong, with what was expected. */
+export function createEventSessions<const C extends Catalogue = Catalogue>(
+  options: EventSessionsOptions<C> = {},
+): EventSessions<C> {
+  const resolved = resolveOptions(options);
+  const { limits, commit, ttl: ttlMs, retention: retentionMs } = resolved;
+  const instanceId =
+    resolved.instanceId ?? `${hostname().slice(0, 64)}-${process.pid}-${newId().slice(0, 6)}`;
+  const logger = resolved.logger === false ? silentLogger : safeLogger(resolved.logger ?? consoleLogger);
+
+  const store = resolved.store ?? memoryStore();
+  const publisher = resolved.publisher ?? memoryPublisher();
+  const log = resolved.contingency === false ? undefined : (resolved.contingency ?? memoryContingency());
+
+  const events = createDomainEvents(instanceId, logger);
+  const metrics = createMetrics(instanceId);
+  const instance = createInstance(metrics);
+  const replay = { instance: instanceId, retentionMs };
+
+  const storeBreaker = breakerOf('store', events, logger);
+  const held = createHeldRecords(MAX_HELD_BYTES);
+  const behind = { store, breaker: storeBreaker, events, metrics, logger, replay };
+  const repository = createSessionRepository({ ...behind, log, held, recover: () => recover() });
+  // Recovery must not write down again what it reads: for it an outage is an error, and the records stay.
+  const bareRepository = createSessionRepository({
+    ...behind,
+    log: undefined,
+    held: createHeldRecords(0),
+    recover: async () => {},
+  });
+
+  const processor = createEventProcessor({
+    store: {
+      read: (sessionId, range) => repository.ask(undefined, (target) => target.read(sessionId, range)),
+    },
+    publisher,
+    breaker: breakerOf('publisher', events, logger),
+    defer: log === undefined ? undefined : repository.deferEvents,
+    events,
+    metrics,
+    ...commit,
+    backoffMs: RETRY_BACKOFF_MS,
+  });
+  const accept = createAcceptEvent({
+    source: resolved.source,
+    catalogue: createCatalogue(resolved.events),
+    topic: resolved.topic,
+    maxDepth: limits.maxDepth,
+    maxEventBytes: Math.min(limits.maxEventBytes, publisher.limits.maxEventBytes),
+  });
+
+  const context = { repository, processor, events, metrics, logger, instanceId, ttlMs, retentionMs };
+  const commitContext = { ...context, leaseMs: commit.leaseMs, closing: instance.closing };
+  const recover = createRecovery({
+    log,
+    held,
+    ask: (call) => repository.ask(undefined, call),
+    commit: createCommitSession({ ...commitContext, repository: bareRepository }),
+    processor,
+    events,
+    metrics,
+    logger,
+    replay,
+  });
+
+  const commands: Commands = {
+    startSession: instance.command('startSession', createStartSession(context)),
+    addEvents: instance.command('addEvents', createAddEvents({ ...context, accept, limits })),
+    commitSession: instance.command('commitSession', createCommitSession(commitContext)),
+    rollbackSession: instance.command('rollbackSession', createRollbackSession(context)),
+    extendSession: instance.command('extendSession', createExtendSession(context)),
+  };
+  const queries: Queries = {
+    getSessionStatus: instance.command('getSessionStatus', createGetSessionStatus(context)),
+    getSessionEvents: instance.command('getSessionEvents', createGetSessionEvents(context)),
+    listSessions: instance.command('listSessions', createListSessions(context)),
+    getMetrics: instance.command('getMetrics', createGetMetrics({ repository, log, metrics })),
+  };
+
+  const guardedRecover = instance.command('recover', recover);
+  if (resolved.recovery !== false) {
+    const { intervalMs } = resolved.recovery;
+    instance.every(intervalMs, async () => {
+      await guardedRecover().catch((error) =>
+        logger.warn('A recovery pass failed', { cause: messageOf(error) }),
+      );
+    });
+  }
+  instance.every(resolved.metrics.intervalMs, async () => {
+    if (events.has('metrics.snapshot')) events.emit('metrics.snapshot', await queries.getMetrics());
+  });
+
+  const session = (id: string): Session<C> => createSession<C>(id, commands, queries);
+  const startSession: EventSessions<C>['startSession'] = async (input) =>
+    session((await commands.startSession(input)).sessionId);
+  const close = () =>
+    instance.close(async () => {
+      const results = await Promise.allSettled([store.close(), publisher.close(), log?.close()]);
+      for (const result of results) {
+        if (result.status === 'rejected')
+          logger.error('An adapter could not be closed', { cause: messageOf(result.reason) });
+      }
+    });
+
+  return {
+    instanceId,
+    commands,
+    queries,
+    startSession,
+    session: (id) => session(validate(idSchema, id, 'session')),
+    transaction: createTransaction(startSession, logger),
+    recover: guardedRecover,
+    on: events.on,
+    once: events.once,
+    off: events.off,
+    metrics: queries.getMetrics,
+    health: instance.command('health', () => checkHealth(store, publisher, log)),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function breakerOf(part: 'store' | 'publisher', events: DomainEvents, logger: Logger) {
+  return createCircuitBreaker({
+    failures: BREAKER_FAILURES,
+    probeAfterMs: BREAKER_PROBE_AFTER_MS,
+    onDegraded: (error) => {
+      const cause = messageOf(error);
+      logger.warn(`The ${part} is degraded`, { cause });
+      events.emit(`${part}.degraded`, { cause });
+    },
+    onRestored: (downMs) => {
+      logger.info(`The ${part} is restored`, { downMs });
+      events.emit(`${part}.restored`, { downMs });
+    },
+  });
+}

@@ -1,0 +1,55 @@
+import { messageOf } from './core/metrics.js';
+import type { ContingencyBacklog, ContingencyLog } from './ports/contingency-log.js';
+import type { EventPublisher } from './ports/event-publisher.js';
+import type { SessionStore } from './ports/session-store.js';
+
+export interface ComponentHealth {
+  readonly status: 'up' | 'down' | 'off';
+  /** Why it is down. */
+  readonly error?: string;
+}
+
+/**
+ * - `ok`: everything works;
+ * - `degraded`: store or publisher is down, and the contingency log takes what they can't;
+ * - `down`: store or publisher is down, and so is the contingency log, or there is none.
+ */
+export interface Health {
+  readonly status: 'ok' | 'degraded' | 'down';
+  readonly store: ComponentHealth;
+  readonly publisher: ComponentHealth;
+  readonly contingency: ComponentHealth;
+  /** What waits for recovery; undefined when it can't be told. */
+  readonly backlog: ContingencyBacklog | undefined;
+}
+
+/** Asks every part whether it would take something now, within its own deadline. Never rejects. */
+export async function checkHealth(
+  store: SessionStore,
+  publisher: EventPublisher,
+  log: ContingencyLog | undefined,
+): Promise<Health> {
+  const [storeHealth, publisherHealth, contingency, backlog] = await Promise.all([
+    ask(() => store.ping()),
+    ask(() => publisher.ping()),
+    log === undefined ? ({ status: 'off' } as const) : ask(() => log.ping()),
+    log?.backlog().catch(() => undefined),
+  ]);
+  const failing = storeHealth.status === 'down' || publisherHealth.status === 'down';
+  const status =
+    !failing && contingency.status !== 'down'
+      ? 'ok'
+      : contingency.status === 'up' || !failing
+        ? 'degraded'
+        : 'down';
+  return { status, store: storeHealth, publisher: publisherHealth, contingency, backlog };
+}
+
+async function ask(ping: () => Promise<void>): Promise<ComponentHealth> {
+  try {
+    await ping();
+    return { status: 'up' };
+  } catch (error) {
+    return { status: 'down', error: messageOf(error) };
+  }
+}

@@ -1,0 +1,79 @@
+import { EventSessionsError, isEventSessionsError } from './core/errors.js';
+import type { Metrics } from './core/metrics.js';
+
+/** The life of one `EventSessions`: what is under way in it, its timers, its end. */
+export interface Instance {
+  /** Aborts when closing begins. */
+  readonly closing: AbortSignal;
+  /** The call, counted as under way; refused with `CLOSED` after closing has begun. */
+  command<A extends unknown[], R>(name: string, call: (...args: A) => Promise<R>): (...args: A) => Promise<R>;
+  /** Repeats the work, with ± 20 % of jitter so that instances spread. Holds no process open. */
+  every(intervalMs: number, work: () => Promise<void>): void;
+  close(release: () => Promise<void>): Promise<void>;
+}
+
+/** What a caller gets wrong, or comes too late for, says nothing about the health of the system. */
+const FAILURES = ['SESSION_CORRUPT', 'STORE_UNAVAILABLE', 'PUBLISH_FAILED', 'CONTINGENCY_FAILED'] as const;
+
+export function createInstance(metrics: Metrics): Instance {
+  const controller = new AbortController();
+  const underWay = new Set<Promise<unknown>>();
+  const timers = new Set<NodeJS.Timeout>();
+  let closed: Promise<void> | undefined;
+
+  async function counted<R>(name: string, input: unknown, call: () => Promise<R>): Promise<R> {
+    if (closed !== undefined) throw new EventSessionsError('CLOSED', `${name} was called after close()`);
+    const running = call();
+    const settled = running.then(
+      () => {},
+      () => {},
+    );
+    underWay.add(settled);
+    try {
+      return await running;
+    } catch (error) {
+      if (!isEventSessionsError(error) || FAILURES.some((code) => error.code === code)) {
+        metrics.failure(name, (input as { sessionId?: string } | undefined)?.sessionId, error);
+      }
+      throw error;
+    } finally {
+      underWay.delete(settled);
+    }
+  }
+
+  return {
+    closing: controller.signal,
+
+    command:
+      (name, call) =>
+      (...args) =>
+        counted(name, args[0], () => call(...args)),
+
+    every(intervalMs, work) {
+      const next = () => {
+        if (closed !== undefined) return;
+        const timer = setTimeout(
+          async () => {
+            timers.delete(timer);
+            await work().catch(() => {});
+            next();
+          },
+          intervalMs * (0.8 + Math.random() * 0.4),
+        );
+        timer.unref();
+        timers.add(timer);
+      };
+      next();
+    },
+
+    close(release) {
+      closed ??= (async () => {
+        controller.abort();
+        for (const timer of timers) clearTimeout(timer);
+        await Promise.all(underWay);
+        await release();
+      })();
+      return closed;
+    },
+  };
+}

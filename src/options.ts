@@ -1,0 +1,170 @@
+import * as z from 'zod/mini';
+import type { TopicRule } from './core/accept-event.js';
+import type { Catalogue, CatalogueEntry } from './core/catalogue.js';
+import {
+  durationMs,
+  functionOf,
+  plainText,
+  timerMs,
+  validate,
+  wholeNumber,
+  withMethods,
+} from './core/validate.js';
+import type { ContingencyLog } from './ports/contingency-log.js';
+import type { EventPublisher } from './ports/event-publisher.js';
+import type { Logger } from './ports/logger.js';
+import type { SessionStore } from './ports/session-store.js';
+
+export interface EventSessionsOptions<C extends Catalogue = Catalogue> {
+  /** CloudEvents `source` of every event: who you are, as a URI reference. Default `/event-sessions`. */
+  readonly source?: string | undefined;
+  /** Default `memoryStore()`. */
+  readonly store?: SessionStore | undefined;
+  /** Default `memoryPublisher()`. */
+  readonly publisher?: EventPublisher | undefined;
+  /** Default `memoryContingency()`. With `false`, an outage of the store or the broker is an error of the command. */
+  readonly contingency?: ContingencyLog | false | undefined;
+  /** Event types and the schemas of their data. Without it any type and any JSON passes. */
+  readonly events?: C | undefined;
+  /** The topic of an event. Default: the one in the catalogue, else the event's type. */
+  readonly topic?: TopicRule | undefined;
+  /** Milliseconds until an open session expires, renewed by every add. Default 24 hours. */
+  readonly ttl?: number | undefined;
+  /** Milliseconds for which an ended session stays, with receipt, history and events. Default 24 hours. */
+  readonly retention?: number | undefined;
+  readonly limits?: LimitOptions | undefined;
+  readonly commit?: CommitOptions | undefined;
+  /** The recovery loop of this instance; `false` leaves it to `recover()`. */
+  readonly recovery?: { readonly intervalMs?: number | undefined } | false | undefined;
+  /** How often `metrics.snapshot` is emitted, if anybody listens. Default 60,000 ms. */
+  readonly metrics?: { readonly intervalMs?: number | undefined } | undefined;
+  /** Default: warnings and errors go to the console. `false`: nothing is logged. */
+  readonly logger?: Logger | false | undefined;
+  /** Names this process in histories and events. Default: host name, pid and random characters. */
+  readonly instanceId?: string | undefined;
+}
+
+export interface LimitOptions {
+  /** Bytes of an event's CloudEvents JSON. Default 1 MiB, and never more than the publisher can carry. */
+  readonly maxEventBytes?: number | undefined;
+  /** Default 100,000. */
+  readonly maxSessionEvents?: number | undefined;
+  /** Bytes of CloudEvents JSON. Default 256 MiB. */
+  readonly maxSessionBytes?: number | undefined;
+  /** Levels of nesting of an event's data. Default 100. */
+  readonly maxDepth?: number | undefined;
+}
+
+export interface CommitOptions {
+  /** Events in a batch. Default 500. */
+  readonly batchEvents?: number | undefined;
+  /** Bytes in a batch. Default 4 MiB. */
+  readonly batchBytes?: number | undefined;
+  /** Batches on their way at once, which is also how many may be published twice after a crash. Default 4. */
+  readonly inFlight?: number | undefined;
+  /** How long an attempt that has died keeps others away. Renewed at a third. Default 15,000 ms. */
+  readonly leaseMs?: number | undefined;
+  /** Retries of a batch before its events go to the contingency log, after 200 ms, 400 ms, … Default 3. */
+  readonly retries?: number | undefined;
+}
+
+const sourceError = 'a URI reference such as /shop/orders, without spaces';
+
+const schema = z.strictObject({
+  source: z._default(
+    z
+      .string({ error: sourceError })
+      .check(z.maxLength(512, { error: sourceError }), z.regex(/^[!-~]+$/, { error: sourceError })),
+    '/event-sessions',
+  ),
+  store: z.optional(
+    withMethods<SessionStore>(
+      'a store such as redisStore()',
+      ...([
+        'start',
+        'append',
+        'extend',
+        'beginCommit',
+        'advance',
+        'finishCommit',
+        'releaseCommit',
+        'rollback',
+      ] as const),
+      ...(['expire', 'get', 'read', 'contains', 'list', 'due', 'countActive', 'ping', 'close'] as const),
+    ),
+  ),
+  publisher: z.optional(
+    withMethods<EventPublisher>('a publisher such as nsqPublisher()', 'publish', 'ping', 'close'),
+  ),
+  contingency: z.optional(
+    z.union(
+      [z.literal(false), withMethods<ContingencyLog>('', 'append', 'seal', 'backlog', 'ping', 'close')],
+      { error: 'a contingency log such as fileContingency(), or false' },
+    ),
+  ),
+  events: z.optional(
+    z.record(
+      plainText(256),
+      z.custom<CatalogueEntry>(isCatalogueEntry, {
+        error: 'a schema (Standard Schema), or { schema, topic }',
+      }),
+      { error: 'an object of event types and schemas' },
+    ),
+  ),
+  topic: z.optional(functionOf<TopicRule>('a function (event) => topic')),
+  ttl: z._default(durationMs(), 86_400_000),
+  retention: z._default(durationMs(), 86_400_000),
+  limits: z.prefault(
+    z.strictObject({
+      maxEventBytes: z._default(wholeNumber(1), 1_048_576),
+      maxSessionEvents: z._default(wholeNumber(1), 100_000),
+      maxSessionBytes: z._default(wholeNumber(1), 268_435_456),
+      maxDepth: z._default(wholeNumber(1, 1_000), 100),
+    }),
+    {},
+  ),
+  commit: z.prefault(
+    z.strictObject({
+      batchEvents: z._default(wholeNumber(1, 10_000), 500),
+      batchBytes: z._default(wholeNumber(1), 4_194_304),
+      inFlight: z._default(wholeNumber(1, 64), 4),
+      leaseMs: z._default(timerMs(30), 15_000),
+      retries: z._default(wholeNumber(0, 20), 3),
+    }),
+    {},
+  ),
+  recovery: z.prefault(
+    z.union([z.literal(false), z.strictObject({ intervalMs: z._default(timerMs(), 30_000) })], {
+      error: 'false, or { intervalMs } in whole milliseconds',
+    }),
+    {},
+  ),
+  metrics: z.prefault(z.strictObject({ intervalMs: z._default(timerMs(), 60_000) }), {}),
+  logger: z.optional(
+    z.union([z.literal(false), withMethods<Logger>('', 'debug', 'info', 'warn', 'error')], {
+      error: 'a logger with the methods debug, info, warn and error (for pino: pinoLogger(pino)), or false',
+    }),
+  ),
+  instanceId: z.optional(plainText(128)),
+});
+
+export type ResolvedOptions = z.output<typeof schema>;
+
+/** @throws `INVALID_INPUT` naming every option that is wrong, with what was expected. */
+export function resolveOptions(options: unknown): ResolvedOptions {
+  return validate<ResolvedOptions>(schema, options, 'The options of createEventSessions');
+}
+
+function isCatalogueEntry(value: unknown): boolean {
+  if (isSchema(value)) return true;
+  if (typeof value !== 'object' || value === null || !('schema' in value)) return false;
+  const { schema: inner, topic } = value as { schema: unknown; topic?: unknown };
+  return isSchema(inner) && (topic === undefined || typeof topic === 'string');
+}
+
+/** A schema may be a function as well as an object (ArkType's are). */
+function isSchema(value: unknown): boolean {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+  const standard = (value as { '~standard'?: { validate?: unknown } })['~standard'];
+  return typeof standard?.validate === 'function';
+}

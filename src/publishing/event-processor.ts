@@ -1,0 +1,299 @@
+import type { CircuitBreaker } from '../core/circuit-breaker.js';
+import type { DomainEvents } from '../core/domain-events.js';
+import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
+import type { StoredEvent } from '../core/event.js';
+import type { Metrics } from '../core/metrics.js';
+import type { EventPublisher } from '../ports/event-publisher.js';
+import type { SessionStore } from '../ports/session-store.js';
+import type { CommitLease } from './commit-lease.js';
+import { backoffDelay, pause, type RetryPolicy } from './retry.js';
+
+/**
+ * Carries a session's events from the store to the broker, in order, within a window.
+ *
+ * A **batch** is a run of consecutive events: one page of the store. It is published with one call per topic in it.
+ * Up to `inFlight` batches are on their way at once, and a batch counts until the cursor behind it is confirmed by
+ * the store. So whatever happens, no more than `inFlight` batches can be published a second time.
+ *
+ * When a batch fails, nothing new is sent until everything in flight has settled; then what failed is sent again
+ * from the front, one batch at a time, before anything else. So a retry cannot overtake.
+ */
+export interface EventProcessor {
+  run(session: ProcessedSession): Promise<ProcessResult>;
+  /** Publishes events that are owed outside a commit, in order, without retries. */
+  publishOwed(sessionId: string, events: readonly StoredEvent[]): Promise<OwedResult>;
+}
+
+export interface OwedResult {
+  /** Not published now; ask again later. In order. */
+  readonly left: readonly StoredEvent[];
+  /** The broker will never take them. */
+  readonly refused: readonly StoredEvent[];
+  readonly error: EventSessionsError | undefined;
+}
+
+export interface ProcessedSession {
+  readonly sessionId: string;
+  /** How many events it has. */
+  readonly events: number;
+  readonly lease: CommitLease;
+  /** Stops between batches. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * - `complete`: the cursor is behind the last event;
+ * - `stopped`: the signal aborted;
+ * - `lease_lost`: another attempt has taken over, or the lease ran out before it could be renewed.
+ */
+export type ProcessResult = 'complete' | 'stopped' | 'lease_lost';
+
+export interface EventProcessorConfig extends RetryPolicy {
+  readonly store: Pick<SessionStore, 'read'>;
+  readonly publisher: EventPublisher;
+  readonly breaker: CircuitBreaker;
+  /** Takes what the broker can't; undefined without contingency. Rejects with `CONTINGENCY_FAILED`. */
+  readonly defer:
+    | ((sessionId: string, events: readonly StoredEvent[], cause: EventSessionsError) => Promise<void>)
+    | undefined;
+  readonly events: DomainEvents;
+  readonly metrics: Metrics;
+  readonly batchEvents: number;
+  readonly batchBytes: number;
+  readonly inFlight: number;
+}
+
+/** What of a batch is still to be published: the events of one topic, in order. */
+type Part = readonly StoredEvent[];
+
+interface Failure {
+  readonly parts: readonly Part[];
+  readonly error: EventSessionsError;
+}
+
+interface Settled {
+  /** Events that went to the contingency log. */
+  readonly deferred: number;
+  /** Why, if the broker is given up for the rest of the session: what comes after a deferred event must not overtake it. */
+  readonly brokerDown: EventSessionsError | undefined;
+}
+
+interface Sent {
+  /** Sequence of the batch's last event. */
+  readonly end: number;
+  readonly settled: Promise<Failure | undefined>;
+}
+
+export function createEventProcessor(config: EventProcessorConfig): EventProcessor {
+  const { store, publisher, breaker, events: domainEvents, metrics } = config;
+
+  async function publishPart(sessionId: string, events: Part): Promise<void> {
+    const [first] = events;
+    const last = events.at(-1);
+    if (first === undefined || last === undefined) return;
+    const { topic } = first;
+    if (!breaker.allows()) {
+      const message = 'The broker has failed repeatedly and is not asked again yet';
+      throw new EventSessionsError('PUBLISH_FAILED', message, { sessionId, topic, outcome: 'not_done' });
+    }
+    const startedAt = performance.now();
+    try {
+      await publisher.publish({ sessionId, topic, events });
+    } catch (error) {
+      const failure = toPublishError(error, sessionId, topic);
+      if (failure.outcome !== 'refused') breaker.failed(failure);
+      throw failure;
+    }
+    breaker.succeeded();
+    metrics.eventsPublished(events.length);
+    domainEvents.emit('batch.published', {
+      sessionId,
+      topic,
+      events: events.length,
+      firstSequence: first.sequence,
+      lastSequence: last.sequence,
+      durationMs: performance.now() - startedAt,
+    });
+  }
+
+  /** Publishes the parts side by side and answers which of them failed. */
+  async function publishParts(sessionId: string, parts: readonly Part[]): Promise<Failure | undefined> {
+    const results = await Promise.allSettled(parts.map((part) => publishPart(sessionId, part)));
+    const failed = parts.filter((_, i) => results[i]?.status === 'rejected');
+    const rejected = results.find((result) => result.status === 'rejected');
+    return rejected === undefined
+      ? undefined
+      : { parts: failed, error: rejected.reason as EventSessionsError };
+  }
+
+  /**
+   * Sends again what failed until it is published, deferred, or (without contingency) given up.
+   * Undefined when the attempt has to end first.
+   */
+  async function settle(session: ProcessedSession, failure: Failure): Promise<Settled | undefined> {
+    const { sessionId, lease, signal } = session;
+    let left: Failure | undefined = failure;
+    for (let retry = 1; retry <= config.retries && canRetry(left); retry += 1) {
+      await pause(backoffDelay(config, retry), signal);
+      if (signal?.aborted || !lease.holds()) return undefined;
+      left = await publishParts(sessionId, left.parts);
+    }
+    if (left === undefined) return { deferred: 0, brokerDown: undefined };
+    const { error, parts } = left;
+    if (error.outcome !== 'refused') {
+      return { deferred: await deferRest(sessionId, parts, error), brokerDown: error };
+    }
+    const { refused, left: unsent } = await publishSingly(sessionId, parts);
+    return { deferred: await deferRest(sessionId, [refused, unsent], error), brokerDown: undefined };
+  }
+
+  async function deferRest(
+    sessionId: string,
+    parts: readonly Part[],
+    error: EventSessionsError,
+  ): Promise<number> {
+    const rest = parts.flat().sort((a, b) => a.sequence - b.sequence);
+    if (rest.length === 0) return 0;
+    if (config.defer === undefined) throw error;
+    await config.defer(sessionId, rest, error);
+    metrics.eventsDeferred(rest.length);
+    return rest.length;
+  }
+
+  const canRetry = (failure: Failure | undefined): failure is Failure =>
+    failure !== undefined && failure.error.outcome !== 'refused' && !breaker.open;
+
+  /**
+   * One event that the broker refuses must not take its neighbours with it. What is behind an event that failed in
+   * another way is left, so that order holds.
+   */
+  async function publishSingly(sessionId: string, parts: readonly Part[]): Promise<OwedResult> {
+    const refused: StoredEvent[] = [];
+    const left: StoredEvent[] = [];
+    let error: EventSessionsError | undefined;
+    for (const part of parts) {
+      for (const [i, event] of part.entries()) {
+        const failure = await publishParts(sessionId, [[event]]);
+        if (failure === undefined) continue;
+        error = failure.error;
+        if (error.outcome === 'refused') {
+          refused.push(event);
+        } else {
+          left.push(...part.slice(i));
+          break;
+        }
+      }
+    }
+    return { refused, left, error };
+  }
+
+  return {
+    async publishOwed(sessionId, events) {
+      const failure = await publishParts(sessionId, byTopic(events));
+      if (failure === undefined) return { left: [], refused: [], error: undefined };
+      const { parts, error } = failure;
+      return error.outcome === 'refused'
+        ? publishSingly(sessionId, parts)
+        : { left: parts.flat(), refused: [], error };
+    },
+
+    async run(session) {
+      const { sessionId, events, lease, signal } = session;
+      const window: Sent[] = [];
+      let brokerDown: EventSessionsError | undefined;
+
+      const send = (parts: readonly Part[]): Promise<Failure | undefined> =>
+        brokerDown === undefined
+          ? publishParts(sessionId, parts)
+          : Promise.resolve({ parts, error: brokerDown });
+
+      async function settleFailed(failure: Failure): Promise<number | undefined> {
+        if (brokerDown !== undefined) return deferRest(sessionId, failure.parts, brokerDown);
+        const settled = await settle(session, failure);
+        brokerDown = settled?.brokerDown;
+        return settled?.deferred;
+      }
+
+      /** Waits for the oldest batch and moves the cursor behind it. False when the attempt has to end here. */
+      async function settleOldest(): Promise<boolean> {
+        const oldest = window.shift();
+        if (oldest === undefined) return true;
+        const failure = await oldest.settled;
+        if (failure === undefined) return lease.advance(oldest.end, lease.deferred);
+        const behind = window.splice(0);
+        const failures = await Promise.all(behind.map(({ settled }) => settled));
+        const batches = [
+          { end: oldest.end, failure },
+          ...behind.map(({ end }, i) => ({ end, failure: failures[i] })),
+        ];
+        for (const { end, failure } of batches) {
+          const deferred = failure === undefined ? 0 : await settleFailed(failure);
+          if (deferred === undefined) return false;
+          if (!(await lease.advance(end, lease.deferred + deferred))) return false;
+        }
+        return true;
+      }
+
+      const ended = () => (signal?.aborted ? 'stopped' : 'lease_lost');
+      const read = (after: number) =>
+        store.read(sessionId, {
+          after,
+          limit: Math.min(config.batchEvents, events - after),
+          maxBytes: config.batchBytes,
+        });
+      try {
+        let end = lease.cursor;
+        let next = end < events ? read(end) : undefined;
+        while (next !== undefined) {
+          const batch = await next;
+          const last = batch.at(-1);
+          if (last === undefined) throw corrupt(sessionId, events, end);
+          end = last.sequence;
+          next = end < events ? ignoringUntilAwaited(read(end)) : undefined;
+          while (window.length >= config.inFlight) {
+            if (!(await settleOldest())) return ended();
+          }
+          if (signal?.aborted || !lease.holds()) break;
+          window.push({ end, settled: send(byTopic(batch)) });
+        }
+        while (window.length > 0) {
+          if (!(await settleOldest())) return ended();
+        }
+        return lease.cursor === events ? 'complete' : ended();
+      } finally {
+        await Promise.all(window.map(({ settled }) => settled));
+      }
+    },
+  };
+}
+
+/** The page ahead may fail while nobody waits for it; whoever does will be told. */
+function ignoringUntilAwaited<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
+function byTopic(events: readonly StoredEvent[]): Part[] {
+  const topics = new Map<string, StoredEvent[]>();
+  for (const event of events) {
+    const part = topics.get(event.topic);
+    if (part === undefined) topics.set(event.topic, [event]);
+    else part.push(event);
+  }
+  return [...topics.values()];
+}
+
+function corrupt(sessionId: string, expected: number, actual: number): EventSessionsError {
+  const message = `Session ${sessionId} should have ${expected} events, but the store has only ${actual}`;
+  return new EventSessionsError('SESSION_CORRUPT', message, { sessionId, expected, actual });
+}
+
+function toPublishError(error: unknown, sessionId: string, topic: string): EventSessionsError {
+  if (isEventSessionsError(error, 'PUBLISH_FAILED')) return error;
+  return new EventSessionsError(
+    'PUBLISH_FAILED',
+    `The publisher failed: ${error instanceof Error ? error.message : String(error)}`,
+    { sessionId, topic, outcome: 'unknown' },
+    error,
+  );
+}

@@ -1,0 +1,22 @@
+import type { SessionRepository } from '../contingency/session-repository.js';
+import type { Metrics, MetricsSnapshot } from '../core/metrics.js';
+import type { ContingencyLog } from '../ports/contingency-log.js';
+
+/** Never rejects: what can't be asked is undefined in the snapshot. */
+export type GetMetrics = () => Promise<MetricsSnapshot>;
+
+export interface GetMetricsContext {
+  readonly repository: SessionRepository;
+  readonly log: ContingencyLog | undefined;
+  readonly metrics: Metrics;
+}
+
+export function createGetMetrics({ repository, log, metrics }: GetMetricsContext): GetMetrics {
+  return async () => {
+    const [active, contingency] = await Promise.all([
+      repository.ask(undefined, (store) => store.countActive()).catch(() => undefined),
+      log?.backlog().catch(() => undefined),
+    ]);
+    return metrics.snapshot({ active, contingency });
+  };
+}

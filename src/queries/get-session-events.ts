@@ -1,0 +1,49 @@
+import * as z from 'zod/mini';
+import { sessionNotFound } from '../commands/refusals.js';
+import type { SessionRepository } from '../contingency/session-repository.js';
+import { type CloudEvent, decodeEvent } from '../core/event.js';
+import { idSchema, validate, wholeNumber } from '../core/validate.js';
+
+export interface GetSessionEventsInput {
+  readonly sessionId: string;
+  /** Events behind this position. Default 0: from the first. */
+  readonly after?: number | undefined;
+  /** 1 to 1,000. Default 100. A page may have fewer, and yet not be the last, when events are large. */
+  readonly limit?: number | undefined;
+}
+
+export interface EventPage {
+  readonly events: readonly CloudEvent[];
+  /** Pass it as `after` for the next page; undefined behind the last event. */
+  readonly next: number | undefined;
+}
+
+/** @throws `INVALID_INPUT`, `SESSION_NOT_FOUND`, `STORE_UNAVAILABLE`. */
+export type GetSessionEvents = (input: GetSessionEventsInput) => Promise<EventPage>;
+
+const MAX_PAGE_BYTES = 4_194_304;
+
+const inputSchema = z.strictObject({
+  sessionId: idSchema,
+  after: z.optional(wholeNumber(0)),
+  limit: z.optional(wholeNumber(1, 1_000)),
+});
+
+export function createGetSessionEvents({
+  repository,
+}: {
+  readonly repository: SessionRepository;
+}): GetSessionEvents {
+  return async (input) => {
+    const { sessionId, after = 0, limit = 100 } = validate(inputSchema, input, 'getSessionEvents');
+    const session = await repository.ask(sessionId, (store) => store.get(sessionId));
+    if (session === undefined) throw sessionNotFound(sessionId);
+    const range = { after, limit, maxBytes: MAX_PAGE_BYTES };
+    const stored = await repository.ask(sessionId, (store) => store.read(sessionId, range));
+    const last = stored.at(-1)?.sequence ?? after;
+    return {
+      events: stored.map((event) => decodeEvent(event)),
+      next: last < session.events ? last : undefined,
+    };
+  };
+}

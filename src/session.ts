@@ -1,0 +1,68 @@
+import type { AddManyReceipt, AddReceipt } from './commands/add-events.js';
+import type { Commands } from './commands/commands.js';
+import type { CommitSessionInput } from './commands/commit-session.js';
+import type { ExtendReceipt } from './commands/extend-session.js';
+import type { RollbackSessionInput } from './commands/rollback-session.js';
+import type { AddOptions } from './core/accept-event.js';
+import type { Catalogue, EventData, EventType } from './core/catalogue.js';
+import { isEventSessionsError } from './core/errors.js';
+import type { CommitReceipt, RollbackReceipt } from './core/lifecycle.js';
+import type { EventPage } from './queries/get-session-events.js';
+import type { SessionStatusView } from './queries/get-session-status.js';
+import type { Queries } from './queries/queries.js';
+
+/** An event of the catalogue, as `addMany` takes it. */
+export type EventOf<C extends Catalogue> = {
+  [T in EventType<C>]: AddOptions & { readonly type: T; readonly data: EventData<C, T> };
+}[EventType<C>];
+
+/**
+ * A handle on a session: an id and the commands that go with it. It holds no state of the session, so any number of
+ * handles, in any instances, can be used on one session.
+ */
+export interface Session<C extends Catalogue = Catalogue> extends AsyncDisposable {
+  readonly id: string;
+  /** When it resolves, the event will be published by the commit (G1), unless the receipt says `duplicate`. */
+  add<T extends EventType<C>>(type: T, data: EventData<C, T>, options?: AddOptions): Promise<AddReceipt>;
+  /** All of them or none, in this order. At most 10,000 at once. */
+  addMany(events: readonly EventOf<C>[]): Promise<AddManyReceipt>;
+  commit(options?: Omit<CommitSessionInput, 'sessionId'>): Promise<CommitReceipt>;
+  rollback(options?: Omit<RollbackSessionInput, 'sessionId'>): Promise<RollbackReceipt>;
+  status(): Promise<SessionStatusView>;
+  events(range?: { readonly after?: number; readonly limit?: number }): Promise<EventPage>;
+  /** Renews the time to live, or sets it to `ttl` milliseconds from now. */
+  extend(options?: { readonly ttl?: number }): Promise<ExtendReceipt>;
+  /** For `await using`: rolls the session back if it is still open. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export function createSession<C extends Catalogue>(
+  id: string,
+  commands: Commands,
+  queries: Queries,
+): Session<C> {
+  return {
+    id,
+    async add(type, data, options) {
+      const { events } = await commands.addEvents({ sessionId: id, events: [{ ...options, type, data }] });
+      return events[0] as AddReceipt;
+    },
+    addMany: (events) => commands.addEvents({ sessionId: id, events }),
+    commit: (options) => commands.commitSession({ ...options, sessionId: id }),
+    rollback: (options) => commands.rollbackSession({ ...options, sessionId: id }),
+    status: () => queries.getSessionStatus({ sessionId: id }),
+    events: (range) => queries.getSessionEvents({ ...range, sessionId: id }),
+    extend: (options) => commands.extendSession({ ...options, sessionId: id }),
+    async [Symbol.asyncDispose]() {
+      try {
+        await commands.rollbackSession({ sessionId: id, reason: 'left its scope while open' });
+      } catch (error) {
+        if (
+          !isEventSessionsError(error, 'SESSION_NOT_OPEN') &&
+          !isEventSessionsError(error, 'SESSION_NOT_FOUND')
+        )
+          throw error;
+      }
+    },
+  };
+}

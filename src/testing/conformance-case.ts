@@ -1,0 +1,18 @@
+/** One rule of a port, as a test for any runner: it passes when `run` resolves. */
+export interface ConformanceCase {
+  readonly name: string;
+  readonly run: () => Promise<void>;
+}
+
+/** Repeats the check until it stops throwing: for what happens when time has passed. Gives up after 10 s. */
+export async function eventually(check: () => Promise<void>): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}

@@ -1,0 +1,426 @@
+import assert from 'node:assert/strict';
+import type {
+  ContingencyLog,
+  ContingencyRecord,
+  QuarantinedEntry,
+  SealedEntry,
+  SealedRecords,
+} from '../ports/contingency-log.js';
+
+/** What one case works on: a fresh, empty log. */
+export interface ContingencyLogSubject {
+  readonly log: ContingencyLog;
+  /**
+   * Another log on the same storage, as another process would open it. The first one may be open or closed. Leave it
+   * out if the storage can't outlive the log: the cases that need it then check nothing beyond one log.
+   */
+  readonly reopen?: () => Promise<ContingencyLog>;
+  /** Everything quarantined so far. Without it the cases check only that it doesn't come back. */
+  readonly quarantined?: () => Promise<readonly QuarantinedEntry[]>;
+  readonly dispose?: () => Promise<void>;
+}
+
+export interface ContingencyLogCase {
+  /** The rule that it checks. */
+  readonly name: string;
+  readonly run: () => Promise<void>;
+}
+
+export interface ContingencyLogCaseOptions {
+  /** A log that takes only about so many bytes, for the cases about full logs; without it they are left out. */
+  readonly makeBounded?: (maxBytes: number) => Promise<ContingencyLogSubject>;
+}
+
+/**
+ * The conformance suite for {@link ContingencyLog}: every rule of the port as a case that fails by an assertion.
+ * Runs under any test runner; `make` is called once for every case.
+ */
+export function contingencyLogCases(
+  make: () => Promise<ContingencyLogSubject>,
+  options: ContingencyLogCaseOptions = {},
+): readonly ContingencyLogCase[] {
+  const { makeBounded } = options;
+  const bounded = Object.entries(makeBounded === undefined ? {} : BOUNDED_RULES).map(([name, check]) => ({
+    name,
+    run: () => runOn(() => (makeBounded ?? make)(BOUND_BYTES), check),
+  }));
+  return [
+    ...Object.entries(RULES).map(([name, check]) => ({ name, run: () => runOn(make, check) })),
+    ...bounded,
+  ];
+}
+
+type Check = (subject: ContingencyLogSubject) => Promise<void>;
+
+const BOUND_BYTES = 64 * 1024;
+
+async function runOn(make: () => Promise<ContingencyLogSubject>, check: Check): Promise<void> {
+  const subject = await make();
+  try {
+    await check(subject);
+  } finally {
+    await subject.log.close();
+    await subject.dispose?.();
+  }
+}
+
+const RULES: Readonly<Record<string, Check>> = {
+  'an empty log has nothing to seal and no backlog': async ({ log }) => {
+    assert.equal(await log.seal(), undefined);
+    assert.deepEqual(await log.backlog(), { records: 0, bytes: 0, oldestAt: undefined });
+  },
+
+  'an append of no records changes nothing': async ({ log }) => {
+    await log.append([]);
+    assert.equal(await log.seal(), undefined);
+  },
+
+  'every kind of record comes back as it was, whatever it contains': async ({ log }) => {
+    const records = NASTY_TEXTS.flatMap(everyKind);
+    for (const record of records) await log.append([record]);
+    assert.deepEqual(await sealAndRead(log), records);
+  },
+
+  'optional fields stay absent or present': async ({ log }) => {
+    const records: ContingencyRecord[] = [
+      { kind: 'session.commit_requested', sessionId: 's', at: 1 },
+      { kind: 'session.commit_requested', sessionId: 's', at: 2, expectedEvents: 0 },
+      { kind: 'session.rollback_requested', sessionId: 's', at: 3 },
+      { kind: 'session.rollback_requested', sessionId: 's', at: 4, reason: '' },
+    ];
+    await log.append(records);
+    assert.deepEqual(await sealAndRead(log), records);
+  },
+
+  'records come back in the order in which their appends resolved': async ({ log }) => {
+    for (let i = 0; i < 50; i += 1) await log.append([added(`${i}`)]);
+    assert.deepEqual(await sealedIds(log), ids(50));
+  },
+
+  'records of concurrent appends are all there, those of one append together and in order': async ({
+    log,
+  }) => {
+    const appends = Array.from({ length: 40 }, (_, i) => [added(`${i}-0`), added(`${i}-1`), added(`${i}-2`)]);
+    await Promise.all(appends.map((records) => log.append(records)));
+    const found = await sealedIds(log);
+    assert.equal(found.length, 120);
+    for (let i = 0; i < 40; i += 1) {
+      const first = found.indexOf(`${i}-0`);
+      assert.deepEqual(found.slice(first, first + 3), [`${i}-0`, `${i}-1`, `${i}-2`]);
+    }
+  },
+
+  'records are taken as they were at the call': async ({ log }) => {
+    const records = [{ ...added('before') }];
+    const appended = log.append(records);
+    for (const record of records) record.event = eventJson('after');
+    records.push(added('more'));
+    await appended;
+    assert.deepEqual(await sealedIds(log), ['before']);
+  },
+
+  'a sealed part can be read again, from the first record on': async ({ log }) => {
+    await log.append([added('0'), added('1'), added('2')]);
+    const sealed = await sealOf(log);
+    for await (const _ of sealed.read()) break;
+    assert.deepEqual(await read(sealed), await read(sealed));
+    assert.equal((await read(sealed)).length, 3);
+    await sealed.finish(NOTHING);
+  },
+
+  'appends go on behind a sealed part, which does not change': async ({ log }) => {
+    await log.append([added('0')]);
+    const sealed = await sealOf(log);
+    await log.append([added('1')]);
+    assert.deepEqual((await read(sealed)).map(idOf), ['0']);
+    await log.append([added('2')]);
+    assert.deepEqual((await read(sealed)).map(idOf), ['0']);
+    await sealed.finish(NOTHING);
+    assert.deepEqual(await sealedIds(log), ['1', '2']);
+  },
+
+  'one recovery at a time: seal answers undefined while a sealed part is worked on': async ({
+    log,
+    reopen,
+  }) => {
+    await log.append([added('0')]);
+    const sealed = await sealOf(log);
+    await log.append([added('1')]);
+    assert.equal(await log.seal(), undefined);
+    const second = await reopen?.();
+    assert.equal(await second?.seal(), undefined);
+    await second?.close();
+    await sealed.release();
+    assert.deepEqual(await sealedIds(log), ['0', '1']);
+  },
+
+  'of seals at the same moment one gets the part': async ({ log }) => {
+    await log.append([added('0')]);
+    const sealed = (await Promise.all([log.seal(), log.seal(), log.seal()])).filter(
+      (part) => part !== undefined,
+    );
+    assert.equal(sealed.length, 1);
+    await sealed[0]?.finish(NOTHING);
+  },
+
+  'release gives everything back, in front of what came meanwhile': async ({ log }) => {
+    await log.append([added('0'), added('1')]);
+    const sealed = await sealOf(log);
+    await log.append([added('2')]);
+    await sealed.release();
+    assert.deepEqual(await sealedIds(log), ['0', '1', '2']);
+  },
+
+  'release gives everything back even after half of it was read': async ({ log }) => {
+    await log.append([added('0'), added('1'), added('2')]);
+    const sealed = await sealOf(log);
+    for await (const _ of sealed.read()) break;
+    await sealed.release();
+    assert.deepEqual(await sealedIds(log), ['0', '1', '2']);
+  },
+
+  'release after the end changes nothing': async ({ log }) => {
+    await log.append([added('0')]);
+    const sealed = await sealOf(log);
+    await sealed.finish(NOTHING);
+    await log.append([added('1')]);
+    const next = await sealOf(log);
+    await sealed.release();
+    assert.equal(await log.seal(), undefined);
+    await next.release();
+  },
+
+  'finish forgets the part': async ({ log }) => {
+    await log.append([added('0')]);
+    await (await sealOf(log)).finish(NOTHING);
+    assert.equal(await log.seal(), undefined);
+    assert.equal((await log.backlog()).records, 0);
+  },
+
+  'finish keeps what is to be kept, in order, and nothing else': async ({ log }) => {
+    await log.append(ids(6).map((id) => added(id)));
+    const sealed = await sealOf(log);
+    const keep = (await read(sealed)).filter((_, i) => i % 2 === 1);
+    await sealed.finish({ keep, quarantine: [] });
+    assert.deepEqual(await sealedIds(log), ['1', '3', '5']);
+  },
+
+  'what is kept and what was appended meanwhile are both there after finish': async ({ log }) => {
+    await log.append([added('0'), added('1')]);
+    const sealed = await sealOf(log);
+    await log.append([added('2')]);
+    await sealed.finish({ keep: [added('1')], quarantine: [] });
+    assert.deepEqual((await sealedIds(log)).sort(), ['1', '2']);
+  },
+
+  'quarantined entries do not come back, and are kept for a person': async ({ log, quarantined }) => {
+    await log.append([added('0'), added('1')]);
+    const sealed = await sealOf(log);
+    const quarantine: QuarantinedEntry[] = [
+      { record: added('0'), reason: 'the session is unknown' },
+      { unreadable: '{"half a line\u2028\n', reason: 'not JSON' },
+    ];
+    await sealed.finish({ keep: [], quarantine });
+    assert.equal(await log.seal(), undefined);
+    if (quarantined !== undefined) assert.deepEqual(await quarantined(), quarantine);
+  },
+
+  'a finished or released part can neither be read nor finished again': async ({ log }) => {
+    await log.append([added('0')]);
+    const released = await sealOf(log);
+    await released.release();
+    await assert.rejects(read(released), hasCode('CONTINGENCY_FAILED'));
+    await assert.rejects(released.finish(NOTHING), hasCode('CONTINGENCY_FAILED'));
+    const finished = await sealOf(log);
+    await finished.finish(NOTHING);
+    await assert.rejects(
+      finished.finish({ keep: [added('9')], quarantine: [] }),
+      hasCode('CONTINGENCY_FAILED'),
+    );
+    assert.equal(await log.seal(), undefined);
+  },
+
+  'the backlog counts records, bytes and the oldest, sealed or not': async ({ log }) => {
+    await log.append([added('0', 3_000), added('1', 2_000)]);
+    const one = await log.backlog();
+    assert.equal(one.records, 2);
+    assert.equal(one.oldestAt, 2_000);
+    assert.ok(one.bytes > 0);
+    const sealed = await sealOf(log);
+    await log.append([added('2', 4_000)]);
+    const two = await log.backlog();
+    assert.equal(two.records, 3);
+    assert.equal(two.oldestAt, 2_000);
+    assert.ok(two.bytes > one.bytes);
+    await sealed.finish(NOTHING);
+    const three = await log.backlog();
+    assert.deepEqual({ records: three.records, oldestAt: three.oldestAt }, { records: 1, oldestAt: 4_000 });
+  },
+
+  'records survive the log: another one on the same storage finds them': async ({ log, reopen }) => {
+    if (reopen === undefined) return;
+    await log.append([added('0')]);
+    await log.append([added('1')]);
+    await log.close();
+    await using(await reopen(), async (next) => {
+      assert.equal((await next.backlog()).records, 2);
+      assert.deepEqual(await sealedIds(next), ['0', '1']);
+    });
+  },
+
+  'a sealed part that nobody ended is there, whole, after the log was closed': async ({ log, reopen }) => {
+    if (reopen === undefined) return;
+    await log.append([added('0'), added('1')]);
+    await sealOf(log);
+    await log.append([added('2')]);
+    await log.close();
+    await using(await reopen(), async (next) => assert.deepEqual(await sealedIds(next), ['0', '1', '2']));
+  },
+
+  'what finish kept survives the log': async ({ log, reopen }) => {
+    if (reopen === undefined) return;
+    await log.append([added('0'), added('1')]);
+    await (await sealOf(log)).finish({ keep: [added('1')], quarantine: [] });
+    await log.close();
+    await using(await reopen(), async (next) => assert.deepEqual(await sealedIds(next), ['1']));
+  },
+
+  'ping resolves while the log takes records': async ({ log }) => {
+    await log.ping();
+    await log.append([added('0')]);
+    await log.ping();
+  },
+
+  'close waits for appends under way': async ({ log, reopen }) => {
+    const appends = Promise.all(ids(20).map((id) => log.append([added(id)])));
+    await log.close();
+    await appends;
+    if (reopen === undefined) return;
+    await using(await reopen(), async (next) => assert.deepEqual(await sealedIds(next), ids(20)));
+  },
+
+  'after close everything rejects with CLOSED, and close can be repeated': async ({ log }) => {
+    await log.append([added('0')]);
+    await log.close();
+    await log.close();
+    await assert.rejects(log.append([added('1')]), hasCode('CLOSED'));
+    await assert.rejects(log.seal(), hasCode('CLOSED'));
+    await assert.rejects(log.backlog(), hasCode('CLOSED'));
+    await assert.rejects(log.ping(), hasCode('CLOSED'));
+  },
+};
+
+const BOUNDED_RULES: Readonly<Record<string, Check>> = {
+  'a full log rejects with CONTINGENCY_FAILED, keeps what it has, and takes more after recovery': async ({
+    log,
+  }) => {
+    const accepted: string[] = [];
+    const filling = async () => {
+      for (const id of ids(200)) {
+        await log.append([added(id, 1, 'x'.repeat(1024))]);
+        accepted.push(id);
+      }
+    };
+    await assert.rejects(filling(), hasCode('CONTINGENCY_FAILED'));
+    assert.ok(accepted.length > 0);
+    assert.deepEqual(await sealedIds(log), accepted);
+    await log.append([added('later')]);
+    assert.deepEqual(await sealedIds(log), ['later']);
+  },
+
+  'of an append that does not fit, nothing is there': async ({ log }) => {
+    await log.append([added('0')]);
+    const tooMuch = ids(200).map((id) => added(`big-${id}`, 1, 'x'.repeat(1024)));
+    await assert.rejects(log.append(tooMuch), hasCode('CONTINGENCY_FAILED'));
+    await log.append([added('1')]);
+    assert.deepEqual(await sealedIds(log), ['0', '1']);
+  },
+};
+
+const NOTHING = { keep: [], quarantine: [] } as const;
+
+const NASTY_TEXTS = [
+  'plain',
+  'quotes " \\" back\\slash \\u0000 and ,"event":{},"metadata":{},"crc":"00000000"}',
+  'line\nfeed\r\nreturn\u2028separator\u2029paragraph\u0085\u0000\u007f\ufeff',
+  'Grüße, 日本語, العربية, 👩‍👩‍👧‍👦 🇧🇷, lone surrogate \ud800',
+  'é'.repeat(50_000),
+];
+
+function everyKind(text: string): ContingencyRecord[] {
+  const event = eventJson('e-1', text);
+  return [
+    {
+      kind: 'session.started',
+      sessionId: 's_1-A',
+      at: 1,
+      metadata: JSON.stringify({ [text]: text }),
+      ttlMs: 86_400_000,
+    },
+    { kind: 'event.added', sessionId: 's_1-A', at: 2, topic: 'order.placed', event },
+    { kind: 'session.commit_requested', sessionId: 's_1-A', at: 3, expectedEvents: 7 },
+    { kind: 'session.rollback_requested', sessionId: 's_1-A', at: 4, reason: text },
+    {
+      kind: 'event.unpublished',
+      sessionId: 's_1-A',
+      at: 1_767_225_600_000,
+      topic: 't#ephemeral',
+      sequence: 100_000,
+      event,
+    },
+  ];
+}
+
+function eventJson(id: string, text = ''): string {
+  // An extension with a number as its name would move if the text were parsed and written again.
+  return `{"specversion":"1.0","id":"${id}","10":"x","datacontenttype":"application/json","data":${JSON.stringify({ text })}}`;
+}
+
+function added(id: string, at = 1, text = ''): ContingencyRecord & { event: string } {
+  return { kind: 'event.added', sessionId: 's-1', at, topic: 'order.placed', event: eventJson(id, text) };
+}
+
+function idOf(record: ContingencyRecord): string {
+  return 'event' in record ? (JSON.parse(record.event) as { id: string }).id : record.kind;
+}
+
+const ids = (count: number) => Array.from({ length: count }, (_, i) => `${i}`);
+
+async function sealOf(log: ContingencyLog): Promise<SealedRecords> {
+  const sealed = await log.seal();
+  assert.ok(sealed !== undefined, 'seal() answered undefined although there are records');
+  return sealed;
+}
+
+async function read(sealed: SealedRecords): Promise<ContingencyRecord[]> {
+  const records: ContingencyRecord[] = [];
+  for await (const entry of sealed.read()) records.push(recordOf(entry));
+  return records;
+}
+
+function recordOf(entry: SealedEntry): ContingencyRecord {
+  assert.ok('record' in entry, `unreadable: ${'reason' in entry ? entry.reason : ''}`);
+  return entry.record;
+}
+
+async function sealAndRead(log: ContingencyLog): Promise<ContingencyRecord[]> {
+  const sealed = await sealOf(log);
+  const records = await read(sealed);
+  await sealed.finish(NOTHING);
+  return records;
+}
+
+async function sealedIds(log: ContingencyLog): Promise<string[]> {
+  return (await sealAndRead(log)).map(idOf);
+}
+
+async function using(log: ContingencyLog, check: (log: ContingencyLog) => Promise<void>): Promise<void> {
+  try {
+    await check(log);
+  } finally {
+    await log.close();
+  }
+}
+
+/** By the field alone: adapters of others may carry their own copy of the error class. */
+const hasCode = (code: string) => (error: unknown) => (error as { code?: unknown }).code === code;

@@ -1,0 +1,10 @@
+/**
+ * `event-sessions/testing`: the conformance suites of the three ports, for those who write an adapter. The cases are
+ * plain functions on `node:assert`; run them with any test runner.
+ *
+ * @module
+ */
+export type { ConformanceCase } from './conformance-case.js';
+export { contingencyLogCases } from './contingency-cases.js';
+export { eventPublisherCases, type PublisherUnderTest } from './publisher-cases.js';
+export { type StoreUnderTest, sessionStoreCases } from './store-cases.js';

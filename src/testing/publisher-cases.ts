@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { dataOf, encodeEnvelope, type StoredEvent } from '../core/event.js';
+import { newId } from '../core/ids.js';
+import type { EventPublisher } from '../ports/event-publisher.js';
+import type { ConformanceCase } from './conformance-case.js';
+
+export interface PublisherUnderTest {
+  readonly publisher: EventPublisher;
+  /** The bodies of the first `count` messages of a topic, in order of arrival, as a consumer of the broker gets them. */
+  readonly consume: (topic: string, count: number) => Promise<readonly string[]>;
+  readonly dispose?: () => Promise<void>;
+}
+
+/**
+ * The rules of {@link EventPublisher} that can be seen on a broker that works, each as a case. The publisher must
+ * encode with the `json()` codec or `cloudEvents()`: a body is compared by the `data` in it.
+ */
+export function eventPublisherCases(make: () => Promise<PublisherUnderTest>): readonly ConformanceCase[] {
+  return Object.entries(CASES).map(([name, check]) => ({
+    name,
+    async run() {
+      const under = await make();
+      try {
+        await check(under);
+      } finally {
+        await under.publisher.close();
+        await under.dispose?.();
+      }
+    },
+  }));
+}
+
+const newTopic = () => `conformance-${newId()}`.slice(0, 60);
+
+function newEvents(topic: string, data: readonly unknown[], first = 1): StoredEvent[] {
+  const attributes = {
+    source: '/conformance',
+    type: 'case',
+    time: '2025-01-01T00:00:00Z',
+    sessionId: 'conformance',
+  };
+  return data.map((datum, i) => ({
+    topic,
+    sequence: first + i,
+    json: encodeEnvelope({ ...attributes, id: newId() }, JSON.stringify(datum)),
+  }));
+}
+
+function dataIn(body: string): unknown {
+  const value = JSON.parse(body) as { specversion?: unknown; data?: unknown } | null;
+  return typeof value === 'object' && value?.specversion === '1.0' ? value.data : value;
+}
+
+const CASES: Record<string, (under: PublisherUnderTest) => Promise<void>> = {
+  async 'a published batch reaches a consumer whole and in order'({ publisher, consume }) {
+    const topic = newTopic();
+    const data = Array.from({ length: 100 }, (_, i) => i);
+    await publisher.publish({ sessionId: 'conformance', topic, events: newEvents(topic, data) });
+    assert.deepEqual((await consume(topic, 100)).map(dataIn), data);
+  },
+
+  async 'overlapping calls for one topic arrive in the order of the calls'({ publisher, consume }) {
+    const topic = newTopic();
+    const calls = Array.from({ length: 20 }, (_, call) =>
+      newEvents(topic, [call * 2, call * 2 + 1], call * 2 + 1),
+    );
+    await Promise.all(calls.map((events) => publisher.publish({ sessionId: 'conformance', topic, events })));
+    assert.deepEqual(
+      (await consume(topic, 40)).map(dataIn),
+      Array.from({ length: 40 }, (_, i) => i),
+    );
+  },
+
+  async 'topics do not mix'({ publisher, consume }) {
+    const topics = [newTopic(), newTopic(), newTopic()] as const;
+    await Promise.all(
+      topics.map((topic, i) =>
+        publisher.publish({ sessionId: 'conformance', topic, events: newEvents(topic, [i]) }),
+      ),
+    );
+    for (const [i, topic] of topics.entries()) assert.deepEqual((await consume(topic, 1)).map(dataIn), [i]);
+  },
+
+  async 'text outside ASCII arrives as it was'({ publisher, consume }) {
+    const topic = newTopic();
+    const data = ['ü', '😀', '\u2028', '\u0000', '"\\', 'ﬀ'.repeat(1_000), { ключ: '值' }];
+    await publisher.publish({ sessionId: 'conformance', topic, events: newEvents(topic, data) });
+    assert.deepEqual((await consume(topic, data.length)).map(dataIn), data);
+  },
+
+  async 'an event of the largest size it declares goes through'({ publisher, consume }) {
+    const topic = newTopic();
+    const [probe] = newEvents(topic, ['']) as [StoredEvent];
+    const room = publisher.limits.maxEventBytes - Buffer.byteLength(probe.json) - 100;
+    const events = newEvents(topic, ['x'.repeat(room), 'small']);
+    assert.ok(dataOf((events[0] as StoredEvent).json).length > room);
+    await publisher.publish({ sessionId: 'conformance', topic, events });
+    const [large, small] = (await consume(topic, 2)).map(dataIn);
+    assert.equal((large as string).length, room);
+    assert.equal(small, 'small');
+  },
+
+  async 'a batch of many large events goes through'({ publisher, consume }) {
+    const topic = newTopic();
+    const data = Array.from({ length: 12 }, (_, i) => `${i}-${'x'.repeat(600_000)}`);
+    await publisher.publish({ sessionId: 'conformance', topic, events: newEvents(topic, data) });
+    const arrived = (await consume(topic, 12)).map((body) => (dataIn(body) as string).split('-')[0]);
+    assert.deepEqual(
+      arrived,
+      data.map((_, i) => String(i)),
+    );
+  },
+
+  async 'ping resolves, and close can be repeated'({ publisher }) {
+    await publisher.ping();
+    await publisher.close();
+    await publisher.close();
+  },
+};

@@ -1,0 +1,403 @@
+import assert from 'node:assert/strict';
+import { type AcceptedEvent, encodeEnvelope } from '../core/event.js';
+import { newId } from '../core/ids.js';
+import type { NewSession, SessionLimits, SessionStore } from '../ports/session-store.js';
+import { type ConformanceCase, eventually } from './conformance-case.js';
+import { storeCommitCases } from './store-commit-cases.js';
+
+export interface StoreUnderTest {
+  readonly store: SessionStore;
+  readonly dispose?: () => Promise<void>;
+}
+
+/**
+ * The rules of {@link SessionStore}, each as a case. `make` is called for every case; the stores it makes may share
+ * one server, since every case uses session ids of its own.
+ *
+ * ```ts
+ * for (const { name, run } of sessionStoreCases(async () => ({ store: myStore() }))) test(name, run);
+ * ```
+ */
+export function sessionStoreCases(make: () => Promise<StoreUnderTest>): readonly ConformanceCase[] {
+  return [...Object.entries(BASIC_CASES), ...Object.entries(storeCommitCases)].map(([name, check]) => ({
+    name,
+    async run() {
+      const { store, dispose } = await make();
+      try {
+        await check(store);
+      } finally {
+        await store.close();
+        await dispose?.();
+      }
+    },
+  }));
+}
+
+export const LIMITS: SessionLimits = { maxSessionEvents: 100_000, maxSessionBytes: 100_000_000 };
+export const CAUSE = { instance: 'conformance' };
+export const RETENTION = { retentionMs: 60_000, cause: CAUSE };
+
+export function newSession(change: Partial<NewSession> = {}): NewSession {
+  return { sessionId: newId(), metadata: '{}', ttlMs: 60_000, cause: CAUSE, ...change };
+}
+
+export function newEvent(
+  sessionId: string,
+  change: { id?: string; data?: unknown; topic?: string } = {},
+): AcceptedEvent {
+  const { id = newId(), data = null, topic = 'conformance' } = change;
+  const attributes = { id, source: '/conformance', type: 'case', time: '2025-01-01T00:00:00Z', sessionId };
+  return { id, topic, json: encodeEnvelope(attributes, JSON.stringify(data)) };
+}
+
+export async function started(store: SessionStore, change: Partial<NewSession> = {}): Promise<string> {
+  const session = newSession(change);
+  assert.deepEqual(await store.start(session), { outcome: 'created' });
+  return session.sessionId;
+}
+
+/** A session with `count` events, whose data are 1, 2, 3, … */
+export async function filled(
+  store: SessionStore,
+  count: number,
+): Promise<{ sessionId: string; events: AcceptedEvent[] }> {
+  const sessionId = await started(store);
+  const events = Array.from({ length: count }, (_, i) => newEvent(sessionId, { data: i + 1 }));
+  if (count > 0) assert.equal((await store.append(sessionId, events, LIMITS)).outcome, 'appended');
+  return { sessionId, events };
+}
+
+export async function readAll(store: SessionStore, sessionId: string): Promise<string[]> {
+  return (await store.read(sessionId, { after: 0, limit: 1_000, maxBytes: 100_000_000 })).map(
+    ({ json }) => json,
+  );
+}
+
+type Check = (store: SessionStore) => Promise<void>;
+
+const BASIC_CASES: Record<string, Check> = {
+  async 'start creates an open session, with its metadata, its expiry and a first line of history'(store) {
+    const sessionId = await started(store, {
+      metadata: '{"user":"u-1","text":"ü \\u2028 😀"}',
+      ttlMs: 50_000,
+    });
+    const session = await store.get(sessionId);
+    assert.ok(session);
+    assert.equal(session.status, 'open');
+    assert.equal(session.metadata, '{"user":"u-1","text":"ü \\u2028 😀"}');
+    assert.deepEqual(
+      [session.events, session.bytes, session.cursor, session.deferred, session.epoch],
+      [0, 0, 0, 0, 0],
+    );
+    assert.equal(session.expiresAt, session.createdAt + 50_000);
+    assert.equal(session.leaseExpiresAt, undefined);
+    assert.deepEqual(session.history, [{ status: 'open', at: session.createdAt, instance: 'conformance' }]);
+  },
+
+  async 'start of an existing session changes nothing and answers its status'(store) {
+    const session = newSession({ metadata: '{"first":true}' });
+    await store.start(session);
+    assert.deepEqual(await store.start({ ...session, metadata: '{}' }), {
+      outcome: 'exists',
+      status: 'open',
+    });
+    assert.equal((await store.get(session.sessionId))?.metadata, '{"first":true}');
+    await store.rollback(session.sessionId, RETENTION);
+    assert.deepEqual(await store.start(session), { outcome: 'exists', status: 'rolled_back' });
+  },
+
+  async 'of concurrent starts of one id, exactly one creates'(store) {
+    const session = newSession();
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => store.start(session)));
+    assert.equal(outcomes.filter(({ outcome }) => outcome === 'created').length, 1);
+  },
+
+  async 'an unknown session is not found, by any method'(store) {
+    const id = newId();
+    assert.equal(await store.get(id), undefined);
+    assert.deepEqual(await store.append(id, [newEvent(id)], LIMITS), { outcome: 'not_found' });
+    assert.deepEqual(await store.extend(id, 1_000), { outcome: 'not_found' });
+    assert.deepEqual(await store.beginCommit(id, { attemptId: 'a', leaseMs: 1_000, cause: CAUSE }), {
+      outcome: 'not_found',
+    });
+    assert.deepEqual(await store.advance(id, { epoch: 1, cursor: 1, deferred: 0, leaseMs: 1_000 }), {
+      outcome: 'not_found',
+    });
+    assert.deepEqual(await store.releaseCommit(id, 1), { outcome: 'not_found' });
+    assert.deepEqual(await store.rollback(id, RETENTION), { outcome: 'not_found' });
+    assert.deepEqual(await store.expire(id, RETENTION), { outcome: 'not_found' });
+    assert.deepEqual(await store.read(id, { after: 0, limit: 10, maxBytes: 1_000 }), []);
+    assert.deepEqual(await store.contains(id, ['x']), [false]);
+  },
+
+  async 'append keeps the order within a call and over calls'(store) {
+    const { sessionId, events } = await filled(store, 5);
+    const more = [newEvent(sessionId), newEvent(sessionId)];
+    const answer = await store.append(sessionId, more, LIMITS);
+    assert.deepEqual(answer, { outcome: 'appended', duplicates: [], events: 7 });
+    assert.deepEqual(
+      await readAll(store, sessionId),
+      [...events, ...more].map(({ json }) => json),
+    );
+  },
+
+  async 'events come back as they were given: text, topic, and sequence from 1'(store) {
+    const sessionId = await started(store);
+    const data = { text: 'ü 😀 \u2028 \n " \\ \u0000', nested: [1, { a: null }], empty: '' };
+    const event = newEvent(sessionId, { data, topic: 'a.b-c_d#ephemeral' });
+    await store.append(sessionId, [newEvent(sessionId), event], LIMITS);
+    const [, second] = await store.read(sessionId, { after: 0, limit: 2, maxBytes: 10_000 });
+    assert.deepEqual(second, { topic: 'a.b-c_d#ephemeral', sequence: 2, json: event.json });
+  },
+
+  async 'an event id that the session has is a duplicate: the first stays'(store) {
+    const { sessionId, events } = await filled(store, 2);
+    const [first, second] = events as [AcceptedEvent, AcceptedEvent];
+    const again = newEvent(sessionId, { id: second.id, data: 'again' });
+    assert.deepEqual(await store.append(sessionId, [again], LIMITS), {
+      outcome: 'appended',
+      duplicates: [0],
+      events: 2,
+    });
+    const fresh = newEvent(sessionId);
+    const mixed = await store.append(sessionId, [first, fresh, again], LIMITS);
+    assert.deepEqual(mixed, { outcome: 'appended', duplicates: [0, 2], events: 3 });
+    assert.deepEqual(await readAll(store, sessionId), [first.json, second.json, fresh.json]);
+  },
+
+  async 'an event id that comes twice in one call is a duplicate'(store) {
+    const sessionId = await started(store);
+    const one = newEvent(sessionId, { id: 'twin', data: 1 });
+    const two = newEvent(sessionId, { id: 'twin', data: 2 });
+    assert.deepEqual(await store.append(sessionId, [one, two], LIMITS), {
+      outcome: 'appended',
+      duplicates: [1],
+      events: 1,
+    });
+    assert.deepEqual(await readAll(store, sessionId), [one.json]);
+  },
+
+  async 'the same event ids in another session are not duplicates'(store) {
+    const { events } = await filled(store, 3);
+    const other = await started(store);
+    assert.deepEqual(await store.append(other, events, LIMITS), {
+      outcome: 'appended',
+      duplicates: [],
+      events: 3,
+    });
+  },
+
+  async 'concurrent appends lose nothing, and each event is there once'(store) {
+    const sessionId = await started(store);
+    const events = Array.from({ length: 100 }, () => newEvent(sessionId));
+    await Promise.all([...events, ...events].map((event) => store.append(sessionId, [event], LIMITS)));
+    assert.deepEqual((await readAll(store, sessionId)).sort(), events.map(({ json }) => json).sort());
+    assert.equal((await store.get(sessionId))?.events, 100);
+  },
+
+  async 'an append of 5,000 events is one change'(store) {
+    const { sessionId } = await filled(store, 5_000);
+    assert.equal((await store.get(sessionId))?.events, 5_000);
+    const tail = await store.read(sessionId, { after: 4_999, limit: 10, maxBytes: 10_000 });
+    assert.deepEqual(
+      tail.map(({ sequence, json }) => [sequence, JSON.parse(json).data]),
+      [[5_000, 5_000]],
+    );
+  },
+
+  async 'bytes count the envelopes in UTF-8'(store) {
+    const sessionId = await started(store);
+    const event = newEvent(sessionId, { data: 'ü😀' });
+    await store.append(sessionId, [event], LIMITS);
+    await store.append(sessionId, [event, newEvent(sessionId, { data: 'ü😀' })], LIMITS);
+    assert.equal((await store.get(sessionId))?.bytes, 2 * Buffer.byteLength(event.json));
+  },
+
+  async 'a limit refuses the whole append, and duplicates do not count'(store) {
+    const { sessionId, events } = await filled(store, 3);
+    const bytes = (await store.get(sessionId))?.bytes ?? 0;
+    const fresh = [newEvent(sessionId), newEvent(sessionId)];
+    const four = { ...LIMITS, maxSessionEvents: 4 };
+    assert.deepEqual(await store.append(sessionId, fresh, four), {
+      outcome: 'limit_exceeded',
+      limit: 'events',
+    });
+    const tight = { ...LIMITS, maxSessionBytes: bytes + 1 };
+    assert.deepEqual(await store.append(sessionId, fresh, tight), {
+      outcome: 'limit_exceeded',
+      limit: 'bytes',
+    });
+    const full = { maxSessionEvents: 3, maxSessionBytes: bytes };
+    assert.equal((await store.append(sessionId, events, full)).outcome, 'appended');
+    assert.equal((await store.append(sessionId, events.slice(0, 1), full)).outcome, 'appended');
+    assert.equal((await store.get(sessionId))?.events, 3);
+  },
+
+  async 'an append renews the time to live'(store) {
+    const sessionId = await started(store, { ttlMs: 50_000 });
+    const before = await store.get(sessionId);
+    await eventually(async () => {
+      await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+      assert.ok(((await store.get(sessionId))?.expiresAt ?? 0) > (before?.expiresAt ?? 0));
+    });
+  },
+
+  async 'extend sets the expiry, and without a time renews it'(store) {
+    const sessionId = await started(store, { ttlMs: 50_000 });
+    const { createdAt = 0 } = (await store.get(sessionId)) ?? {};
+    const far = await store.extend(sessionId, 500_000);
+    assert.ok(far.outcome === 'extended' && far.expiresAt >= createdAt + 500_000);
+    assert.equal((await store.get(sessionId))?.expiresAt, far.expiresAt);
+    const near = await store.extend(sessionId, undefined);
+    assert.ok(near.outcome === 'extended' && near.expiresAt < createdAt + 500_000);
+  },
+
+  async 'a session past its expiry is expired for every method'(store) {
+    const sessionId = await started(store, { ttlMs: 20 });
+    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    await eventually(async () => assert.equal((await store.get(sessionId))?.status, 'expired'));
+    const refused = { outcome: 'not_open', status: 'expired' };
+    assert.deepEqual(await store.append(sessionId, [newEvent(sessionId)], LIMITS), refused);
+    assert.deepEqual(await store.extend(sessionId, 1_000), refused);
+    assert.deepEqual(await store.rollback(sessionId, RETENTION), refused);
+    assert.deepEqual(
+      await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 1_000, cause: CAUSE }),
+      refused,
+    );
+    assert.deepEqual(await store.start(newSession({ sessionId })), { outcome: 'exists', status: 'expired' });
+  },
+
+  async 'expire ends an overdue session, once, and no other'(store) {
+    const open = await started(store);
+    assert.deepEqual(await store.expire(open, RETENTION), { outcome: 'not_due' });
+    const sessionId = await started(store, { ttlMs: 20 });
+    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    await eventually(async () => assert.ok((await store.due(1_000)).includes(sessionId)));
+    const outcomes = await Promise.all(Array.from({ length: 10 }, () => store.expire(sessionId, RETENTION)));
+    assert.deepEqual(
+      outcomes.filter(({ outcome }) => outcome === 'expired'),
+      [{ outcome: 'expired', discarded: 1 }],
+    );
+    const session = await store.get(sessionId);
+    assert.deepEqual(
+      session?.history.map(({ status }) => status),
+      ['open', 'expired'],
+    );
+    assert.ok(!(await store.due(1_000)).includes(sessionId));
+  },
+
+  async 'rollback ends a session for good, and repeats its answer'(store) {
+    const { sessionId } = await filled(store, 3);
+    const request = { retentionMs: 60_000, cause: { instance: 'i-1', reason: 'changed "my"\\ mind' } };
+    assert.deepEqual(await store.rollback(sessionId, request), {
+      outcome: 'rolled_back',
+      discarded: 3,
+      repeated: false,
+    });
+    assert.deepEqual(await store.rollback(sessionId, request), {
+      outcome: 'rolled_back',
+      discarded: 3,
+      repeated: true,
+    });
+    const refused = { outcome: 'not_open', status: 'rolled_back' };
+    assert.deepEqual(await store.append(sessionId, [newEvent(sessionId)], LIMITS), refused);
+    assert.deepEqual(
+      await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 1_000, cause: CAUSE }),
+      refused,
+    );
+    const session = await store.get(sessionId);
+    assert.equal(session?.status, 'rolled_back');
+    const [opened, ended, ...others] = session?.history ?? [];
+    assert.equal(opened?.status, 'open');
+    assert.deepEqual(
+      { ...ended, at: 0 },
+      { status: 'rolled_back', at: 0, instance: 'i-1', reason: 'changed "my"\\ mind' },
+    );
+    assert.deepEqual(others, []);
+  },
+
+  async 'an ended session vanishes after its retention, and its id is free again'(store) {
+    const { sessionId } = await filled(store, 2);
+    await store.rollback(sessionId, { retentionMs: 20, cause: CAUSE });
+    await eventually(async () => assert.equal(await store.get(sessionId), undefined));
+    assert.deepEqual(await readAll(store, sessionId), []);
+    assert.deepEqual(await store.start(newSession({ sessionId })), { outcome: 'created' });
+    assert.equal((await store.get(sessionId))?.events, 0);
+  },
+
+  async 'read pages by position, by count and by bytes, and always gives at least one event'(store) {
+    const { sessionId, events } = await filled(store, 10);
+    const sequences = async (after: number, limit: number, maxBytes: number) =>
+      (await store.read(sessionId, { after, limit, maxBytes })).map(({ sequence }) => sequence);
+    assert.deepEqual(await sequences(0, 3, 100_000), [1, 2, 3]);
+    assert.deepEqual(await sequences(8, 3, 100_000), [9, 10]);
+    assert.deepEqual(await sequences(10, 3, 100_000), []);
+    const [first] = events as [AcceptedEvent];
+    assert.deepEqual(await sequences(0, 10, 2 * Buffer.byteLength(first.json)), [1, 2]);
+    assert.deepEqual(await sequences(4, 10, 1), [5]);
+  },
+
+  async 'a page of large events keeps to its bytes'(store) {
+    const sessionId = await started(store);
+    const sizes = [10, 200_000, 10, 200_000, 200_000, 10];
+    await store.append(
+      sessionId,
+      sizes.map((size) => newEvent(sessionId, { data: 'x'.repeat(size) })),
+      LIMITS,
+    );
+    const pages: number[][] = [];
+    for (let after = 0; after < sizes.length; ) {
+      const page = await store.read(sessionId, { after, limit: 100, maxBytes: 250_000 });
+      pages.push(page.map(({ sequence }) => sequence));
+      after = page.at(-1)?.sequence ?? sizes.length;
+    }
+    assert.deepEqual(pages, [[1, 2, 3], [4], [5, 6]]);
+  },
+
+  async 'contains tells known event ids from others'(store) {
+    const { sessionId, events } = await filled(store, 2);
+    const [first, second] = events as [AcceptedEvent, AcceptedEvent];
+    assert.deepEqual(await store.contains(sessionId, [second.id, 'other', first.id]), [true, false, true]);
+    assert.deepEqual(await store.contains(sessionId, []), []);
+  },
+
+  async 'list pages over open and committing sessions, and leaves ended ones out'(store) {
+    const mine = new Map<string, string>();
+    for (let i = 0; i < 7; i += 1) mine.set(await started(store), 'open');
+    const [committing, ended] = [...mine.keys()] as [string, string];
+    await store.beginCommit(committing, { attemptId: 'a', leaseMs: 60_000, cause: CAUSE });
+    mine.set(committing, 'committing');
+    await store.rollback(ended, RETENTION);
+    mine.delete(ended);
+    const list = async (status?: 'open' | 'committing') => {
+      const found = new Map<string, string>();
+      let cursor: string | undefined;
+      do {
+        const page = await store.list({ status, cursor, limit: 2 });
+        assert.ok(page.sessions.length <= 2);
+        for (const session of page.sessions) {
+          if (!mine.has(session.sessionId)) continue;
+          assert.ok(!found.has(session.sessionId), 'a session that does not change is listed once');
+          found.set(session.sessionId, session.status);
+        }
+        cursor = page.cursor;
+      } while (cursor !== undefined);
+      return found;
+    };
+    assert.deepEqual([...(await list())].sort(), [...mine].sort());
+    assert.deepEqual([...(await list('committing'))], [[committing, 'committing']]);
+    assert.equal((await list('open')).size, 5);
+  },
+
+  async 'countActive counts sessions until they end'(store) {
+    const before = await store.countActive();
+    const { sessionId } = await filled(store, 1);
+    assert.ok((await store.countActive()) >= before + 1);
+    await store.rollback(sessionId, RETENTION);
+    await eventually(async () => assert.ok((await store.countActive()) <= before + 20));
+  },
+
+  async 'ping resolves'(store) {
+    await store.ping();
+  },
+};

@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import type { CommitReceipt } from '../core/lifecycle.js';
+import type { CommitAttempt, SessionStore } from '../ports/session-store.js';
+import { eventually } from './conformance-case.js';
+import { CAUSE, filled, LIMITS, newEvent, RETENTION, readAll, started } from './store-cases.js';
+
+const attempt = (attemptId: string, change: Partial<CommitAttempt> = {}): CommitAttempt => ({
+  attemptId,
+  leaseMs: 60_000,
+  cause: CAUSE,
+  ...change,
+});
+
+const progress = (epoch: number, cursor: number, deferred = 0) => ({
+  epoch,
+  cursor,
+  deferred,
+  leaseMs: 60_000,
+});
+
+function finish(sessionId: string, epoch: number, events: number, deferred = 0) {
+  const published = events - deferred;
+  const receipt: CommitReceipt = {
+    sessionId,
+    status: 'committed',
+    events,
+    published,
+    deferred,
+    durationMs: 1.5,
+  };
+  return { epoch, cursor: events, deferred, receipt, ...RETENTION };
+}
+
+/** A session whose first attempt has the lease. */
+async function committing(
+  store: SessionStore,
+  events: number,
+  change: Partial<CommitAttempt> = {},
+): Promise<string> {
+  const { sessionId } = await filled(store, events);
+  assert.equal((await store.beginCommit(sessionId, attempt('first', change))).outcome, 'granted');
+  return sessionId;
+}
+
+/** Takes over as soon as the lease is over. */
+async function takeOver(store: SessionStore, sessionId: string, attemptId: string) {
+  let granted: Awaited<ReturnType<SessionStore['beginCommit']>> | undefined;
+  await eventually(async () => {
+    granted = await store.beginCommit(sessionId, attempt(attemptId));
+    assert.equal(granted.outcome, 'granted');
+  });
+  return granted;
+}
+
+export const storeCommitCases: Record<string, (store: SessionStore) => Promise<void>> = {
+  async 'beginCommit grants the lease under epoch 1, from the first event'(store) {
+    const { sessionId } = await filled(store, 3);
+    const granted = { outcome: 'granted', epoch: 1, cursor: 0, deferred: 0, events: 3 };
+    assert.deepEqual(await store.beginCommit(sessionId, attempt('a')), granted);
+    const session = await store.get(sessionId);
+    assert.equal(session?.status, 'committing');
+    assert.equal(session?.expiresAt, undefined);
+    assert.ok((session?.leaseExpiresAt ?? 0) >= (session?.createdAt ?? 0) + 60_000);
+    assert.deepEqual(
+      session?.history.map(({ status }) => status),
+      ['open', 'committing'],
+    );
+  },
+
+  async 'beginCommit of an empty session is granted'(store) {
+    const sessionId = await started(store);
+    const granted = { outcome: 'granted', epoch: 1, cursor: 0, deferred: 0, events: 0 };
+    assert.deepEqual(await store.beginCommit(sessionId, attempt('a')), granted);
+    assert.deepEqual(await store.finishCommit(sessionId, finish(sessionId, 1, 0)), { outcome: 'done' });
+  },
+
+  async 'a committing session takes no events, no rollback, no extension and does not expire'(store) {
+    const sessionId = await committing(store, 1);
+    const refused = { outcome: 'not_open', status: 'committing' };
+    assert.deepEqual(await store.append(sessionId, [newEvent(sessionId)], LIMITS), refused);
+    assert.deepEqual(await store.rollback(sessionId, RETENTION), refused);
+    assert.deepEqual(await store.extend(sessionId, 1_000), refused);
+    assert.deepEqual(await store.expire(sessionId, RETENTION), { outcome: 'not_due' });
+  },
+
+  async 'another attempt is told to wait while the lease is alive'(store) {
+    const sessionId = await committing(store, 1);
+    const other = await store.beginCommit(sessionId, attempt('second'));
+    assert.ok(other.outcome === 'in_progress' && other.retryAfterMs > 0 && other.retryAfterMs <= 60_000);
+    assert.equal((await store.get(sessionId))?.epoch, 1);
+  },
+
+  async 'the same attempt asked again keeps its epoch'(store) {
+    const sessionId = await committing(store, 2);
+    const granted = { outcome: 'granted', epoch: 1, cursor: 0, deferred: 0, events: 2 };
+    assert.deepEqual(await store.beginCommit(sessionId, attempt('first')), granted);
+    assert.deepEqual(
+      (await store.get(sessionId))?.history.map(({ status }) => status),
+      ['open', 'committing'],
+    );
+  },
+
+  async 'when the lease is over, the next attempt goes on at the cursor under the next epoch'(store) {
+    const sessionId = await committing(store, 5);
+    await store.advance(sessionId, { epoch: 1, cursor: 3, deferred: 1, leaseMs: 20 });
+    const granted = await takeOver(store, sessionId, 'second');
+    assert.deepEqual(granted, { outcome: 'granted', epoch: 2, cursor: 3, deferred: 1, events: 5 });
+    const statuses = (await store.get(sessionId))?.history.map(({ status }) => status);
+    assert.deepEqual(statuses, ['open', 'committing', 'committing']);
+  },
+
+  async 'a stale epoch can move nothing'(store) {
+    const sessionId = await committing(store, 2, { leaseMs: 20 });
+    await takeOver(store, sessionId, 'second');
+    const stale = { outcome: 'stale' };
+    assert.deepEqual(await store.advance(sessionId, progress(1, 2)), stale);
+    assert.deepEqual(await store.finishCommit(sessionId, finish(sessionId, 1, 2)), stale);
+    assert.deepEqual(await store.releaseCommit(sessionId, 1), stale);
+    const session = await store.get(sessionId);
+    assert.deepEqual([session?.status, session?.epoch, session?.cursor], ['committing', 2, 0]);
+  },
+
+  async 'of concurrent attempts exactly one is granted'(store) {
+    const { sessionId } = await filled(store, 1);
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => store.beginCommit(sessionId, attempt(`attempt-${i}`))),
+    );
+    assert.equal(outcomes.filter(({ outcome }) => outcome === 'granted').length, 1);
+    assert.equal(outcomes.filter(({ outcome }) => outcome === 'in_progress').length, 19);
+  },
+
+  async 'of concurrent commits and rollbacks exactly one kind wins'(store) {
+    for (let round = 0; round < 10; round += 1) {
+      const { sessionId } = await filled(store, 1);
+      const outcomes = await Promise.all(
+        Array.from({ length: 10 }, async (_, i) =>
+          i % 2 === round % 2
+            ? (await store.beginCommit(sessionId, attempt(`attempt-${i}`))).outcome
+            : (await store.rollback(sessionId, RETENTION)).outcome,
+        ),
+      );
+      const granted = outcomes.filter((outcome) => outcome === 'granted').length;
+      const rolledBack = outcomes.filter((outcome) => outcome === 'rolled_back').length;
+      assert.ok((granted === 1 && rolledBack === 0) || (granted === 0 && rolledBack === 5), String(outcomes));
+    }
+  },
+
+  async 'advance moves the cursor forward only, and renews the lease'(store) {
+    const sessionId = await committing(store, 5, { leaseMs: 30_000 });
+    const before = (await store.get(sessionId))?.leaseExpiresAt ?? 0;
+    assert.deepEqual(await store.advance(sessionId, progress(1, 3, 1)), { outcome: 'done' });
+    assert.deepEqual(await store.advance(sessionId, progress(1, 2, 0)), { outcome: 'done' });
+    const session = await store.get(sessionId);
+    assert.deepEqual([session?.cursor, session?.deferred], [3, 1]);
+    assert.ok((session?.leaseExpiresAt ?? 0) > before);
+  },
+
+  async 'finishCommit keeps the receipt word for word, and repeats'(store) {
+    const sessionId = await committing(store, 3);
+    const ending = finish(sessionId, 1, 3, 1);
+    assert.deepEqual(await store.finishCommit(sessionId, ending), { outcome: 'done' });
+    assert.deepEqual(await store.finishCommit(sessionId, ending), { outcome: 'done' });
+    const again = await store.beginCommit(sessionId, attempt('later'));
+    assert.deepEqual(again, { outcome: 'committed', receipt: ending.receipt });
+    const session = await store.get(sessionId);
+    assert.deepEqual([session?.status, session?.cursor, session?.deferred], ['committed', 3, 1]);
+    assert.deepEqual(
+      session?.history.map(({ status }) => status),
+      ['open', 'committing', 'committed'],
+    );
+    assert.ok((session?.expiresAt ?? 0) >= (session?.createdAt ?? 0) + RETENTION.retentionMs);
+  },
+
+  async 'finishCommit is refused while events are missing'(store) {
+    const sessionId = await committing(store, 3);
+    const early = { ...finish(sessionId, 1, 3), cursor: 2 };
+    assert.deepEqual(await store.finishCommit(sessionId, early), { outcome: 'stale' });
+    assert.equal((await store.get(sessionId))?.status, 'committing');
+  },
+
+  async 'a committed session stays readable and refuses everything else'(store) {
+    const sessionId = await committing(store, 2);
+    await store.finishCommit(sessionId, finish(sessionId, 1, 2));
+    const refused = { outcome: 'not_open', status: 'committed' };
+    assert.deepEqual(await store.append(sessionId, [newEvent(sessionId)], LIMITS), refused);
+    assert.deepEqual(await store.rollback(sessionId, RETENTION), refused);
+    assert.deepEqual(await store.advance(sessionId, progress(1, 2)), { outcome: 'stale' });
+    assert.equal((await readAll(store, sessionId)).length, 2);
+  },
+
+  async 'releaseCommit lets the next attempt in at once'(store) {
+    const sessionId = await committing(store, 2);
+    await store.advance(sessionId, progress(1, 1));
+    assert.deepEqual(await store.releaseCommit(sessionId, 1), { outcome: 'done' });
+    assert.ok((await store.due(1_000)).includes(sessionId));
+    const granted = { outcome: 'granted', epoch: 2, cursor: 1, deferred: 0, events: 2 };
+    assert.deepEqual(await store.beginCommit(sessionId, attempt('second')), granted);
+  },
+
+  async 'expectedEvents that is not met leaves the session open'(store) {
+    const { sessionId } = await filled(store, 3);
+    const wrong = await store.beginCommit(sessionId, attempt('a', { expectedEvents: 4 }));
+    assert.deepEqual(wrong, { outcome: 'mismatch', events: 3 });
+    assert.equal((await store.get(sessionId))?.status, 'open');
+    assert.equal((await store.append(sessionId, [newEvent(sessionId)], LIMITS)).outcome, 'appended');
+    const right = await store.beginCommit(sessionId, attempt('a', { expectedEvents: 4 }));
+    assert.equal(right.outcome, 'granted');
+  },
+
+  async 'due names an interrupted commit once its lease is over, and not before'(store) {
+    const sessionId = await committing(store, 1);
+    assert.ok(!(await store.due(1_000)).includes(sessionId));
+    await store.advance(sessionId, { epoch: 1, cursor: 0, deferred: 0, leaseMs: 20 });
+    await eventually(async () => assert.ok((await store.due(1_000)).includes(sessionId)));
+    await takeOver(store, sessionId, 'second');
+    assert.ok(!(await store.due(1_000)).includes(sessionId));
+  },
+
+  async 'a session that is added to does not come due at its first expiry'(store) {
+    const sessionId = await started(store, { ttlMs: 20 });
+    await store.extend(sessionId, 60_000);
+    await eventually(async () => {
+      const { createdAt = 0 } = (await store.get(sessionId)) ?? {};
+      assert.ok(Date.now() > createdAt + 100);
+    });
+    assert.ok(!(await store.due(1_000)).includes(sessionId));
+    assert.equal((await store.get(sessionId))?.status, 'open');
+  },
+
+  async 'a history stays bounded however often a commit is taken over'(store) {
+    const sessionId = await committing(store, 1);
+    for (let epoch = 1; epoch <= 300; epoch += 1) {
+      await store.releaseCommit(sessionId, epoch);
+      assert.equal((await store.beginCommit(sessionId, attempt(`attempt-${epoch}`))).outcome, 'granted');
+    }
+    await store.finishCommit(sessionId, finish(sessionId, 301, 1));
+    const history = (await store.get(sessionId))?.history ?? [];
+    assert.ok(JSON.stringify(history).length < 50_000);
+    assert.deepEqual([history.at(0)?.status, history.at(-1)?.status], ['open', 'committed']);
+  },
+};

@@ -1,0 +1,46 @@
+import type { StartSessionInput } from './commands/start-session.js';
+import type { Catalogue } from './core/catalogue.js';
+import { isEventSessionsError } from './core/errors.js';
+import type { CommitReceipt } from './core/lifecycle.js';
+import { messageOf } from './core/metrics.js';
+import type { Logger } from './ports/logger.js';
+import type { Session } from './session.js';
+
+export interface TransactionResult<R> {
+  /** What the work returned. */
+  readonly result: R;
+  readonly receipt: CommitReceipt;
+}
+
+export function createTransaction<C extends Catalogue>(
+  startSession: (input?: StartSessionInput) => Promise<Session<C>>,
+  logger: Logger,
+) {
+  return async <R>(
+    work: (session: Session<C>) => Promise<R> | R,
+    options?: StartSessionInput,
+  ): Promise<TransactionResult<R>> => {
+    const session = await startSession(options);
+    try {
+      const result = await work(session);
+      return { result, receipt: await session.commit() };
+    } catch (error) {
+      await rollBack(session, error);
+      throw error;
+    }
+  };
+
+  /** The first error is the one to know; what the rollback says is only logged. */
+  async function rollBack(session: Session<C>, error: unknown): Promise<void> {
+    const reason = `transaction failed: ${messageOf(error).replace(/\p{Cc}/gu, ' ')}`.slice(0, 1_000);
+    try {
+      await session.rollback({ reason });
+    } catch (failure) {
+      if (isEventSessionsError(failure, 'SESSION_NOT_OPEN')) return;
+      logger.warn('A failed transaction could not be rolled back', {
+        sessionId: session.id,
+        cause: messageOf(failure),
+      });
+    }
+  }
+}

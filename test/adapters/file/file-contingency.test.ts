@@ -1,0 +1,345 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  access,
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { fileContingency } from '../../../src/adapters/file/index.js';
+import { decodeRecord } from '../../../src/adapters/file/record-line.js';
+import type { QuarantinedEntry } from '../../../src/ports/contingency-log.js';
+import { contingencyLogCases } from '../../../src/testing/contingency-cases.js';
+import { added, entriesOf, idsOf, inFolder, removeFolder, temporaryFolder } from './support/log-files.js';
+
+async function quarantinedIn(path: string): Promise<QuarantinedEntry[]> {
+  const lines = (await readFile(`${path}.quarantine.jsonl`, 'utf8'))
+    .split('\n')
+    .filter((line) => line !== '');
+  return lines.map((line) => {
+    const { reason, record, unreadable } = JSON.parse(line);
+    if (record === undefined) return { unreadable, reason };
+    const decoded = decodeRecord(Buffer.from(line.slice(line.indexOf('"record":') + '"record":'.length, -1)));
+    if ('reason' in decoded) throw new Error(decoded.reason);
+    return { record: decoded.record, reason };
+  });
+}
+
+describe('fileContingency keeps the rules of the port', () => {
+  const make = async (options: Parameters<typeof fileContingency>[0] = {}) => {
+    const folder = await temporaryFolder();
+    const path = join(folder, 'log.jsonl');
+    const open = () => fileContingency({ path, ...options });
+    return {
+      log: open(),
+      reopen: async () => open(),
+      quarantined: () => quarantinedIn(path),
+      dispose: () => removeFolder(folder),
+    };
+  };
+  const cases = contingencyLogCases(make, { makeBounded: (maxBytes) => make({ maxBytes }) });
+  for (const { name, run } of cases) it(name, run);
+
+  const unsynced = contingencyLogCases(() => make({ fsync: 'never' }));
+  for (const { name, run } of unsynced) it(`without fsync: ${name}`, run);
+});
+
+describe('fileContingency', () => {
+  it('creates nothing before the first append', async () => {
+    await inFolder(async (folder) => {
+      const log = fileContingency({ path: join(folder, 'sub', 'log.jsonl') });
+      await log.ping();
+      expect(await log.seal()).toBeUndefined();
+      expect(await log.backlog()).toEqual({ records: 0, bytes: 0, oldestAt: undefined });
+      expect(await readdir(folder)).toEqual([]);
+      await log.append([added('0')]);
+      expect(await readdir(join(folder, 'sub'))).toEqual(['log.jsonl']);
+      await log.close();
+    });
+  });
+
+  it('creates its files for their owner only, and with the mode asked for', async () => {
+    await inFolder(async (folder) => {
+      for (const [name, mode] of [
+        ['a', undefined],
+        ['b', 0o640],
+      ] as const) {
+        const path = join(folder, name);
+        const log = fileContingency({ path, ...(mode && { mode }) });
+        await log.append([added('0')]);
+        expect((await stat(path)).mode & 0o777).toBe(mode ?? 0o600);
+        const sealed = await log.seal();
+        await sealed?.finish({ keep: [added('0')], quarantine: [{ unreadable: 'x', reason: 'y' }] });
+        for (const file of (await readdir(folder)).filter((file) => file.startsWith(name))) {
+          expect((await stat(join(folder, file))).mode & 0o777).toBe(mode ?? 0o600);
+        }
+        await log.close();
+      }
+    });
+  });
+
+  it('leaves only the quarantine behind when all is recovered', async () => {
+    await inFolder(async (folder, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('0')]);
+      await (await log.seal())?.finish({ keep: [], quarantine: [{ record: added('0'), reason: 'unknown' }] });
+      expect(await readdir(folder)).toEqual(['log.jsonl.quarantine.jsonl']);
+      await log.close();
+    });
+  });
+
+  it('keeps the place of what is kept: before what was appended meanwhile', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('0'), added('1')]);
+      const sealed = await log.seal();
+      await log.append([added('2')]);
+      await sealed?.finish({ keep: [added('1')], quarantine: [] });
+      expect(await idsOf(log)).toEqual(['1', '2']);
+      await log.close();
+    });
+  });
+
+  it('can be read with jq: one object a line, the event as an object', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('0'), added('1')]);
+      await log.close();
+      const objects = (await readFile(path, 'utf8'))
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line));
+      expect(objects).toEqual([
+        expect.objectContaining({
+          v: 1,
+          kind: 'event.added',
+          part: 1,
+          parts: 2,
+          event: expect.objectContaining({ id: '0' }),
+        }),
+        expect.objectContaining({
+          v: 1,
+          kind: 'event.added',
+          part: 2,
+          parts: 2,
+          event: expect.objectContaining({ id: '1' }),
+        }),
+      ]);
+    });
+  });
+
+  it('goes on behind a file that ends in a torn line', async () => {
+    await inFolder(async (_, path) => {
+      await writeFile(path, '{"v":1,"kind":"event.added","sess');
+      const log = fileContingency({ path });
+      await log.append([added('0')]);
+      expect(await entriesOf(log)).toEqual([
+        { unreadable: '{"v":1,"kind":"event.added","sess', reason: 'not JSON' },
+        { record: added('0') },
+      ]);
+      await log.close();
+    });
+  });
+
+  it('goes on when another process seals, or somebody removes the file', async () => {
+    await inFolder(async (_, path) => {
+      const [one, two] = [fileContingency({ path }), fileContingency({ path })];
+      await one.append([added('0')]);
+      expect(await idsOf(two)).toEqual(['0']);
+      await one.append([added('1')]);
+      expect(await idsOf(two)).toEqual(['1']);
+      await one.append([added('2')]);
+      await rename(path, `${path}.moved`);
+      await one.append([added('3')]);
+      expect(await idsOf(two)).toEqual(['3']);
+      await Promise.all([one.close(), two.close()]);
+    });
+  });
+
+  it('finds the part whose recovery died, and takes its lock over at once', async () => {
+    await inFolder(async (folder, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('0')]);
+      const child = spawn(process.execPath, [
+        '--import',
+        'tsx',
+        join(import.meta.dirname, 'support', 'seal-and-wait.ts'),
+        path,
+      ]);
+      await once(child.stdout, 'data');
+      expect(await log.seal()).toBeUndefined();
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+      await writeFile(
+        `${path}.000000000001-00000000.sealed.tmp`,
+        'half of what a dying recovery wanted to keep',
+      );
+      await log.append([added('1')]);
+      expect(await idsOf(log)).toEqual(['0', '1']);
+      expect(await readdir(folder)).toEqual([]);
+      await log.close();
+    });
+  });
+
+  it('takes over a lock that nobody touches any more, not one that is fresh', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('0')]);
+      await writeFile(`${path}.lock`, JSON.stringify({ pid: 1, host: 'elsewhere' }));
+      expect(await log.seal()).toBeUndefined();
+      const before = new Date(Date.now() - 60_000);
+      await utimes(`${path}.lock`, before, before);
+      expect(await idsOf(log)).toEqual(['0']);
+      await expect(access(`${path}.lock`)).rejects.toThrow();
+      await log.close();
+    });
+  });
+
+  it('refuses to finish once another process has taken the recovery over', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('0')]);
+      const sealed = await log.seal();
+      await rename(`${path}.lock`, `${path}.lock.stolen`);
+      await writeFile(`${path}.lock`, '');
+      await expect(sealed?.finish({ keep: [], quarantine: [] })).rejects.toMatchObject({
+        code: 'CONTINGENCY_FAILED',
+      });
+      await sealed?.release();
+      await access(`${path}.lock`);
+      await log.close();
+    });
+  });
+
+  it('counts the backlog of other processes too, and reads nothing twice', async () => {
+    await inFolder(async (_, path) => {
+      const [one, two] = [fileContingency({ path }), fileContingency({ path })];
+      await one.append([added('0', { at: 7 })]);
+      expect(await two.backlog()).toMatchObject({ records: 1, oldestAt: 7 });
+      await appendFile(path, '\n{"torn');
+      expect(await two.backlog()).toMatchObject({ records: 1 });
+      await one.append([added('1', { at: 5 })]);
+      const [a, b] = await Promise.all([two.backlog(), two.backlog()]);
+      expect(a).toMatchObject({ records: 3, oldestAt: 5, bytes: (await stat(path)).size });
+      expect(b).toEqual(a);
+      const sealed = await one.seal();
+      expect(await two.backlog()).toEqual(a);
+      await sealed?.finish({ keep: [], quarantine: [] });
+      expect(await two.backlog()).toEqual({ records: 0, bytes: 0, oldestAt: undefined });
+      await Promise.all([one.close(), two.close()]);
+    });
+  });
+
+  it('says what to do when it is full', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path, maxBytes: 500 });
+      await log.append([added('0')]);
+      await log.append([added('1')]);
+      const full = expect.objectContaining({
+        code: 'CONTINGENCY_FAILED',
+        limit: 500,
+        message: expect.stringMatching(/log\.jsonl is full: \d+ of 500 bytes .*raise maxBytes/),
+      });
+      await expect(log.append([added('2')])).rejects.toEqual(full);
+      const sealed = await log.seal();
+      await expect(log.append([added('2')])).rejects.toEqual(full);
+      await sealed?.finish({ keep: [], quarantine: [] });
+      await log.append([added('2')]);
+      expect(await idsOf(log)).toEqual(['2']);
+      await log.close();
+    });
+  });
+
+  it('refuses a record that could not be read back', async () => {
+    await inFolder(async (folder, path) => {
+      const log = fileContingency({ path });
+      const cases = [
+        [{ ...added('0'), at: Number.NaN }, 'INVALID_INPUT', /at:/],
+        [{ ...added('0'), kind: 'toString' }, 'INVALID_INPUT', /kind "toString"/],
+        [{ ...added('0'), event: undefined }, 'INVALID_INPUT', /event:/],
+        [added('0', { text: 'x'.repeat(9 * 1024 ** 2) }), 'CONTINGENCY_FAILED', /longer than/],
+      ] as const;
+      for (const [record, code, message] of cases) {
+        await expect(log.append([added('1'), record as never])).rejects.toMatchObject({
+          code,
+          message: expect.stringMatching(message),
+        });
+      }
+      expect(await readdir(folder)).toEqual([]);
+      await log.close();
+    });
+  });
+
+  it('resolves concurrent appends in order, and many of them by few writes', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path });
+      const order: number[] = [];
+      await Promise.all(
+        Array.from({ length: 3_000 }, (_, i) => log.append([added(`${i}`)]).then(() => order.push(i))),
+      );
+      expect(order).toEqual([...order].sort((a, b) => a - b));
+      expect(await idsOf(log)).toEqual(order.map(String));
+      await log.close();
+    });
+  });
+
+  it('says so when the path cannot be a log', async () => {
+    await inFolder(async (folder) => {
+      await writeFile(join(folder, 'file'), '');
+      await mkdir(join(folder, 'folder'));
+      await symlink('loop', join(folder, 'loop'));
+      for (const [path, errno] of [
+        ['file/log', 'ENOTDIR'],
+        ['folder', 'EISDIR'],
+        ['loop', 'ELOOP'],
+      ] as const) {
+        const log = fileContingency({ path: join(folder, path) });
+        await expect(log.append([added('0')])).rejects.toMatchObject({
+          code: 'CONTINGENCY_FAILED',
+          message: `cannot append to ${join(folder, path)}: ${errno}`,
+        });
+        await log.close();
+      }
+    });
+  });
+
+  it.each([
+    [{ path: '' }, /path: expected the path of a file, got ""/],
+    [{ path: 5 }, /path: expected the path of a file, got 5/],
+    [{ path: 'a\0b' }, /path/],
+    [{ path: 'folder/' }, /path/],
+    [{ maxBytes: 0 }, /maxBytes: expected a whole number of at least 1, got 0/],
+    [{ mode: 0o1000 }, /mode: expected a whole number from 0 to 511/],
+    [{ fsync: 'sometimes' }, /fsync: expected 'always' or 'never', got "sometimes"/],
+    [{ pahth: 'x' }, /pahth/],
+  ])('refuses the options %j', (options, message) => {
+    expect(() => fileContingency(options as object)).toThrow(
+      expect.objectContaining({ code: 'INVALID_INPUT', message: expect.stringMatching(message) }),
+    );
+  });
+
+  it('gives pieces of a line that is too long, and the record behind it', async () => {
+    await inFolder(async (_, path) => {
+      await writeFile(path, 'x'.repeat(20 * 1024 ** 2));
+      const log = fileContingency({ path });
+      await log.append([added('0')]);
+      const entries = await entriesOf(log);
+      expect(entries.at(-1)).toEqual({ record: added('0') });
+      const pieces = entries
+        .slice(0, -1)
+        .map((entry) => ('unreadable' in entry ? entry.unreadable.length : Number.NaN));
+      expect(pieces.length).toBeGreaterThan(1);
+      expect(pieces.reduce((sum, length) => sum + length, 0)).toBe(20 * 1024 ** 2);
+      await log.close();
+    });
+  });
+});

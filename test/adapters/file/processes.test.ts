@@ -1,0 +1,121 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { watch } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { fileContingency } from '../../../src/adapters/file/index.js';
+import { encodeRecord } from '../../../src/adapters/file/record-line.js';
+import type { ContingencyRecord, SealedEntry } from '../../../src/ports/contingency-log.js';
+import { startAppender } from './support/children.js';
+import { added, entriesOf, idOf, inFolder } from './support/log-files.js';
+
+const MIB = 1024 ** 2;
+const readable = (entries: readonly SealedEntry[]) => entries.filter((entry) => 'record' in entry).map(idOf);
+
+describe('several processes on one file', { timeout: 120_000 }, () => {
+  it('write large records at the same time without a corrupt line', async () => {
+    await inFolder(async (_, path) => {
+      const appenders = ['a', 'b', 'c', 'd'].map((name) => startAppender(path, name, 15, MIB, 3));
+      const acknowledged = (await Promise.all(appenders.map((appender) => appender.acknowledged))).flat();
+      expect(acknowledged).toHaveLength(60);
+      const log = fileContingency({ path });
+      const entries = await entriesOf(log);
+      expect(entries.filter((entry) => 'unreadable' in entry)).toEqual([]);
+      expect(entries.map(idOf).sort()).toEqual([...acknowledged].sort());
+      await log.close();
+    });
+  });
+
+  it('lose no acknowledged record, and no order, while another seals in a loop', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path });
+      const names = ['a', 'b', 'c'];
+      const appenders = names.map((name) => startAppender(path, name, 600, 500));
+      const all = Promise.all(appenders.map((appender) => appender.acknowledged));
+      let running = true;
+      const ended = all.finally(() => {
+        running = false;
+      });
+      ended.catch(() => {});
+
+      const seen = new Set<string>();
+      const done = new Set<string>();
+      let seals = 0;
+      const recoverOnce = async () => {
+        const sealed = await log.seal();
+        if (sealed === undefined) return new Promise((resolve) => setImmediate(resolve));
+        const records: ContingencyRecord[] = [];
+        for await (const entry of sealed.read()) {
+          if ('record' in entry) records.push(entry.record);
+        }
+        for (const record of records) seen.add(idOf({ record }));
+        seals += 1;
+        if (seals % 3 === 0 && running) return sealed.release();
+        const keep = seals % 3 === 1 && running ? records.slice(records.length / 2) : [];
+        for (const record of records) if (!keep.includes(record)) done.add(idOf({ record }));
+        return sealed.finish({ keep, quarantine: [] });
+      };
+      while (running) await recoverOnce();
+      const acknowledged = (await ended).flat();
+      await recoverOnce();
+
+      expect(acknowledged).toHaveLength(1_800);
+      expect(acknowledged.filter((id) => !done.has(id))).toEqual([]);
+      expect(seals).toBeGreaterThan(3);
+      for (const name of names) {
+        const numbers = [...seen].filter((id) => id.startsWith(`${name}-`)).map((id) => Number(id.slice(2)));
+        expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+      }
+      expect(await log.seal()).toBeUndefined();
+      await log.close();
+    });
+  });
+
+  it('find all that was acknowledged by one that was killed, and go on behind it', async () => {
+    await inFolder(async (folder, path) => {
+      const log = fileContingency({ path });
+      for (let round = 0; round < 4; round += 1) {
+        const { child, begun, acknowledged } = startAppender(path, 'k', 1_000, 6 * MIB);
+        const changes = watch(folder);
+        await begun;
+        // Kills at the next sign of a write, which is then likely to be under way.
+        await once(changes, 'change');
+        child.kill('SIGKILL');
+        const heard = await acknowledged;
+        changes.close();
+        await log.append([added('next')]);
+        const found = readable(await entriesOf(log));
+        expect(found).toEqual(expect.arrayContaining(heard));
+        expect(found.at(-1)).toBe('next');
+      }
+      await log.close();
+    });
+  });
+
+  it('keep apart the half of a large record that one left when it was killed', async () => {
+    await inFolder(async (_, path) => {
+      const line = encodeRecord(added('torn', { text: 'x'.repeat(MIB) }));
+      const script = `
+        const half = Buffer.from(${JSON.stringify(line.subarray(0, 700_000).toString())});
+        const fd = require('node:fs').openSync(${JSON.stringify(path)}, 'a');
+        if (require('node:fs').writeSync(fd, half) !== half.length) process.exit(1);
+        process.stdout.write('half');
+        setInterval(() => {}, 60_000);`;
+      const child = spawn(process.execPath, ['-'], { stdio: ['pipe', 'pipe', 'inherit'] });
+      child.stdin.end(script);
+      await once(child.stdout, 'data');
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+      expect((await stat(path)).size).toBe(700_000);
+      const log = fileContingency({ path });
+      await log.append([added('good')]);
+      const entries = await entriesOf(log);
+      expect(entries).toEqual([
+        { unreadable: line.subarray(1, 700_000).toString(), reason: 'not JSON' },
+        { record: added('good') },
+      ]);
+      await log.close();
+    });
+  });
+});

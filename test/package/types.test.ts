@@ -1,0 +1,68 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, inject, it } from 'vitest';
+import { run } from './run.js';
+
+const { root, full, ioredis6 } = inject('packed');
+
+const CONSUMER = `
+import { createEventSessions, isEventSessionsError } from 'event-sessions';
+import { fileContingency } from 'event-sessions/file';
+import { nsqPublisher } from 'event-sessions/nsq';
+import { redisStore } from 'event-sessions/redis';
+import * as testing from 'event-sessions/testing';
+import { Redis } from 'ioredis';
+
+export async function main(): Promise<number> {
+  const sessions = createEventSessions({
+    source: '/shop/orders',
+    store: redisStore({ url: 'redis://127.0.0.1:6379' }),
+    publisher: nsqPublisher({ nsqd: ['127.0.0.1:4150'] }),
+    contingency: fileContingency({ path: 'contingency-log.jsonl' }),
+  });
+  const session = await sessions.startSession({ metadata: { user: 'u-1' } });
+  await session.add('order.placed', { orderId: 'o-1', total: 42 });
+  const receipt = await session.commit();
+  const status: 'committed' | 'committing' = receipt.status;
+  if (isEventSessionsError(undefined, 'CLOSED')) return Object.keys(testing).length;
+  return status === 'committed' ? receipt.published : 0;
+}
+
+export const withOwnClient = () => createEventSessions({ store: redisStore({ client: new Redis() }) });
+
+// @ts-expect-error a misspelt option is a compile error
+createEventSessions({ sauce: '/shop' });
+`;
+
+const SETTINGS = [
+  { name: 'node16, ES module', file: 'esm.mts', module: 'Node16', moduleResolution: 'Node16' },
+  { name: 'node16, CommonJS', file: 'cjs.cts', module: 'Node16', moduleResolution: 'Node16' },
+  { name: 'bundler', file: 'bundler.ts', module: 'ESNext', moduleResolution: 'Bundler' },
+  { name: 'node10', file: 'node10.ts', module: 'CommonJS', moduleResolution: 'Node10' },
+];
+
+describe.each([
+  ['ioredis 5', full],
+  ['ioredis 6', ioredis6],
+])('a strict TypeScript project with %s', (_, dir) => {
+  it.each(SETTINGS)('compiles with moduleResolution $name', async ({ file, module, moduleResolution }) => {
+    const project = join(dir, file.replace('.', '-'));
+    await mkdir(project);
+    await writeFile(join(project, file), CONSUMER);
+    // Declarations are checked too, so that ours cannot hide an error behind skipLibCheck.
+    const compilerOptions = {
+      target: 'ES2022',
+      module,
+      moduleResolution,
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
+      skipLibCheck: false,
+      esModuleInterop: true,
+      types: ['node'],
+    };
+    await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }));
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    expect(await run(process.execPath, [tsc, '-p', project], dir)).toBe('');
+  });
+});

@@ -1,0 +1,96 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { access, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+const VERSION = 'v1.3.0';
+const MODULE = fileURLToPath(new URL('../services/nsq', import.meta.url));
+const PACKAGES = 'github.com/nsqio/nsq/apps';
+
+export interface NsqBinaries {
+  /** Paths, or bare names when they are on the PATH. */
+  readonly nsqd: string;
+  readonly nsqlookupd: string;
+}
+
+let binaries: Promise<NsqBinaries> | undefined;
+
+/**
+ * nsqd and nsqlookupd 1.3.0: from the PATH, or else built from `test/services/nsq` with Go (under a minute, once) and
+ * kept in `$EVENT_SESSIONS_CACHE`, or `event-sessions` in the user's cache folder. Throws a plain reason if neither
+ * can be had.
+ */
+export function nsqdBinaries(): Promise<NsqBinaries> {
+  binaries ??= findOrBuild();
+  return binaries;
+}
+
+async function findOrBuild(): Promise<NsqBinaries> {
+  const onPath = { nsqd: 'nsqd', nsqlookupd: 'nsqlookupd' };
+  if ((await isWanted(onPath.nsqd)) && (await isWanted(onPath.nsqlookupd))) return onPath;
+  const folder = await cacheFolder();
+  const cached = { nsqd: join(folder, 'nsqd'), nsqlookupd: join(folder, 'nsqlookupd') };
+  if (!(await exists(cached.nsqd))) await build(folder);
+  return cached;
+}
+
+async function isWanted(command: string): Promise<boolean> {
+  try {
+    const { stdout } = await run(command, ['--version']);
+    return stdout.includes(`${VERSION} `);
+  } catch {
+    return false;
+  }
+}
+
+/** One for each state of the module and each version of Go, so that nothing in it ever changes. */
+async function cacheFolder(): Promise<string> {
+  const hash = createHash('sha256');
+  hash.update(await goVersion());
+  for (const file of ['go.mod', 'go.sum']) hash.update(await readFile(join(MODULE, file)));
+  const { EVENT_SESSIONS_CACHE, XDG_CACHE_HOME } = process.env;
+  const cache = EVENT_SESSIONS_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'event-sessions');
+  return join(cache, `nsq-${hash.digest('hex').slice(0, 16)}`);
+}
+
+async function goVersion(): Promise<string> {
+  try {
+    return (await run('go', ['version'], { cwd: MODULE })).stdout;
+  } catch (error) {
+    const reason = `nsqd ${VERSION} is not on the PATH, and there is no Go (1.24 or newer) to build it with`;
+    throw new Error(reason, { cause: error });
+  }
+}
+
+/** Into a folder of its own, then renamed: whoever is first wins, and nobody ever sees half a build. */
+async function build(folder: string): Promise<void> {
+  await mkdir(join(folder, '..'), { recursive: true });
+  const partial = await mkdtemp(`${folder}-`);
+  try {
+    const packages = [`${PACKAGES}/nsqd`, `${PACKAGES}/nsqlookupd`];
+    await run('go', ['install', '-trimpath', ...packages], {
+      cwd: MODULE,
+      env: { ...process.env, GOBIN: partial, GOFLAGS: '-mod=readonly', CGO_ENABLED: '0' },
+    });
+    await rename(partial, folder);
+  } catch (error) {
+    if (await exists(join(folder, 'nsqd'))) return;
+    const { stderr } = error as { stderr?: string };
+    const detail = stderr?.trim().split('\n').at(-1) ?? String(error);
+    throw new Error(`nsqd ${VERSION} could not be built with Go: ${detail}`, { cause: error });
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

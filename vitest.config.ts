@@ -1,0 +1,26 @@
+import { availableParallelism } from 'node:os';
+import { defineConfig } from 'vitest/config';
+import { entryPoints } from './entry-points.js';
+
+export default defineConfig({
+  resolve: {
+    alias: Object.entries(entryPoints).map(([name, source]) => ({
+      find: new RegExp(`^${name}$`),
+      replacement: source,
+    })),
+  },
+  test: {
+    include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
+    // The tarball is tested on its own, after a build: vitest.package.config.ts.
+    exclude: ['**/node_modules/**', 'test/package/**'],
+    environment: 'node',
+    globalSetup: ['test/support/global-setup.ts'],
+    reporters: ['default', './test/support/reporter.ts'],
+    pool: 'forks',
+    // Each worker shares the machine with redis-servers, nsqd and the processes that tests kill.
+    maxWorkers: Math.min(4, availableParallelism()),
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    coverage: { provider: 'v8', include: ['src/**'], reporter: ['text', 'html'] },
+  },
+});
