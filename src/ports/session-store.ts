@@ -218,7 +218,7 @@ export interface SessionRecord {
   readonly createdAt: number;
   /** When an `open` session runs out, or a final one vanishes. Undefined while `committing`. */
   readonly expiresAt: number | undefined;
-  /** While `committing`: when the attempt's lease ends. */
+  /** While `committing`: when the attempt's lease ends; undefined when it was given back. */
   readonly leaseExpiresAt: number | undefined;
   /** JSON text of an object. */
   readonly metadata: string;

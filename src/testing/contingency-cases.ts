@@ -6,9 +6,10 @@ import type {
   SealedEntry,
   SealedRecords,
 } from '../ports/contingency-log.js';
+import type { ConformanceCase } from './conformance-case.js';
 
 /** What one case works on: a fresh, empty log. */
-export interface ContingencyLogSubject {
+export interface ContingencyLogUnderTest {
   readonly log: ContingencyLog;
   /**
    * Another log on the same storage, as another process would open it. The first one may be open or closed. Leave it
@@ -20,15 +21,9 @@ export interface ContingencyLogSubject {
   readonly dispose?: () => Promise<void>;
 }
 
-export interface ContingencyLogCase {
-  /** The rule that it checks. */
-  readonly name: string;
-  readonly run: () => Promise<void>;
-}
-
 export interface ContingencyLogCaseOptions {
   /** A log that takes only about so many bytes, for the cases about full logs; without it they are left out. */
-  readonly makeBounded?: (maxBytes: number) => Promise<ContingencyLogSubject>;
+  readonly makeBounded?: (maxBytes: number) => Promise<ContingencyLogUnderTest>;
 }
 
 /**
@@ -36,9 +31,9 @@ export interface ContingencyLogCaseOptions {
  * Runs under any test runner; `make` is called once for every case.
  */
 export function contingencyLogCases(
-  make: () => Promise<ContingencyLogSubject>,
+  make: () => Promise<ContingencyLogUnderTest>,
   options: ContingencyLogCaseOptions = {},
-): readonly ContingencyLogCase[] {
+): readonly ConformanceCase[] {
   const { makeBounded } = options;
   const bounded = Object.entries(makeBounded === undefined ? {} : BOUNDED_RULES).map(([name, check]) => ({
     name,
@@ -50,11 +45,11 @@ export function contingencyLogCases(
   ];
 }
 
-type Check = (subject: ContingencyLogSubject) => Promise<void>;
+type Check = (subject: ContingencyLogUnderTest) => Promise<void>;
 
 const BOUND_BYTES = 64 * 1024;
 
-async function runOn(make: () => Promise<ContingencyLogSubject>, check: Check): Promise<void> {
+async function runOn(make: () => Promise<ContingencyLogUnderTest>, check: Check): Promise<void> {
   const subject = await make();
   try {
     await check(subject);

@@ -208,12 +208,17 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
   },
 
   async 'due names an interrupted commit once its lease is over, and not before'(store) {
-    const sessionId = await committing(store, 1);
-    assert.ok(!(await store.due(1_000)).includes(sessionId));
-    await store.advance(sessionId, { epoch: 1, cursor: 0, deferred: 0, leaseMs: 20 });
+    const [alive, sessionId] = [await committing(store, 1), await committing(store, 1, { leaseMs: 20 })];
     await eventually(async () => assert.ok((await store.due(1_000)).includes(sessionId)));
+    assert.ok(!(await store.due(1_000)).includes(alive));
     await takeOver(store, sessionId, 'second');
     assert.ok(!(await store.due(1_000)).includes(sessionId));
+  },
+
+  async 'a session that is extended to a nearer time comes due then'(store) {
+    const sessionId = await started(store);
+    await store.extend(sessionId, 20);
+    await eventually(async () => assert.ok((await store.due(1_000)).includes(sessionId)));
   },
 
   async 'a session that is added to does not come due at its first expiry'(store) {

@@ -206,7 +206,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       const session = find(sessionId);
       if (session === undefined) return NOT_FOUND;
       if (session.status !== 'committing' || session.epoch !== epoch) return { outcome: 'stale' };
-      session.leaseExpiresAt = now();
+      session.leaseExpiresAt = 0;
       return { outcome: 'done' };
     },
 
@@ -304,7 +304,7 @@ function toRecord(session: MemorySession, status: SessionStatus): SessionRecord 
     epoch,
     createdAt,
     expiresAt: status === 'committing' ? undefined : session.expiresAt,
-    leaseExpiresAt: status === 'committing' ? session.leaseExpiresAt : undefined,
+    leaseExpiresAt: status === 'committing' ? session.leaseExpiresAt || undefined : undefined,
     metadata,
     history: [...history],
   };

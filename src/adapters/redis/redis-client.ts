@@ -4,12 +4,12 @@ import type { Script } from './scripts.js';
 
 /** The part of an ioredis client that is used: a `Redis` (also over Sentinel) or a `Cluster`, of ioredis 5 or 6. */
 export interface RedisClient {
-  call(command: string, ...args: (string | number)[]): Promise<unknown>;
+  evalsha(sha: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>;
+  eval(lua: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>;
 }
 
 export interface RedisConnection {
   run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
-  call(command: string, ...args: (string | number)[]): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -18,10 +18,10 @@ export interface RedisConnection {
  * the caller's decision.
  */
 export function createConnection(source: ConnectionSource, deadlineMs: number): RedisConnection {
-  async function send(command: string, args: (string | number)[]): Promise<unknown> {
+  async function send(command: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
     const expiry = Date.now() + deadlineMs;
     const client = await within(deadlineMs, 'not_done', source.client());
-    return within(Math.max(1, expiry - Date.now()), 'unknown', client.call(command, ...args));
+    return within(Math.max(1, expiry - Date.now()), 'unknown', command(client));
   }
 
   async function within<T>(ms: number, outcome: FailureOutcome, promise: Promise<T>): Promise<T> {
@@ -41,19 +41,16 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
 
   return {
     async run({ lua, sha }, keys, args) {
+      const keysAndArgs = [...keys, ...args];
       try {
-        return await send('EVALSHA', [sha, keys.length, ...keys, ...args]);
+        return await send((client) => client.evalsha(sha, keys.length, ...keysAndArgs)).catch((error) => {
+          if (!isScriptMissing(error)) throw error;
+          return send((client) => client.eval(lua, keys.length, ...keysAndArgs));
+        });
       } catch (error) {
-        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw toStoreError(error);
+        throw toStoreError(error);
       }
-      return send('EVAL', [lua, keys.length, ...keys, ...args]).catch((error) => {
-        throw toStoreError(error);
-      });
     },
-    call: (command, ...args) =>
-      send(command, args).catch((error) => {
-        throw toStoreError(error);
-      }),
     close: () => source.close(),
   };
 }
@@ -117,6 +114,10 @@ export function ownClient(url: string): ConnectionSource {
       redis.disconnect();
     },
   };
+}
+
+function isScriptMissing(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
 
 // Replies with which Redis says that it has not carried out the command.

@@ -45,7 +45,7 @@ const optionsSchema = z.strictObject({
       .string({ error: 'a redis:// or rediss:// URL' })
       .check(z.regex(/^rediss?:\/\//, { error: 'a redis:// or rediss:// URL' })),
   ),
-  client: z.optional(withMethods<RedisClient>('an ioredis Redis or Cluster', 'call')),
+  client: z.optional(withMethods<RedisClient>('an ioredis Redis or Cluster', 'evalsha', 'eval')),
 });
 
 /**
@@ -81,7 +81,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
 
   return {
     async start({ sessionId, metadata, ttlMs, cause }) {
-      await index.add(sessionId, Date.now() + ttlMs);
+      await index.add(sessionId, ttlMs);
       const [outcome, status] = await run(scripts.START, sessionId, metadata, ttlMs, causeJson(cause));
       return outcome === 'created' ? { outcome } : { outcome: 'exists', status: status as SessionStatus };
     },
@@ -98,10 +98,10 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
         ...ids,
         ...elements,
       );
-      const [outcome, second, ...known] = reply;
+      const [outcome, second, known = ''] = reply;
       if (outcome === 'limit_exceeded') return { outcome, limit: second as 'events' | 'bytes' };
       if (outcome !== 'appended') return refusal(reply);
-      const old = new Set(known.map((position) => ids[Number(position)]));
+      const old = new Set((known === '' ? [] : known.split(',')).map((position) => ids[Number(position)]));
       const duplicates = events.flatMap(({ id }, i) => (old.has(id) || positions.get(id) !== i ? [i] : []));
       return { outcome, duplicates, events: Number(second) } satisfies AppendOutcome;
     },
@@ -109,13 +109,14 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     async extend(sessionId, ttlMs) {
       const reply = await run(scripts.EXTEND, sessionId, ttlMs ?? '');
       if (reply[0] !== 'extended') return refusal(reply);
+      if (ttlMs !== undefined) await index.move(sessionId, ttlMs);
       return { outcome: 'extended', expiresAt: Number(reply[1]) };
     },
 
     async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, cause }) {
       const args = [attemptId, leaseMs, expectedEvents ?? '', causeJson(cause)];
       // Sent together; should this process die between them, the session is still in the index, only due later.
-      const moved = index.move(sessionId, Date.now() + leaseMs);
+      const moved = index.move(sessionId, leaseMs);
       const reply = await run(scripts.BEGIN_COMMIT, sessionId, ...args);
       await moved;
       return toBeginCommitOutcome(reply);
@@ -134,7 +135,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
 
     async releaseCommit(sessionId, epoch) {
       const outcome = fenced(await run(scripts.RELEASE_COMMIT, sessionId, epoch));
-      if (outcome.outcome === 'done') await index.move(sessionId, Date.now());
+      if (outcome.outcome === 'done') await index.move(sessionId, 0);
       return outcome;
     },
 
@@ -173,7 +174,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     countActive: () => index.count(),
 
     async ping() {
-      await redis.call('PING');
+      await redis.run(scripts.PING, [`${prefix}:index`], []);
     },
     close: () => redis.close(),
   };

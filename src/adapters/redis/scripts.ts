@@ -12,7 +12,8 @@ import { createHash } from 'node:crypto';
  * (`keepUntil`), so that the session can be found expired, and so that adds need not touch three TTLs each time.
  *
  * The scripts keep to what Redis 6.2 and ioredis-mock both understand: numbers are formatted explicitly (a Lua 5.3
- * float prints as `1.0`), and a missing field of HMGET is told by its type.
+ * float prints as `1.0`), a missing field of HMGET is told by its type, and a table that is answered is never one
+ * that has grown.
  */
 export interface Script {
   readonly lua: string;
@@ -65,7 +66,7 @@ return {'created'}
 
 /**
  * ARGV: max events, max bytes, bytes of all given envelopes, n, then n different ids, then n elements.
- * Answers `appended`, the count, and the positions (from 0) that were there already.
+ * Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
  */
 export const APPEND = script(`
 local f = fields('status', 'expiresAt', 'ttl', 'events', 'bytes', 'keepUntil', 'largest')
@@ -75,7 +76,7 @@ if status ~= 'open' then return {'not_open', status} end
 local maxEvents, maxBytes = tonumber(ARGV[1]), tonumber(ARGV[2])
 local given, n, ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(f[3])
 local events, bytes, largest = tonumber(f[4]), tonumber(f[5]), tonumber(f[7])
-local reply = {'appended', ''}
+local duplicates = ''
 
 local function measure(element)
   local size = #element - string.find(element, ' ', 1, true)
@@ -88,7 +89,7 @@ if n == 1 and events < maxEvents and bytes + given <= maxBytes then
     redis.call('RPUSH', KEYS[2], ARGV[6])
     events, bytes = events + 1, bytes + measure(ARGV[6])
   else
-    reply[3] = '0'
+    duplicates = '0'
   end
 else
   local ids, elements, added = {}, {}, 0
@@ -97,7 +98,7 @@ else
     local known = redis.call('SMISMEMBER', KEYS[3], unpack(ARGV, 4 + from, 4 + to))
     for i = from, to do
       if tonumber(known[i - from + 1]) == 1 then
-        reply[#reply + 1] = int(i - 1)
+        duplicates = duplicates .. (duplicates == '' and '' or ',') .. int(i - 1)
       else
         ids[#ids + 1] = ARGV[4 + i]
         elements[#elements + 1] = ARGV[4 + n + i]
@@ -124,8 +125,7 @@ if tonumber(f[4]) == 0 or expiresAt > keepUntil then
 end
 redis.call('HSET', KEYS[1], 'events', int(events), 'bytes', int(bytes), 'largest', int(largest),
   'expiresAt', int(expiresAt), 'keepUntil', int(keepUntil))
-reply[2] = int(events)
-return reply
+return {'appended', int(events), duplicates}
 `);
 
 /** ARGV: ttl, or '' for the session's own. */
@@ -200,7 +200,7 @@ export const RELEASE_COMMIT = script(`
 local f = fields('status', 'epoch')
 if not exists(f[1]) then return {'not_found'} end
 if f[1] ~= 'committing' or f[2] ~= ARGV[1] then return {'stale'} end
-redis.call('HSET', KEYS[1], 'lease', int(now))
+redis.call('HSET', KEYS[1], 'lease', '0')
 return {'done'}
 `);
 
@@ -239,23 +239,45 @@ export const READ = script(`
 local after, limit, maxBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local largest = tonumber(redis.call('HGET', KEYS[1], 'largest') or '0')
 local step = math.max(1, math.min(limit, math.floor(4 * maxBytes / math.max(1, largest))))
-local page, bytes = {}, 0
+local count, bytes = 0, 0
 for from = after, after + limit - 1, step do
   local elements = redis.call('LRANGE', KEYS[2], int(from), int(math.min(from + step, after + limit) - 1))
   for i = 1, #elements do
     bytes = bytes + #elements[i] - string.find(elements[i], ' ', 1, true)
-    if #page > 0 and bytes > maxBytes then return page end
-    page[#page + 1] = elements[i]
+    if count > 0 and bytes > maxBytes then
+      return redis.call('LRANGE', KEYS[2], int(after), int(after + count - 1))
+    end
+    count = count + 1
   end
-  if #elements < step then return page end
+  if #elements < step or step == limit then
+    if from == after then return elements end
+    break
+  end
 end
-return page
+return redis.call('LRANGE', KEYS[2], int(after), int(after + count - 1))
 `);
 
 /** ARGV: event ids. */
 export const CONTAINS = script(`return redis.call('SMISMEMBER', KEYS[3], unpack(ARGV))`);
 
-/** KEYS: 1 the index. ARGV: limit. Answers ids and scores of the entries whose time has come, by the server's clock. */
-export const DUE = script(`
+/** The scripts below have one key, the index. ARGV: session id, milliseconds from now. */
+export const INDEX_ADD = script(
+  `return redis.call('ZADD', KEYS[1], 'NX', int(now + tonumber(ARGV[2])), ARGV[1])`,
+);
+export const INDEX_MOVE = script(
+  `return redis.call('ZADD', KEYS[1], 'XX', int(now + tonumber(ARGV[2])), ARGV[1])`,
+);
+export const INDEX_REMOVE = script(`return redis.call('ZREM', KEYS[1], ARGV[1])`);
+export const INDEX_COUNT = script(`return redis.call('ZCARD', KEYS[1])`);
+
+/** ARGV: limit. Answers the time, then ids and scores of the entries whose time has come. */
+export const INDEX_DUE = script(`
 return {int(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'WITHSCORES', 'LIMIT', '0', ARGV[1])}
 `);
+
+/** ARGV: lowest score, offset, limit. Answers ids and scores. */
+export const INDEX_PAGE = script(`
+return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[3])
+`);
+
+export const PING = script(`return 1`);

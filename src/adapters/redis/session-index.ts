@@ -2,7 +2,15 @@ import { EventSessionsError } from '../../core/errors.js';
 import type { ActiveStatus } from '../../core/lifecycle.js';
 import type { SessionPage, SessionRecord, SessionStore } from '../../ports/session-store.js';
 import type { RedisConnection } from './redis-client.js';
-import { DUE } from './scripts.js';
+import {
+  INDEX_ADD,
+  INDEX_COUNT,
+  INDEX_DUE,
+  INDEX_MOVE,
+  INDEX_PAGE,
+  INDEX_REMOVE,
+  type Script,
+} from './scripts.js';
 
 /**
  * The sorted set of all `open` and `committing` sessions, scored by the time at which somebody should look at them:
@@ -13,9 +21,9 @@ import { DUE } from './scripts.js';
  * be too early (an add renews the expiry, a batch renews the lease): whoever looks too early puts the true time in.
  */
 export interface SessionIndex {
-  add(sessionId: string, dueAt: number): Promise<void>;
+  add(sessionId: string, dueInMs: number): Promise<void>;
   /** Never fails: the entry is there, with an older time. */
-  move(sessionId: string, dueAt: number): Promise<void>;
+  move(sessionId: string, dueInMs: number): Promise<void>;
   /** Never fails: a leftover entry is removed by the next look at it. */
   remove(sessionId: string): Promise<void>;
   due(get: SessionStore['get'], limit: number): Promise<string[]>;
@@ -32,8 +40,13 @@ export interface SessionIndex {
 const GONE_AFTER_MS = 60_000;
 
 export function createSessionIndex(redis: RedisConnection, key: string): SessionIndex {
+  const run = (script: Script, ...args: (string | number)[]) => redis.run(script, [key], args);
+
   const remove = async (sessionId: string) => {
-    await redis.call('ZREM', key, sessionId).catch(() => {});
+    await run(INDEX_REMOVE, sessionId).catch(() => {});
+  };
+  const move = async (sessionId: string, dueInMs: number) => {
+    await run(INDEX_MOVE, sessionId, dueInMs).catch(() => {});
   };
 
   /** True if the session needs somebody now; otherwise sets its entry right. */
@@ -52,21 +65,19 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
     }
     const dueAt = session.leaseExpiresAt ?? session.expiresAt ?? now;
     if (dueAt <= now) return true;
-    await redis.call('ZADD', key, 'XX', dueAt, entry.sessionId);
+    await move(entry.sessionId, dueAt - now);
     return false;
   }
 
   return {
-    async add(sessionId, dueAt) {
-      await redis.call('ZADD', key, 'NX', dueAt, sessionId);
+    async add(sessionId, dueInMs) {
+      await run(INDEX_ADD, sessionId, dueInMs);
     },
-    async move(sessionId, dueAt) {
-      await redis.call('ZADD', key, 'XX', dueAt, sessionId).catch(() => {});
-    },
+    move,
     remove,
 
     async due(get, limit) {
-      const [time, flat] = (await redis.run(DUE, [key], [limit])) as [string, string[]];
+      const [time, flat] = (await run(INDEX_DUE, limit)) as [string, string[]];
       const now = Number(time);
       const entries = toEntries(flat);
       const needed = await Promise.all(
@@ -81,16 +92,7 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
       const entries: Entry[] = [];
       for (let offset = 0, more = true; more && entries.length < limit; offset += limit) {
         const from = Number.isFinite(after.score) ? after.score : '-inf';
-        const flat = await redis.call(
-          'ZRANGEBYSCORE',
-          key,
-          from,
-          '+inf',
-          'WITHSCORES',
-          'LIMIT',
-          offset,
-          limit,
-        );
+        const flat = await run(INDEX_PAGE, from, offset, limit);
         const read = toEntries(flat as string[]);
         entries.push(
           ...read.filter((entry) => entry.score > after.score || entry.sessionId > after.sessionId),
@@ -120,7 +122,7 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
     },
 
     async count() {
-      return Number(await redis.call('ZCARD', key));
+      return Number(await run(INDEX_COUNT));
     },
   };
 }

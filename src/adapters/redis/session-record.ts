@@ -17,7 +17,7 @@ export function toRecord(sessionId: string, status: SessionStatus, flat: readonl
     epoch: number('epoch'),
     createdAt: number('createdAt'),
     expiresAt: status === 'committing' ? undefined : number('expiresAt'),
-    leaseExpiresAt: status === 'committing' ? number('lease') : undefined,
+    leaseExpiresAt: status === 'committing' ? number('lease') || undefined : undefined,
     metadata: hash.get('metadata') ?? '{}',
     history: (hash.get('history') ?? '')
       .split('\n')

@@ -1,5 +1,5 @@
 import { open, readdir, readFile } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { OpenedFile, OpenFile } from '../../../src/adapters/file/append-file.js';
 import { contingencyOn } from '../../../src/adapters/file/file-contingency.js';
 import { fileContingency } from '../../../src/adapters/file/index.js';
@@ -188,6 +188,30 @@ describe('errors', () => {
       });
     },
   );
+});
+
+describe('an idle log', () => {
+  it('lets go of its file after a while, so that a removed one frees its space', async () => {
+    await inFolder(async (_, path) => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      try {
+        const { openFile, opened } = filesWith({});
+        const log = contingencyOn({ path }, openFile);
+        await log.append([added('0')]);
+        await vi.advanceTimersByTimeAsync(4_000);
+        await log.append([added('1')]);
+        await vi.advanceTimersByTimeAsync(4_000);
+        expect(opened).toMatchObject([{ closed: false }]);
+        await vi.advanceTimersByTimeAsync(1_000);
+        expect(opened).toMatchObject([{ closed: true }]);
+        await log.append([added('2')]);
+        expect(opened).toMatchObject([{ closed: true }, { closed: false }]);
+        await log.close();
+      } finally {
+        vi.useRealTimers();
+      }
+    });
+  });
 });
 
 describe('group commit', () => {

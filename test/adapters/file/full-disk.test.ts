@@ -20,7 +20,8 @@ async function onSmallDisk(context: TestContext, work: (disk: string) => Promise
     try {
       await work(disk);
     } finally {
-      await run('umount', [disk]);
+      // Lazily: a test that failed may have left a file open.
+      await run('umount', ['-l', disk]);
     }
   });
 }

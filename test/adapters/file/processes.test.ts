@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fileContingency } from '../../../src/adapters/file/index.js';
 import { encodeRecord } from '../../../src/adapters/file/record-line.js';
@@ -115,6 +116,17 @@ describe('several processes on one file', { timeout: 120_000 }, () => {
         { unreadable: line.subarray(1, 700_000).toString(), reason: 'not JSON' },
         { record: added('good') },
       ]);
+      await log.close();
+    });
+  });
+
+  it('can end without closing the log or ending the recovery', async () => {
+    await inFolder(async (_, path) => {
+      const script = join(import.meta.dirname, 'support', 'seal-and-leave.ts');
+      const child = spawn(process.execPath, ['--import', 'tsx', script, path], { stdio: 'inherit' });
+      expect(await once(child, 'exit')).toEqual([0, null]);
+      const log = fileContingency({ path });
+      expect((await entriesOf(log)).map(idOf)).toEqual(['0', '1']);
       await log.close();
     });
   });

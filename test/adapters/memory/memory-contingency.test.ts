@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { memoryContingency } from '../../../src/adapters/memory/memory-contingency.js';
 import type { ContingencyLog, ContingencyRecord, SealedRecords } from '../../../src/ports/contingency-log.js';
-import { type ContingencyLogSubject, contingencyLogCases } from '../../../src/testing/contingency-cases.js';
+import { type ContingencyLogUnderTest, contingencyLogCases } from '../../../src/testing/contingency-cases.js';
 
-const subject = (log = memoryContingency()): ContingencyLogSubject => ({
+const subject = (log = memoryContingency()): ContingencyLogUnderTest => ({
   log,
   quarantined: async () => log.quarantined,
 });
@@ -79,14 +79,31 @@ const BROKEN: Readonly<Record<string, (log: ContingencyLog) => ContingencyLog>> 
   'goes on after close': (log) => ({ ...log, close: async () => {} }),
 };
 
+/** A rule that each of them must be found to break. */
+const BROKEN_RULES: Readonly<Record<keyof typeof BROKEN, RegExp>> = {
+  'loses the order': /^records come back in the order/,
+  'forgets on release': /^release gives everything back, in front/,
+  'drops keep': /^finish keeps what is to be kept/,
+  'drops the quarantine': /^quarantined entries/,
+  'forgets nothing on finish': /^finish forgets the part/,
+  'reads only once': /^a sealed part can be read again/,
+  'acknowledges before it has it': /^records come back in the order/,
+  'takes half of an append': /^records of concurrent appends are all there/,
+  'changes texts': /^every kind of record comes back/,
+  'lets two recoveries in': /^one recovery at a time/,
+  'goes on after close': /^after close/,
+};
+
 describe('the suite rejects a log that', () => {
-  it.each(Object.entries(BROKEN))('%s', async (_, spoil) => {
+  it.each(Object.entries(BROKEN))('%s', async (name, spoil) => {
     const cases = contingencyLogCases(async () => {
       const log = memoryContingency();
       return { log: spoil(log), quarantined: async () => log.quarantined };
     });
     const results = await Promise.allSettled(cases.map(({ run }) => run()));
-    expect(results.filter(({ status }) => status === 'rejected')).not.toEqual([]);
+    const failed = cases.filter((_, i) => results[i]?.status === 'rejected').map((failing) => failing.name);
+    expect(failed).toContainEqual(expect.stringMatching(BROKEN_RULES[name] ?? /^$/));
+    expect(failed.length).toBeLessThan(cases.length);
   });
 
   it('has no bound', async () => {

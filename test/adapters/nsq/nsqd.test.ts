@@ -117,7 +117,7 @@ describeWith('nsqd', (shared) => {
 
   it('gives up a stunned nsqd at the deadline, and publishes when it has come to', async () => {
     const nsqd = await ownNsqd();
-    const publisher = aPublisher(nsqd.tcp, { deadlineMs: 1_500, connectTimeoutMs: 500 });
+    const publisher = aPublisher(nsqd.tcp, { deadlineMs: 3_000, connectTimeoutMs: 2_000 });
     const topic = aTopic();
     await publisher.publish(batchOf(topic, [1]));
     nsqd.signal('SIGSTOP');
