@@ -8,9 +8,13 @@
  *   the machine). All of them or none count as appended; on failure it rejects with an `EventSessionsError` of code
  *   `CONTINGENCY_FAILED`.
  * - **In order.** Records come back in the order in which their appends resolved; those of one append stay together.
+ *   A record may come back twice (replaying is idempotent), never not at all. An append that rejected after its bytes
+ *   were written whole may come back as well.
  * - **Bounded.** A full log rejects; it never drops what it has.
  * - **Sealing.** Recovery works on a sealed part while appends go on behind it. A sealed part belongs to one
  *   recovery at a time, over all processes; if that one dies, the part is there for the next, whole.
+ * - **Closing** waits for appends under way and releases a sealed part that nobody has ended. Afterwards every call
+ *   but `close` rejects with `CLOSED`.
  */
 export interface ContingencyLog {
   append(records: readonly ContingencyRecord[]): Promise<void>;
@@ -27,18 +31,20 @@ export interface ContingencyLog {
   /** Resolves if the log would take a record now. */
   ping(): Promise<void>;
 
-  /** Waits for appends under way. */
   close(): Promise<void>;
 }
 
-/** A part of the log that one recovery works on. It must end with `finish` or `release`. */
+/**
+ * A part of the log that one recovery works on. It must end with `finish` or `release`; after that `read` and `finish`
+ * reject with `CONTINGENCY_FAILED`, and `release` does nothing.
+ */
 export interface SealedRecords {
   /** From the first record on, as often as asked. A line that cannot be read comes as such, and hides no other. */
   read(): AsyncIterable<SealedEntry>;
 
   /**
-   * Done: quarantines first, then appends `keep` to the log again, and only then forgets the sealed part. If the
-   * process dies in between, the whole part comes back: replaying is idempotent, losing is not.
+   * Done: quarantines first, then puts `keep` in the place of the sealed part, in front of what was appended
+   * meanwhile. If the process dies in between, the whole part comes back: replaying is idempotent, losing is not.
    */
   finish(result: {
     readonly keep: readonly ContingencyRecord[];

@@ -5,6 +5,10 @@
  * @module
  */
 export type { ConformanceCase } from './conformance-case.js';
-export { contingencyLogCases } from './contingency-cases.js';
+export {
+  type ContingencyLogCaseOptions,
+  type ContingencyLogUnderTest,
+  contingencyLogCases,
+} from './contingency-cases.js';
 export { eventPublisherCases, type PublisherUnderTest } from './publisher-cases.js';
 export { type StoreUnderTest, sessionStoreCases } from './store-cases.js';
