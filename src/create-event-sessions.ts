@@ -10,10 +10,10 @@ import { createRollbackSession } from './commands/rollback-session.js';
 import { createStartSession, type StartSessionInput } from './commands/start-session.js';
 import { createHeldRecords } from './contingency/held-records.js';
 import { createRecovery, type RecoverOptions, type RecoveryReport } from './contingency/recovery.js';
-import { createSessionRepository } from './contingency/session-repository.js';
+import { createSessionRepository, type SessionRepository } from './contingency/session-repository.js';
 import { createAcceptEvent } from './core/accept-event.js';
 import { type Catalogue, createCatalogue } from './core/catalogue.js';
-import { createCircuitBreaker } from './core/circuit-breaker.js';
+import { asProbe, createCircuitBreaker } from './core/circuit-breaker.js';
 import {
   createDomainEvents,
   type DomainEventListener,
@@ -28,6 +28,7 @@ import { checkHealth, type Health } from './health.js';
 import { createInstance } from './instance.js';
 import { type EventSessionsOptions, resolveOptions } from './options.js';
 import type { Logger } from './ports/logger.js';
+import type { SessionStore } from './ports/session-store.js';
 import { createEventProcessor } from './publishing/event-processor.js';
 import { createGetMetrics } from './queries/get-metrics.js';
 import { createGetSessionEvents } from './queries/get-session-events.js';
@@ -98,28 +99,31 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   const replay = { instance: instanceId, retentionMs };
 
   const storeBreaker = breakerOf('store', events, logger);
+  const publisherBreaker = breakerOf('publisher', events, logger);
   const held = createHeldRecords(MAX_HELD_BYTES);
-  const behind = { store, breaker: storeBreaker, events, metrics, logger, replay };
-  const repository = createSessionRepository({ ...behind, log, held, recover: () => recover() });
-  // Recovery must not write down again what it reads: for it an outage is an error, and the records stay.
-  const bareRepository = createSessionRepository({
-    ...behind,
-    log: undefined,
-    held: createHeldRecords(0),
-    recover: async () => {},
+  const repository = createSessionRepository({
+    store,
+    log,
+    held,
+    breaker: storeBreaker,
+    events,
+    metrics,
+    logger,
+    recover: () => recover(),
+    replay,
   });
-
-  const processor = createEventProcessor({
-    store: {
-      read: (sessionId, range) => repository.ask(undefined, (target) => target.read(sessionId, range)),
-    },
+  const processorConfig = {
     publisher,
-    breaker: breakerOf('publisher', events, logger),
     defer: log === undefined ? undefined : repository.deferEvents,
     events,
     metrics,
     ...commit,
     backoffMs: RETRY_BACKOFF_MS,
+  };
+  const processor = createEventProcessor({
+    ...processorConfig,
+    store: readerOf(repository),
+    breaker: publisherBreaker,
   });
   const accept = createAcceptEvent({
     source: resolved.source,
@@ -131,12 +135,31 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
 
   const context = { repository, processor, events, metrics, logger, instanceId, ttlMs, retentionMs };
   const commitContext = { ...context, leaseMs: commit.leaseMs, closing: instance.closing };
+
+  // Recovery asks even while the breakers are open, and does not write down again what it reads from the log:
+  // for it an outage is an error, and the records stay.
+  const probing = createSessionRepository({
+    store,
+    log: undefined,
+    held: createHeldRecords(0),
+    breaker: asProbe(storeBreaker),
+    events,
+    metrics,
+    logger,
+    recover: async () => {},
+    replay,
+  });
+  const probingProcessor = createEventProcessor({
+    ...processorConfig,
+    store: readerOf(probing),
+    breaker: asProbe(publisherBreaker),
+  });
   const recover = createRecovery({
     log,
     held,
-    ask: (call) => repository.ask(undefined, call),
-    commit: createCommitSession({ ...commitContext, repository: bareRepository }),
-    processor,
+    ask: (call) => probing.ask(undefined, call),
+    commit: createCommitSession({ ...commitContext, repository: probing, processor: probingProcessor }),
+    processor: probingProcessor,
     events,
     metrics,
     logger,
@@ -198,6 +221,10 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function readerOf(repository: SessionRepository): Pick<SessionStore, 'read'> {
+  return { read: (sessionId, range) => repository.ask(undefined, (store) => store.read(sessionId, range)) };
 }
 
 function breakerOf(part: 'store' | 'publisher', events: DomainEvents, logger: Logger) {

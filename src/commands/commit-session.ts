@@ -8,7 +8,7 @@ import { type Metrics, messageOf } from '../core/metrics.js';
 import { idSchema, validate, wholeNumber, withMethods } from '../core/validate.js';
 import type { Logger } from '../ports/logger.js';
 import type { BeginCommitOutcome } from '../ports/session-store.js';
-import { holdLease } from '../publishing/commit-lease.js';
+import { type CommitLease, holdLease } from '../publishing/commit-lease.js';
 import type { EventProcessor } from '../publishing/event-processor.js';
 import { sessionNotFound, sessionNotOpen } from './refusals.js';
 
@@ -54,6 +54,17 @@ const inputSchema = z.strictObject({
 
 type Granted = Extract<BeginCommitOutcome, { outcome: 'granted' }>;
 
+/** One attempt at a commit: what was asked, and what the store granted. */
+interface Attempt extends Granted {
+  readonly sessionId: string;
+  readonly attemptId: string;
+  /** `performance.now()` before the lease was asked for. */
+  readonly askedAt: number;
+  /** `performance.now()` at the call of commit. */
+  readonly startedAt: number;
+  readonly stop: AbortSignal;
+}
+
 export function createCommitSession(context: CommitSessionContext): CommitSession {
   const { repository, processor, events: domainEvents, metrics, logger, leaseMs, retentionMs } = context;
   const cause = { instance: context.instanceId };
@@ -62,90 +73,73 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     const { sessionId, expectedEvents, signal } = validate(inputSchema, input, 'commitSession');
     signal?.throwIfAborted();
     const startedAt = performance.now();
-    const receipt = (
-      status: CommitReceipt['status'],
-      counts: { events: number; published: number; deferred: number },
-    ) => ({
-      sessionId,
-      status,
-      ...counts,
-      durationMs: performance.now() - startedAt,
-    });
-
-    for (;;) {
-      const askedAt = performance.now();
-      const begun = await repository.beginCommit(sessionId, {
-        attemptId: newId(),
-        leaseMs,
-        expectedEvents,
-        cause,
-      });
-      switch (begun.outcome) {
-        case 'granted': {
-          const done = await attempt(sessionId, begun, askedAt, signal, receipt);
+    const attemptId = newId();
+    const stop = anyOf(context.closing, signal);
+    try {
+      for (;;) {
+        const askedAt = performance.now();
+        const begun = await repository.beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, cause });
+        if (begun.outcome === 'granted') {
+          const done = await carryOut({
+            ...begun,
+            sessionId,
+            attemptId,
+            askedAt,
+            startedAt,
+            stop: stop.signal,
+          });
           if (done !== undefined) return done;
-          break;
-        }
-        case 'deferred':
-          return receipt('committing', { events: begun.events, published: 0, deferred: begun.events });
-        case 'committed':
+        } else if (begun.outcome === 'deferred') {
+          const durationMs = performance.now() - startedAt;
+          return {
+            sessionId,
+            status: 'committing',
+            events: begun.events,
+            published: 0,
+            deferred: begun.events,
+            durationMs,
+          };
+        } else if (begun.outcome === 'committed') {
           return begun.receipt;
-        default:
+        } else {
           throw refusal(sessionId, begun, expectedEvents);
+        }
       }
+    } finally {
+      stop.dispose();
     }
   };
 
-  /** One attempt under one epoch. Undefined when another attempt has taken over: then the store knows the outcome. */
-  async function attempt(
-    sessionId: string,
-    grant: Granted,
-    askedAt: number,
-    signal: AbortSignal | undefined,
-    receipt: (
-      status: CommitReceipt['status'],
-      counts: { events: number; published: number; deferred: number },
-    ) => CommitReceipt,
-  ): Promise<CommitReceipt | undefined> {
-    const { epoch, events, cursor } = grant;
+  /** Undefined when the lease was lost: then the store has to be asked what came of the session. */
+  async function carryOut(attempt: Attempt): Promise<CommitReceipt | undefined> {
+    const { sessionId, epoch, events, cursor, stop } = attempt;
     domainEvents.emit('session.committing', { sessionId, epoch, events, cursor });
     logger.debug('Commit begun', { sessionId, commitEpoch: epoch, events, cursor });
-
     const lease = holdLease(
       { advance: (id, progress) => repository.ask(undefined, (store) => store.advance(id, progress)) },
-      { ...grant, sessionId, leaseMs, askedAt },
+      { ...attempt, leaseMs },
     );
-    const counts = () => ({ events, published: lease.cursor - lease.deferred, deferred: lease.deferred });
-    const stop = signal === undefined ? context.closing : AbortSignal.any([signal, context.closing]);
     try {
       const result = await processor.run({ sessionId, events, lease, signal: stop });
       if (result === 'lease_lost') return undefined;
-      if (result === 'stopped') {
-        await release(sessionId, epoch);
-        return receipt('committing', counts());
-      }
-      return await finish(sessionId, epoch, receipt('committed', counts()));
+      if (result === 'complete') return await finish(attempt, receiptOf(attempt, lease, 'committed'));
+      await release(attempt);
+      return receiptOf(attempt, lease, 'committing');
     } catch (error) {
-      return await interrupted(error);
-    } finally {
-      lease.stop();
-    }
-
-    /** The store went away: recovery will finish. Anything else: the session stays `committing`, free for the next attempt. */
-    async function interrupted(error: unknown): Promise<CommitReceipt> {
       if (isEventSessionsError(error, 'STORE_UNAVAILABLE') && repository.hasContingency) {
-        await repository.deferCommit(sessionId, error);
-        return receipt('committing', counts());
+        await repository.deferCommit(sessionId, attempt.attemptId, error);
+        return receiptOf(attempt, lease, 'committing');
       }
       metrics.eventsFailed(events - lease.cursor);
-      await release(sessionId, epoch);
+      await release(attempt);
       throw error;
+    } finally {
+      lease.stop();
     }
   }
 
   async function finish(
-    sessionId: string,
-    epoch: number,
+    { sessionId, epoch }: Attempt,
     receipt: CommitReceipt,
   ): Promise<CommitReceipt | undefined> {
     const { events, published, deferred, durationMs } = receipt;
@@ -166,18 +160,44 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     return receipt;
   }
 
-  async function release(sessionId: string, epoch: number): Promise<void> {
+  /** So that the next attempt need not wait. If it fails, the lease runs out by itself. */
+  async function release({ sessionId, epoch }: Attempt): Promise<void> {
     try {
       await repository.ask(undefined, (store) => store.releaseCommit(sessionId, epoch));
     } catch (error) {
-      // The lease runs out by itself.
-      logger.warn('The lease of a commit could not be given back', {
-        sessionId,
-        commitEpoch: epoch,
-        cause: messageOf(error),
-      });
+      const cause = messageOf(error);
+      logger.warn('The lease of a commit could not be given back', { sessionId, commitEpoch: epoch, cause });
     }
   }
+}
+
+function receiptOf(attempt: Attempt, lease: CommitLease, status: CommitReceipt['status']): CommitReceipt {
+  const { sessionId, events, startedAt } = attempt;
+  const { cursor, deferred } = lease;
+  return {
+    sessionId,
+    status,
+    events,
+    published: cursor - deferred,
+    deferred,
+    durationMs: performance.now() - startedAt,
+  };
+}
+
+/** `AbortSignal.any`, but nothing stays behind on the signal that lives as long as the instance. */
+function anyOf(...signals: (AbortSignal | undefined)[]): { readonly signal: AbortSignal; dispose(): void } {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  for (const signal of signals) {
+    if (signal?.aborted) abort();
+    else signal?.addEventListener('abort', abort, { once: true });
+  }
+  return {
+    signal: controller.signal,
+    dispose() {
+      for (const signal of signals) signal?.removeEventListener('abort', abort);
+    },
+  };
 }
 
 type Refused = Exclude<BeginCommitOutcome, { outcome: 'granted' | 'committed' }>;

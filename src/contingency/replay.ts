@@ -1,5 +1,4 @@
 import { eventIdOf } from '../core/event.js';
-import { newId } from '../core/ids.js';
 import type { ContingencyRecord, EventAddedRecord } from '../ports/contingency-log.js';
 import type { SessionLimits, SessionStore } from '../ports/session-store.js';
 
@@ -71,7 +70,7 @@ export async function replayIntoStore(
       }
       case 'session.commit_requested': {
         const begun = await store.beginCommit(sessionId, {
-          attemptId: newId(),
+          attemptId: record.attemptId,
           leaseMs: 1_000,
           expectedEvents: record.expectedEvents,
           cause: cause('commit recovered'),

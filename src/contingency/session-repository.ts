@@ -46,7 +46,7 @@ export interface SessionRepository {
   beginCommit(sessionId: string, attempt: CommitAttempt): Promise<BeginCommitOutcome | DeferredCommit>;
   rollback(sessionId: string, request: RollbackRequest): Promise<RollbackOutcome | DeferredRollback>;
   /** Records that a commit that has begun must be finished by recovery. */
-  deferCommit(sessionId: string, cause: EventSessionsError): Promise<void>;
+  deferCommit(sessionId: string, attemptId: string, cause: EventSessionsError): Promise<void>;
   /** Records events that the broker could not take. */
   deferEvents(sessionId: string, events: readonly StoredEvent[], cause: EventSessionsError): Promise<void>;
   /** Any other call of the store, with heal, breaker and one type of error. It is not deferred: `STORE_UNAVAILABLE`. */
@@ -255,9 +255,9 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         (target) => target.beginCommit(sessionId, attempt),
         async (failure) => {
           if (endOf(sessionId) === 'session.rollback_requested') return notOpen('session.rollback_requested');
-          const { expectedEvents } = attempt;
+          const { attemptId, expectedEvents } = attempt;
           await recordEnd(
-            { kind: 'session.commit_requested', sessionId, at: Date.now(), expectedEvents },
+            { kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId, expectedEvents },
             failure,
           );
           return { outcome: 'deferred', events: heldEventIds(sessionId).size } as const;
@@ -281,8 +281,8 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         },
       ),
 
-    deferCommit: (sessionId, cause) =>
-      record([{ kind: 'session.commit_requested', sessionId, at: Date.now() }], cause),
+    deferCommit: (sessionId, attemptId, cause) =>
+      record([{ kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId }], cause),
 
     deferEvents: (sessionId, events, cause) =>
       record(

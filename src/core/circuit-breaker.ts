@@ -16,6 +16,18 @@ export interface CircuitBreaker {
   readonly open: boolean;
 }
 
+/** The same breaker for a caller that is itself the probe: always allowed, and its results count. */
+export function asProbe(breaker: CircuitBreaker): CircuitBreaker {
+  return {
+    get open() {
+      return breaker.open;
+    },
+    allows: () => true,
+    succeeded: () => breaker.succeeded(),
+    failed: (cause) => breaker.failed(cause),
+  };
+}
+
 export interface CircuitBreakerConfig {
   /** Failures in a row until it opens. */
   readonly failures: number;

@@ -26,7 +26,7 @@ export type EventSessionsErrorCode = (typeof ERROR_CODES)[number];
  *
  * - `not_done`: it certainly had no effect;
  * - `unknown`: it may have had one (cut off or timed out), so repeating it must be idempotent;
- * - `refused`: it had none and never will, repeating it is pointless.
+ * - `refused`: repeating it as it is is pointless; of a batch, at least one event will never be taken.
  */
 export type FailureOutcome = 'not_done' | 'unknown' | 'refused';
 

@@ -92,6 +92,8 @@ export interface EventAddedRecord extends RecordBase {
 /** The store could not take a commit. */
 export interface CommitRequestedRecord extends RecordBase {
   readonly kind: 'session.commit_requested';
+  /** The attempt that has been given up with this record, so that recovery need not wait for its lease. */
+  readonly attemptId: string;
   readonly expectedEvents?: number | undefined;
 }
 /** The store could not take a rollback. */

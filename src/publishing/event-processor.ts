@@ -2,7 +2,7 @@ import type { CircuitBreaker } from '../core/circuit-breaker.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
 import type { StoredEvent } from '../core/event.js';
-import type { Metrics } from '../core/metrics.js';
+import { type Metrics, messageOf } from '../core/metrics.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
 import type { SessionStore } from '../ports/session-store.js';
 import type { CommitLease } from './commit-lease.js';
@@ -292,8 +292,8 @@ function toPublishError(error: unknown, sessionId: string, topic: string): Event
   if (isEventSessionsError(error, 'PUBLISH_FAILED')) return error;
   return new EventSessionsError(
     'PUBLISH_FAILED',
-    `The publisher failed: ${error instanceof Error ? error.message : String(error)}`,
-    { sessionId, topic, outcome: 'unknown' },
+    `The publisher failed: ${messageOf(error)}`,
+    { sessionId, topic, outcome: (isEventSessionsError(error) && error.outcome) || 'unknown' },
     error,
   );
 }

@@ -78,8 +78,8 @@ const RULES: Readonly<Record<string, Check>> = {
 
   'optional fields stay absent or present': async ({ log }) => {
     const records: ContingencyRecord[] = [
-      { kind: 'session.commit_requested', sessionId: 's', at: 1 },
-      { kind: 'session.commit_requested', sessionId: 's', at: 2, expectedEvents: 0 },
+      { kind: 'session.commit_requested', sessionId: 's', at: 1, attemptId: 'a' },
+      { kind: 'session.commit_requested', sessionId: 's', at: 2, attemptId: 'a', expectedEvents: 0 },
       { kind: 'session.rollback_requested', sessionId: 's', at: 3 },
       { kind: 'session.rollback_requested', sessionId: 's', at: 4, reason: '' },
     ];
@@ -353,7 +353,7 @@ function everyKind(text: string): ContingencyRecord[] {
       ttlMs: 86_400_000,
     },
     { kind: 'event.added', sessionId: 's_1-A', at: 2, topic: 'order.placed', event },
-    { kind: 'session.commit_requested', sessionId: 's_1-A', at: 3, expectedEvents: 7 },
+    { kind: 'session.commit_requested', sessionId: 's_1-A', at: 3, attemptId: 'a_1-Z', expectedEvents: 7 },
     { kind: 'session.rollback_requested', sessionId: 's_1-A', at: 4, reason: text },
     {
       kind: 'event.unpublished',

@@ -136,7 +136,7 @@ function plainFields(record: ContingencyRecord): Record<string, unknown> {
     case 'event.unpublished':
       return { topic: record.topic, sequence: record.sequence };
     case 'session.commit_requested':
-      return { expectedEvents: record.expectedEvents };
+      return { attemptId: record.attemptId, expectedEvents: record.expectedEvents };
     case 'session.rollback_requested':
       return { reason: record.reason };
   }
@@ -166,7 +166,7 @@ const FIELDS: Readonly<Record<string, Readonly<Record<string, (value: unknown) =
   'session.started': { ...COMMON, metadata: isText, ttlMs: isNumber },
   'event.added': { ...COMMON, topic: isText, event: isText },
   'event.unpublished': { ...COMMON, topic: isText, sequence: isNumber, event: isText },
-  'session.commit_requested': { ...COMMON, expectedEvents: optional(isNumber) },
+  'session.commit_requested': { ...COMMON, attemptId: isText, expectedEvents: optional(isNumber) },
   'session.rollback_requested': { ...COMMON, reason: optional(isText) },
 };
 

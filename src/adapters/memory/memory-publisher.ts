@@ -1,6 +1,7 @@
 import { EventSessionsError, isEventSessionsError } from '../../core/errors.js';
 import { type CloudEvent, decodeEvent } from '../../core/event.js';
 import type { EventPublisher, PublishBatch } from '../../ports/event-publisher.js';
+import { placeOf, recentFailures } from '../../publishing/recent-failures.js';
 
 export interface MemoryPublisherOptions {
   /** Called before a batch counts as published. What it throws (or rejects with) fails the batch, as a broker would. */
@@ -25,6 +26,7 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
   let batches: PublishBatch[] = [];
   let turn = Promise.resolve();
   let failures = 0;
+  const recent = recentFailures();
 
   async function publishInTurn(batch: PublishBatch, failuresBefore: number): Promise<void> {
     const { topic } = batch;
@@ -35,10 +37,13 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
     try {
       await options.onPublish?.(batch);
     } catch (error) {
-      failures += 1;
-      if (isEventSessionsError(error)) throw error;
       const message = 'onPublish of memoryPublisher threw';
-      throw new EventSessionsError('PUBLISH_FAILED', message, { topic, outcome: 'unknown' }, error);
+      const failure = isEventSessionsError(error)
+        ? error
+        : new EventSessionsError('PUBLISH_FAILED', message, { topic, outcome: 'unknown' }, error);
+      failures += 1;
+      if (failure.outcome !== 'refused') recent.add(placeOf(batch), failure);
+      throw failure;
     }
     batches.push(batch);
   }
@@ -54,7 +59,7 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
       batches = [];
     },
     publish(batch) {
-      const failuresBefore = failures;
+      const failuresBefore = recent.before(placeOf(batch)) === undefined ? failures : Number.NaN;
       const result = turn.then(() => publishInTurn(batch, failuresBefore));
       turn = result.catch(() => {});
       return result;

@@ -64,7 +64,6 @@ export function currentNsqd(config: CurrentNsqdConfig): CurrentNsqd {
   }
 
   function lost(connection: NsqConnection, cause: Error): void {
-    if (current === connection) current = undefined;
     index = (addresses.indexOf(connection.address) + 1) % addresses.length;
     config.onLost(connection, cause);
   }

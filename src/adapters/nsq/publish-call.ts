@@ -1,7 +1,7 @@
 import { EventSessionsError, type FailureOutcome } from '../../core/errors.js';
 import type { PublishBatch } from '../../ports/event-publisher.js';
+import type { BatchPlace } from '../../publishing/recent-failures.js';
 import type { NsqRequest } from './encode-requests.js';
-import type { BatchPlace } from './recent-failures.js';
 
 /** One call of `publish` on its way. */
 export interface PublishCall extends BatchPlace {

@@ -1,12 +1,12 @@
 import type { FailureOutcome } from '../../core/errors.js';
 import type { PublishBatch } from '../../ports/event-publisher.js';
+import { placeOf, recentFailures } from '../../publishing/recent-failures.js';
 import { type CurrentNsqd, currentNsqd } from './current-nsqd.js';
 import type { NsqRequest } from './encode-requests.js';
 import type { NsqConnection } from './nsq-connection.js';
 import { reasonOf } from './nsq-failure.js';
 import type { NsqSettings } from './nsq-options.js';
 import { outcomeOfCall, type PublishCall, publishFailed, recordLoss } from './publish-call.js';
-import { placeOf, recentFailures } from './recent-failures.js';
 
 /**
  * The line in which calls of `publish` stand, and what keeps their order when something fails.

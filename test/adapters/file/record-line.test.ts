@@ -45,8 +45,14 @@ const record: fc.Arbitrary<ContingencyRecord> = fc.oneof(
     event: json,
   }),
   fc.record(
-    { kind: fc.constant('session.commit_requested' as const), sessionId, at, expectedEvents: fc.nat() },
-    { requiredKeys: ['kind', 'sessionId', 'at'] },
+    {
+      kind: fc.constant('session.commit_requested' as const),
+      sessionId,
+      at,
+      attemptId: sessionId,
+      expectedEvents: fc.nat(),
+    },
+    { requiredKeys: ['kind', 'sessionId', 'at', 'attemptId'] },
   ),
   fc.record(
     { kind: fc.constant('session.rollback_requested' as const), sessionId, at, reason: text },

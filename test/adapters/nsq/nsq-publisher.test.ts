@@ -90,6 +90,13 @@ describe('cutting', () => {
     ]);
   });
 
+  it('cuts one byte before nsqd would refuse the request', async () => {
+    const nsqd = await aDouble();
+    const publisher = aPublisher(nsqd.tcp, { maxRequestBytes: 4 + 3 * 14 - 1 });
+    await publisher.publish(batchOf('orders', Array(4).fill('x'.repeat(8))));
+    expect(nsqd.taken.map(({ bytes }) => bytes)).toEqual([32, 32]);
+  });
+
   it('hands over the next request before the one before it is acknowledged', async () => {
     const nsqd = await aDouble();
     const first = gate<DoubleAction>();

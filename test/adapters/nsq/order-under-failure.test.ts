@@ -43,6 +43,15 @@ describe('outcomes', () => {
     expect(await endings(...calls)).toEqual(['ok', 'unknown', 'not_done']);
   });
 
+  it('takes the next batch at once after one that nsqd refused', async () => {
+    const nsqd = await aDouble();
+    nsqd.onRequest = at('1', { error: 'E_BAD_MESSAGE PUB message too big' });
+    const publisher = aPublisher(nsqd.tcp);
+    expect(await endings(publisher.publish(batchOf('orders', [1])))).toEqual(['refused']);
+    await publisher.publish(batchOf('orders', [2], 2));
+    expect(nsqd.bodies()).toEqual(['2']);
+  });
+
   it('says unknown of a call that was partly acknowledged before the rest was turned down', async () => {
     const nsqd = await aDouble();
     nsqd.onRequest = at('2', { error: 'E_UNAUTHORIZED AUTH failed' });

@@ -1,4 +1,4 @@
-import type { PublishBatch } from '../../ports/event-publisher.js';
+import type { PublishBatch } from '../ports/event-publisher.js';
 
 interface RecentFailure {
   readonly sessionId: string;

@@ -1,0 +1,75 @@
+import { EventSessionsError, memoryPublisher, type PublishBatch } from 'event-sessions';
+import { eventPublisherCases } from 'event-sessions/testing';
+import { describe, expect, test } from 'vitest';
+import { newEvent } from '../../../src/testing/store-cases.js';
+
+describe('memoryPublisher conforms', () => {
+  const cases = eventPublisherCases(async () => {
+    const publisher = memoryPublisher();
+    const consume = async (topic: string) =>
+      publisher.published.filter((one) => one.topic === topic).map(({ event }) => JSON.stringify(event));
+    return { publisher, consume };
+  });
+  for (const { name, run } of cases) test(name, run);
+});
+
+const batch = (...sequences: number[]): PublishBatch => ({
+  sessionId: 's-1',
+  topic: 't',
+  events: sequences.map((sequence) => ({ ...newEvent('s-1', { topic: 't', data: sequence }), sequence })),
+});
+
+test('published shows topics and whole events, and clear empties it', async () => {
+  const publisher = memoryPublisher();
+  await publisher.publish(batch(7));
+  expect(publisher.published).toMatchObject([
+    { topic: 't', event: { specversion: '1.0', data: 7, sequence: '0000000007' } },
+  ]);
+  publisher.clear();
+  expect(publisher.published).toEqual([]);
+});
+
+test('what onPublish throws fails the batch, and the calls behind it', async () => {
+  let failing = true;
+  const publisher = memoryPublisher({
+    onPublish: () => {
+      if (failing) throw new Error('no');
+    },
+  });
+  const results = await Promise.allSettled([publisher.publish(batch(1)), publisher.publish(batch(2))]);
+  expect(results.map((result) => (result as PromiseRejectedResult).reason.outcome)).toEqual([
+    'unknown',
+    'not_done',
+  ]);
+  failing = false;
+  await publisher.publish(batch(1));
+  await publisher.publish(batch(2));
+  expect(publisher.published.map(({ event }) => event.data)).toEqual([1, 2]);
+});
+
+test('a call that is made before its caller could hear of the failure before it fails too', async () => {
+  const outcomes: unknown[] = [];
+  const publisher = memoryPublisher({
+    onPublish: ({ events }) => {
+      if (events[0]?.sequence === 2) throw new Error('no');
+    },
+  });
+  const late = publisher.publish(batch(1)).then(async () => {
+    for (let i = 0; i < 10; i += 1) await Promise.resolve();
+    return publisher.publish(batch(3));
+  });
+  const failed = publisher.publish(batch(2));
+  for (const result of await Promise.allSettled([failed, late])) outcomes.push(result.status);
+  expect(outcomes).toEqual(['rejected', 'rejected']);
+  expect(publisher.published.map(({ event }) => event.data)).toEqual([1]);
+});
+
+test('an error of ours that onPublish throws comes through as it is', async () => {
+  const refused = new EventSessionsError('PUBLISH_FAILED', 'never', { outcome: 'refused' });
+  const publisher = memoryPublisher({
+    onPublish: () => {
+      throw refused;
+    },
+  });
+  await expect(publisher.publish(batch(1))).rejects.toBe(refused);
+});

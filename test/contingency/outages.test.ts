@@ -1,0 +1,485 @@
+import {
+  createEventSessions,
+  type EventSessions,
+  type EventSessionsOptions,
+  type MemoryContingency,
+  memoryContingency,
+  memoryPublisher,
+  memoryStore,
+} from 'event-sessions';
+import { describe, expect, test } from 'vitest';
+import type { SessionStore } from '../../src/ports/session-store.js';
+import { type FaultyStore, faultyStore, type StoreFault } from '../support/faulty-store.js';
+
+interface Setup {
+  readonly sessions: EventSessions;
+  readonly store: FaultyStore;
+  readonly log: MemoryContingency;
+  readonly publisher: ReturnType<typeof memoryPublisher>;
+  /** While true the broker takes nothing. */
+  readonly broker: { down: boolean };
+  published(): unknown[];
+}
+
+function setUp(base: SessionStore = memoryStore(), options: EventSessionsOptions = {}): Setup {
+  const broker = { down: false };
+  const store = faultyStore(base);
+  const log = memoryContingency();
+  const publisher = memoryPublisher({
+    onPublish: () => {
+      if (broker.down) throw new Error('the broker is down');
+    },
+  });
+  const sessions = createEventSessions({
+    store,
+    publisher,
+    contingency: log,
+    recovery: false,
+    logger: false,
+    commit: { retries: 0, batchEvents: 2, ...options.commit },
+    ...options,
+  });
+  return {
+    sessions,
+    store,
+    log,
+    publisher,
+    broker,
+    published: () => publisher.published.map(({ event }) => event.data),
+  };
+}
+
+const OUTAGES: StoreFault[] = ['down', 'cut before', 'cut after'];
+
+describe.each(OUTAGES)('G1 G6: the store is %s', (fault) => {
+  test('start, add and commit are accepted, say so, and recovery carries them out once', async () => {
+    const { sessions, store, log, published } = setUp();
+    store.fault = fault;
+    const session = await sessions.startSession({ metadata: { user: 'u-1' } });
+    expect(await session.add('a', 1)).toMatchObject({ duplicate: false, deferred: true });
+    expect(
+      await session.addMany([
+        { type: 'a', data: 2 },
+        { type: 'a', data: 3 },
+      ]),
+    ).toMatchObject({ deferred: true });
+    expect(await session.commit()).toMatchObject({ status: 'committing', published: 0, deferred: 3 });
+    expect(log.records.map(({ kind }) => kind)).toEqual([
+      'session.started',
+      'event.added',
+      'event.added',
+      'event.added',
+      'session.commit_requested',
+    ]);
+    expect(published()).toEqual([]);
+
+    store.fault = 'up';
+    const report = await sessions.recover();
+    expect(report).toMatchObject({ sessions: 1, published: 3, quarantined: 0, remaining: 0 });
+    expect(published()).toEqual([1, 2, 3]);
+    expect(await session.status()).toMatchObject({
+      status: 'committed',
+      events: 3,
+      published: 3,
+      metadata: { user: 'u-1' },
+    });
+    expect(await session.commit()).toMatchObject({ status: 'committed', events: 3 });
+    expect(log.records).toEqual([]);
+    await sessions.recover();
+    expect(published()).toEqual([1, 2, 3]);
+  });
+
+  test('a rollback is accepted, and nothing is ever published', async () => {
+    const { sessions, store, published } = setUp();
+    const session = await sessions.startSession();
+    await session.add('a', 1);
+    store.fault = fault;
+    await session.add('a', 2);
+    expect(await session.rollback({ reason: 'changed my mind' })).toMatchObject({
+      status: 'rolled_back',
+      deferred: true,
+    });
+    expect(await session.rollback()).toMatchObject({ status: 'rolled_back', deferred: true });
+    store.fault = 'up';
+    await sessions.recover();
+    expect(published()).toEqual([]);
+    const status = await session.status();
+    expect(status.status).toBe('rolled_back');
+    expect(status.history.at(-1)?.reason).toBe('changed my mind');
+  });
+
+  test('G4: the next command heals first, so order holds over the outage', async () => {
+    const { sessions, store, published } = setUp();
+    const session = await sessions.startSession();
+    await session.add('a', 1);
+    store.fault = fault;
+    await session.add('a', 2);
+    await session.add('a', 3);
+    store.fault = 'up';
+    expect(await session.add('a', 4)).toMatchObject({ deferred: false });
+    expect(await session.commit()).toMatchObject({ status: 'committed', events: 4, published: 4 });
+    expect(published()).toEqual([1, 2, 3, 4]);
+    expect(await sessions.recover()).toMatchObject({ published: 0, remaining: 0 });
+    expect(published()).toEqual([1, 2, 3, 4]);
+  });
+
+  test('the same event id is one event, before, during and after', async () => {
+    const { sessions, store, published } = setUp();
+    const session = await sessions.startSession();
+    await session.add('a', 1, { id: 'one' });
+    store.fault = fault;
+    await session.add('a', 1, { id: 'one' });
+    expect(await session.add('a', 2, { id: 'two' })).toMatchObject({ duplicate: false });
+    expect(await session.add('a', 2, { id: 'two' })).toMatchObject({ duplicate: true, deferred: true });
+    store.fault = 'up';
+    expect(await session.add('a', 2, { id: 'two' })).toMatchObject({ duplicate: true, deferred: false });
+    expect(await session.commit()).toMatchObject({ events: 2 });
+    expect(published()).toEqual([1, 2]);
+  });
+
+  test('G5: after a recorded commit there is no add, no rollback, and the commit repeats', async () => {
+    const { sessions, store } = setUp();
+    const session = await sessions.startSession();
+    store.fault = fault;
+    await session.add('a', 1);
+    await session.commit();
+    await expect(session.add('a', 2)).rejects.toMatchObject({
+      code: 'SESSION_NOT_OPEN',
+      status: 'committing',
+    });
+    await expect(session.rollback()).rejects.toMatchObject({
+      code: 'SESSION_NOT_OPEN',
+      status: 'committing',
+    });
+    expect(await session.commit()).toMatchObject({ status: 'committing' });
+    store.fault = 'up';
+    await expect(session.add('a', 2)).rejects.toMatchObject({ code: 'SESSION_NOT_OPEN' });
+    await expect(session.rollback()).rejects.toMatchObject({ code: 'SESSION_NOT_OPEN' });
+  });
+
+  test('G5: of a commit and a rollback recorded at once, one wins', async () => {
+    const { sessions, store, log, published } = setUp();
+    const session = await sessions.startSession();
+    await session.add('a', 1);
+    store.fault = fault;
+    const ends = await Promise.allSettled([
+      session.commit(),
+      session.rollback(),
+      session.commit(),
+      session.rollback(),
+    ]);
+    expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected']);
+    expect(log.records.filter(({ kind }) => kind.endsWith('_requested'))).toHaveLength(1);
+    store.fault = 'up';
+    await sessions.recover();
+    expect((await session.status()).status).toBe('committed');
+    expect(published()).toEqual([1]);
+  });
+
+  test('a start that is repeated is one session', async () => {
+    const { sessions, store, log } = setUp();
+    store.fault = fault;
+    await sessions.startSession({ sessionId: 's-1' });
+    await sessions.startSession({ sessionId: 's-1' });
+    expect(log.records).toHaveLength(1);
+    store.fault = 'up';
+    expect(await sessions.commands.startSession({ sessionId: 's-1' })).toMatchObject({ created: false });
+  });
+
+  test('without contingency it is an error, and nothing pretends', async () => {
+    const { sessions, store } = setUp(memoryStore(), { contingency: false });
+    const session = await sessions.startSession();
+    store.fault = fault;
+    for (const act of [() => session.add('a', 1), () => session.commit(), () => session.rollback()]) {
+      await expect(act()).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        outcome: fault === 'down' ? 'not_done' : 'unknown',
+      });
+    }
+  });
+
+  test('when the log fails as well, the add says so', async () => {
+    const log = memoryContingency({ maxBytes: 1 });
+    const { sessions, store } = setUp(memoryStore(), { contingency: log });
+    const session = await sessions.startSession();
+    store.fault = fault;
+    await expect(session.add('a', 1)).rejects.toMatchObject({
+      code: 'CONTINGENCY_FAILED',
+      sessionId: session.id,
+    });
+  });
+
+  test('a commit that loses the store half way answers committing, and recovery finishes it', async () => {
+    const { sessions, store, published, log } = setUp(memoryStore(), {
+      commit: { batchEvents: 2, inFlight: 1, retries: 0 },
+    });
+    const session = await sessions.startSession();
+    await session.addMany([1, 2, 3, 4, 5, 6].map((data) => ({ type: 'a', data })));
+    let advances = 0;
+    store.decide = (method) => {
+      if (method === 'advance') advances += 1;
+      return advances >= 2 ? fault : 'up';
+    };
+    const receipt = await session.commit();
+    expect(receipt).toMatchObject({ status: 'committing', events: 6, published: 2 });
+    expect(log.records.map(({ kind }) => kind)).toEqual(['session.commit_requested']);
+    store.decide = () => 'up';
+    // The record names the attempt that was given up, so nobody has to wait for its lease.
+    const again = await session.commit();
+    expect(again).toMatchObject({ status: 'committed', events: 6, published: 6 });
+    expect([...new Set(published())]).toEqual([1, 2, 3, 4, 5, 6]);
+    // G3: the batch whose cursor was not confirmed may come twice, and no other.
+    expect(published().length).toBeLessThanOrEqual(6 + 2);
+  });
+});
+
+describe('the broker is down at commit', () => {
+  test('the session is committed, the events are owed, and recovery publishes them once and in order', async () => {
+    const { sessions, broker, published, log } = setUp();
+    const session = await sessions.startSession();
+    await session.addMany([1, 2, 3, 4, 5].map((data) => ({ type: 'a', data })));
+    broker.down = true;
+    expect(await session.commit()).toMatchObject({
+      status: 'committed',
+      events: 5,
+      published: 0,
+      deferred: 5,
+    });
+    expect(await session.status()).toMatchObject({ status: 'committed', published: 0, deferred: 5 });
+    expect(log.records.map(({ kind }) => kind)).toEqual(Array(5).fill('event.unpublished'));
+
+    expect(await sessions.recover()).toMatchObject({ published: 0, remaining: 5, complete: false });
+    broker.down = false;
+    expect(await sessions.recover()).toMatchObject({ published: 5, remaining: 0, complete: true });
+    expect(published()).toEqual([1, 2, 3, 4, 5]);
+    expect(await sessions.recover()).toMatchObject({ sessions: 0, published: 0 });
+  });
+
+  test('without contingency the commit fails, the session stays committing and the next commit finishes it', async () => {
+    const { sessions, broker, published } = setUp(memoryStore(), {
+      contingency: false,
+      commit: { retries: 0 },
+    });
+    const session = await sessions.startSession();
+    await session.add('a', 1);
+    broker.down = true;
+    await expect(session.commit()).rejects.toMatchObject({ code: 'PUBLISH_FAILED' });
+    expect((await session.status()).status).toBe('committing');
+    const metrics = await sessions.metrics();
+    expect(metrics.events).toMatchObject({ failed: 1, processed: 1, successRate: 0 });
+    expect(metrics.recentFailures.at(-1)).toMatchObject({
+      operation: 'commitSession',
+      code: 'PUBLISH_FAILED',
+      cause: 'the broker is down',
+    });
+    broker.down = false;
+    expect(await session.commit()).toMatchObject({ status: 'committed', published: 1 });
+    expect(published()).toEqual([1]);
+  });
+
+  test('when the log is full too, nothing is lost: the events are still in the store', async () => {
+    const log = memoryContingency({ maxBytes: 1 });
+    const { sessions, broker, published } = setUp(memoryStore(), { contingency: log });
+    const session = await sessions.startSession();
+    await session.add('a', 1);
+    broker.down = true;
+    await expect(session.commit()).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+    broker.down = false;
+    expect(await sessions.recover()).toMatchObject({ sessions: 1, published: 1 });
+    expect(published()).toEqual([1]);
+    expect((await session.status()).status).toBe('committed');
+  });
+});
+
+describe('two instances on one store', () => {
+  test('events that one holds back and the other does not know of are published late', async () => {
+    const base = memoryStore();
+    const [a, b] = [setUp(base), setUp(base)];
+    const session = await a.sessions.startSession();
+    await session.add('x', 1);
+    a.store.fault = 'down';
+    await session.add('x', 2);
+    await session.add('x', 3);
+    expect(await b.sessions.session(session.id).commit()).toMatchObject({ status: 'committed', events: 1 });
+    a.store.fault = 'up';
+    expect(await a.sessions.recover()).toMatchObject({ published: 2, quarantined: 0, remaining: 0 });
+    expect(a.published()).toEqual([2, 3]);
+    expect(a.publisher.published.map(({ event }) => Number(event.sequence))).toEqual([2, 3]);
+  });
+
+  test('G2: events that one holds back of a session that the other rolls back are discarded', async () => {
+    const base = memoryStore();
+    const [a, b] = [setUp(base), setUp(base)];
+    const session = await a.sessions.startSession();
+    a.store.fault = 'cut before';
+    await session.add('x', 1);
+    await b.sessions.session(session.id).rollback();
+    a.store.fault = 'up';
+    expect(await a.sessions.recover()).toMatchObject({ published: 0, discarded: 1, quarantined: 0 });
+    expect(a.published()).toEqual([]);
+  });
+
+  test('an interrupted commit of a dead instance is finished by another one', async () => {
+    const base = memoryStore();
+    const [dead, alive] = [setUp(base), setUp(base)];
+    const session = await dead.sessions.startSession();
+    await session.addMany([1, 2, 3].map((data) => ({ type: 'x', data })));
+    const attempt = { attemptId: 'dead', leaseMs: 60_000, cause: { instance: 'dead' } };
+    await base.beginCommit(session.id, attempt);
+    await base.advance(session.id, { epoch: 1, cursor: 2, deferred: 0, leaseMs: 60_000 });
+    expect(await alive.sessions.recover()).toMatchObject({ sessions: 0 });
+    await base.releaseCommit(session.id, 1);
+    expect(await alive.sessions.recover()).toMatchObject({ sessions: 1, published: 1 });
+    expect(alive.published()).toEqual([3]);
+    expect(await session.commit()).toMatchObject({ status: 'committed', published: 3 });
+  });
+
+  test('an expired session is told once, and was never published', async () => {
+    let now = 1_000_000;
+    const base = memoryStore({ now: () => now });
+    const [a, b] = [setUp(base, { ttl: 1_000 }), setUp(base)];
+    const told: unknown[] = [];
+    for (const { sessions } of [a, b])
+      sessions.on('session.expired', ({ sessionId, discarded }) => told.push({ sessionId, discarded }));
+    const session = await a.sessions.startSession();
+    await session.add('x', 1);
+    now += 1_001;
+    await Promise.all([a.sessions.recover(), b.sessions.recover()]);
+    expect(told).toEqual([{ sessionId: session.id, discarded: 1 }]);
+    expect([...a.published(), ...b.published()]).toEqual([]);
+    await expect(session.commit()).rejects.toMatchObject({ code: 'SESSION_NOT_OPEN', status: 'expired' });
+  });
+});
+
+describe('records that can never be replayed', () => {
+  test('of a session that nobody knows go to quarantine', async () => {
+    const { sessions, store, log } = setUp();
+    const quarantined: string[] = [];
+    sessions.on('contingency.quarantined', ({ reason }) => quarantined.push(reason));
+    store.fault = 'down';
+    await sessions.session('never-started').add('a', 1);
+    store.fault = 'up';
+    expect(await sessions.recover()).toMatchObject({ quarantined: 1, remaining: 0 });
+    expect(log.quarantined).toMatchObject([{ record: { kind: 'event.added', sessionId: 'never-started' } }]);
+    expect(quarantined).toHaveLength(1);
+  });
+
+  test('a commit whose expectedEvents is not met leaves its session open', async () => {
+    const { sessions, store, log, published } = setUp();
+    const session = await sessions.startSession();
+    store.fault = 'down';
+    await session.add('a', 1);
+    await session.commit({ expectedEvents: 5 });
+    store.fault = 'up';
+    expect(await sessions.recover()).toMatchObject({ quarantined: 1, published: 0 });
+    expect(log.quarantined).toMatchObject([{ record: { kind: 'session.commit_requested' } }]);
+    expect(published()).toEqual([]);
+    expect((await session.status()).status).toBe('open');
+  });
+
+  test('an event that the broker refuses for good does not hold up the others', async () => {
+    const { EventSessionsError } = await import('event-sessions');
+    const log = memoryContingency();
+    const publisher = memoryPublisher({
+      onPublish: ({ events }) => {
+        if (events.some(({ json }) => json.includes('"poison"'))) {
+          throw new EventSessionsError('PUBLISH_FAILED', 'refused', { outcome: 'refused' });
+        }
+      },
+    });
+    const sessions = createEventSessions({ publisher, contingency: log, recovery: false, logger: false });
+    const session = await sessions.startSession();
+    await session.addMany(['a', 'poison', 'b'].map((data) => ({ type: 't', data })));
+    expect(await session.commit()).toMatchObject({ status: 'committed', published: 2, deferred: 1 });
+    expect(publisher.published.map(({ event }) => event.data)).toEqual(['a', 'b']);
+    expect(await sessions.recover()).toMatchObject({ quarantined: 1, remaining: 0 });
+    expect(log.quarantined).toMatchObject([{ record: { kind: 'event.unpublished', sequence: 2 } }]);
+  });
+});
+
+describe('what it tells', () => {
+  test('degraded and restored, once each, for store and publisher', async () => {
+    const { sessions, store, broker } = setUp();
+    const told: string[] = [];
+    for (const type of [
+      'store.degraded',
+      'store.restored',
+      'publisher.degraded',
+      'publisher.restored',
+    ] as const) {
+      sessions.on(type, () => told.push(type));
+    }
+    const session = await sessions.startSession();
+    store.fault = 'down';
+    await session.add('a', 1);
+    await session.add('a', 2);
+    store.fault = 'up';
+    broker.down = true;
+    await session.commit();
+    broker.down = false;
+    await sessions.recover();
+    expect(told).toEqual(['store.degraded', 'store.restored', 'publisher.degraded', 'publisher.restored']);
+  });
+
+  test('an open circuit spares the store, and a probe closes it', async () => {
+    const { sessions, store } = setUp();
+    const session = await sessions.startSession();
+    let asked = 0;
+    store.decide = () => {
+      asked += 1;
+      return 'down';
+    };
+    for (let i = 0; i < 20; i += 1) await session.add('a', i);
+    expect(asked).toBe(5);
+  });
+
+  test('recovery asks although the circuit is open, and keeps everything while the store is away', async () => {
+    const { sessions, store, log } = setUp();
+    store.fault = 'down';
+    for (let i = 0; i < 10; i += 1) await (await sessions.startSession()).add('a', i);
+    const waiting = log.records.length;
+    let asked = 0;
+    store.decide = () => {
+      asked += 1;
+      return 'down';
+    };
+    expect(await sessions.recover()).toMatchObject({ remaining: waiting, complete: false, events: 0 });
+    expect(asked).toBe(1);
+    store.decide = () => 'up';
+    expect(await sessions.recover()).toMatchObject({ remaining: 0, complete: true, events: 10 });
+  });
+
+  test('health follows, and counts the backlog', async () => {
+    const { sessions, store } = setUp();
+    expect(await sessions.health()).toMatchObject({
+      status: 'ok',
+      store: { status: 'up' },
+      backlog: { records: 0 },
+    });
+    const session = await sessions.startSession();
+    store.fault = 'down';
+    await session.add('a', 1);
+    expect(await sessions.health()).toMatchObject({
+      status: 'degraded',
+      store: { status: 'down', error: 'the store is down' },
+      contingency: { status: 'up' },
+      backlog: { records: 1 },
+    });
+    expect((await sessions.metrics()).contingency).toMatchObject({ records: 1 });
+  });
+
+  test('recover reports progress, and a second call shares the pass', async () => {
+    const { sessions, store } = setUp();
+    store.fault = 'down';
+    for (let i = 0; i < 3; i += 1) await (await sessions.startSession()).add('a', i);
+    store.fault = 'up';
+    const seen: number[] = [];
+    const [first, second] = await Promise.all([
+      sessions.recover({ onProgress: ({ sessions: done }) => seen.push(done) }),
+      sessions.recover(),
+    ]);
+    expect(second).toBe(first);
+    expect(first).toMatchObject({ sessions: 3, events: 3 });
+    expect(seen).toEqual([1, 2, 3]);
+  });
+});

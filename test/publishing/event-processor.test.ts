@@ -1,0 +1,332 @@
+import { describe, expect, test } from 'vitest';
+import { memoryStore } from '../../src/adapters/memory/memory-store.js';
+import { createCircuitBreaker } from '../../src/core/circuit-breaker.js';
+import { createDomainEvents } from '../../src/core/domain-events.js';
+import { EventSessionsError, type FailureOutcome } from '../../src/core/errors.js';
+import type { StoredEvent } from '../../src/core/event.js';
+import { createMetrics } from '../../src/core/metrics.js';
+import { silentLogger } from '../../src/core/safe-logger.js';
+import type { EventPublisher, PublishBatch } from '../../src/ports/event-publisher.js';
+import { type CommitLease, holdLease } from '../../src/publishing/commit-lease.js';
+import { createEventProcessor, type EventProcessorConfig } from '../../src/publishing/event-processor.js';
+import { CAUSE, LIMITS, newEvent, newSession } from '../../src/testing/store-cases.js';
+
+const failure = (outcome: FailureOutcome) => new EventSessionsError('PUBLISH_FAILED', outcome, { outcome });
+
+interface Broker extends EventPublisher {
+  /** Sequences as the broker has taken them. */
+  readonly taken: number[];
+  readonly calls: PublishBatch[];
+  inFlight: number;
+  mostInFlight: number;
+}
+
+/** Each call asks `decide` (with its number, from 1) what becomes of it. */
+function broker(decide: (batch: PublishBatch, call: number) => Promise<void> | void = () => {}): Broker {
+  const state: Broker = {
+    limits: { maxEventBytes: 1_000_000 },
+    taken: [],
+    calls: [],
+    inFlight: 0,
+    mostInFlight: 0,
+    async publish(batch) {
+      state.calls.push(batch);
+      state.inFlight += 1;
+      state.mostInFlight = Math.max(state.mostInFlight, state.inFlight);
+      try {
+        await decide(batch, state.calls.length);
+        state.taken.push(...batch.events.map(({ sequence }) => sequence));
+      } finally {
+        state.inFlight -= 1;
+      }
+    },
+    async ping() {},
+    async close() {},
+  };
+  return state;
+}
+
+async function setUp(
+  events: number,
+  publisher: EventPublisher,
+  change: Partial<EventProcessorConfig> & { topics?: string[]; leaseMs?: number } = {},
+) {
+  const { topics = ['t'], leaseMs = 60_000, ...config } = change;
+  const store = memoryStore();
+  const { sessionId } = newSession();
+  await store.start(newSession({ sessionId }));
+  const accepted = Array.from({ length: events }, (_, i) =>
+    newEvent(sessionId, { topic: topics[i % topics.length] ?? 't', data: i + 1 }),
+  );
+  if (events > 0) await store.append(sessionId, accepted, LIMITS);
+  const askedAt = performance.now();
+  const grant = await store.beginCommit(sessionId, { attemptId: 'a', leaseMs, cause: CAUSE });
+  if (grant.outcome !== 'granted') throw new Error(grant.outcome);
+  const deferred: StoredEvent[] = [];
+  const metrics = createMetrics('test');
+  const processor = createEventProcessor({
+    store,
+    publisher,
+    breaker: createCircuitBreaker({ failures: 100, probeAfterMs: 1, onDegraded() {}, onRestored() {} }),
+    defer: async (_id, rest) => {
+      deferred.push(...rest);
+    },
+    events: createDomainEvents('test', silentLogger),
+    metrics,
+    batchEvents: 10,
+    batchBytes: 1_000_000,
+    inFlight: 3,
+    retries: 2,
+    backoffMs: 1,
+    ...config,
+  });
+  const lease = holdLease(store, { sessionId, leaseMs, askedAt, ...grant });
+  const run = (signal?: AbortSignal, held: CommitLease = lease) =>
+    processor.run({ sessionId, events, lease: held, signal });
+  return { store, sessionId, run, lease, deferred, metrics, processor };
+}
+
+const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
+
+describe('a broker that works', () => {
+  test('gets every event once, in order, in batches by count', async () => {
+    const nsq = broker();
+    const { run, lease } = await setUp(95, nsq);
+    expect(await run()).toBe('complete');
+    expect(nsq.taken).toEqual(upTo(95));
+    expect(nsq.calls.map(({ events }) => events.length)).toEqual([...Array(9).fill(10), 5]);
+    expect([lease.cursor, lease.deferred]).toEqual([95, 0]);
+  });
+
+  test('gets batches cut by bytes as well', async () => {
+    const nsq = broker();
+    const { run } = await setUp(10, nsq, { batchBytes: 500 });
+    expect(await run()).toBe('complete');
+    expect(nsq.taken).toEqual(upTo(10));
+    expect(nsq.calls.length).toBeGreaterThan(4);
+  });
+
+  test('is not asked for an empty session', async () => {
+    const nsq = broker();
+    const { run } = await setUp(0, nsq);
+    expect(await run()).toBe('complete');
+    expect(nsq.calls).toEqual([]);
+  });
+
+  test('has no more batches in flight than the window, and as many if it is slow', async () => {
+    const nsq = broker(() => new Promise((resolve) => setTimeout(resolve, 5)));
+    const { run } = await setUp(200, nsq);
+    expect(await run()).toBe('complete');
+    expect(nsq.mostInFlight).toBe(3);
+  });
+
+  test('gets interleaved topics as one call per topic and batch, each in order', async () => {
+    const nsq = broker();
+    const { run } = await setUp(20, nsq, { topics: ['a', 'b'] });
+    expect(await run()).toBe('complete');
+    expect(nsq.calls.map(({ topic, events }) => `${topic}${events.length}`)).toEqual([
+      'a5',
+      'b5',
+      'a5',
+      'b5',
+    ]);
+    for (const topic of ['a', 'b']) {
+      const sequences = nsq.calls
+        .filter((call) => call.topic === topic)
+        .flatMap(({ events }) => events.map((e) => e.sequence));
+      expect(sequences).toEqual([...sequences].sort((x, y) => x - y));
+    }
+  });
+
+  test('never has more batches ahead of the confirmed cursor than the window', async () => {
+    let confirmed = 0;
+    let furthest = 0;
+    const nsq = broker(({ events }) => {
+      furthest = Math.max(furthest, (events.at(-1)?.sequence ?? 0) - confirmed);
+    });
+    const { run, lease } = await setUp(300, nsq);
+    const slow: CommitLease = {
+      get cursor() {
+        return lease.cursor;
+      },
+      get deferred() {
+        return lease.deferred;
+      },
+      holds: () => lease.holds(),
+      stop: () => lease.stop(),
+      async advance(cursor, deferred) {
+        await new Promise((resolve) => setTimeout(resolve, 2));
+        const moved = await lease.advance(cursor, deferred);
+        confirmed = lease.cursor;
+        return moved;
+      },
+    };
+    expect(await run(undefined, slow)).toBe('complete');
+    expect(furthest).toBeLessThanOrEqual(30);
+  });
+});
+
+describe('a batch that fails', () => {
+  test('is sent again before anything else, so that order holds', async () => {
+    let failing = 2;
+    const nsq = broker(async (_batch, call) => {
+      await new Promise((resolve) => setTimeout(resolve, call % 2));
+      // As a publisher has to: what overlaps behind a failed call fails too.
+      if (call >= 3 && failing > 0) {
+        if (call === 5) failing = 0;
+        throw failure('unknown');
+      }
+    });
+    const { run, deferred } = await setUp(100, nsq);
+    expect(await run()).toBe('complete');
+    expect(nsq.taken).toEqual(upTo(100));
+    expect(deferred).toEqual([]);
+  });
+
+  test('goes to the log after its retries, with everything behind it, in order', async () => {
+    const nsq = broker(({ events }) => {
+      if ((events[0]?.sequence ?? 0) > 30) throw failure('not_done');
+    });
+    const { run, deferred, lease, metrics } = await setUp(95, nsq);
+    expect(await run()).toBe('complete');
+    expect(nsq.taken).toEqual(upTo(30));
+    expect(deferred.map(({ sequence }) => sequence)).toEqual(upTo(95).slice(30));
+    expect([lease.cursor, lease.deferred]).toEqual([95, 65]);
+    const { events } = metrics.snapshot({ active: 0, contingency: undefined });
+    expect([events.published, events.deferred]).toEqual([30, 65]);
+    const attempts = nsq.calls.filter(({ events: [first] }) => first?.sequence === 31);
+    expect(attempts).toHaveLength(3);
+  });
+
+  test('is an error without a log, and the cursor stays before it', async () => {
+    const nsq = broker(({ events }) => {
+      if ((events[0]?.sequence ?? 0) > 30) throw failure('not_done');
+    });
+    const { run, lease } = await setUp(95, nsq, { defer: undefined });
+    await expect(run()).rejects.toMatchObject({ code: 'PUBLISH_FAILED' });
+    expect(lease.cursor).toBe(30);
+    expect(nsq.inFlight).toBe(0);
+  });
+
+  test('that the broker refuses is taken apart: only the refused event goes to the log', async () => {
+    const nsq = broker(({ events }) => {
+      if (events.some(({ sequence }) => sequence === 17)) throw failure('refused');
+    });
+    const { run, deferred, lease } = await setUp(40, nsq, { inFlight: 1 });
+    expect(await run()).toBe('complete');
+    expect(deferred.map(({ sequence }) => sequence)).toEqual([17]);
+    expect(nsq.taken).toEqual(upTo(40).filter((n) => n !== 17));
+    expect(lease.deferred).toBe(1);
+  });
+
+  test('of one topic does not make the other topics of the batch go twice', async () => {
+    let failures = 1;
+    const nsq = broker(({ topic }) => {
+      if (topic === 'b' && failures > 0) {
+        failures -= 1;
+        throw failure('unknown');
+      }
+    });
+    const { run } = await setUp(10, nsq, { topics: ['a', 'b'] });
+    expect(await run()).toBe('complete');
+    expect(nsq.calls.map(({ topic }) => topic)).toEqual(['a', 'b', 'b']);
+    expect([...nsq.taken].sort((x, y) => x - y)).toEqual(upTo(10));
+  });
+
+  test('with an error of any other kind counts as unknown', async () => {
+    const nsq = broker((_batch, call) => {
+      if (call === 1) throw new TypeError('a bug in an adapter');
+    });
+    const { run } = await setUp(10, nsq);
+    expect(await run()).toBe('complete');
+    expect(nsq.taken).toEqual(upTo(10));
+  });
+
+  test('is not tried again when the circuit breaker is open', async () => {
+    const nsq = broker(() => {
+      throw failure('not_done');
+    });
+    const breaker = createCircuitBreaker({
+      failures: 1,
+      probeAfterMs: 60_000,
+      onDegraded() {},
+      onRestored() {},
+    });
+    const { run, deferred } = await setUp(50, nsq, { breaker, inFlight: 1 });
+    expect(await run()).toBe('complete');
+    expect(nsq.calls).toHaveLength(1);
+    expect(deferred).toHaveLength(50);
+  });
+});
+
+describe('a commit that has to stop', () => {
+  test('stops between batches when the signal aborts, with the acknowledged ones counted', async () => {
+    const controller = new AbortController();
+    const nsq = broker((_batch, call) => {
+      if (call === 3) controller.abort();
+    });
+    const { run, lease } = await setUp(100, nsq, { inFlight: 1 });
+    expect(await run(controller.signal)).toBe('stopped');
+    expect(nsq.taken).toEqual(upTo(30));
+    expect(lease.cursor).toBe(30);
+  });
+
+  test('stops when another attempt has taken over', async () => {
+    const nsq = broker();
+    const { run, store, sessionId, lease } = await setUp(100, nsq, { inFlight: 1 });
+    await store.releaseCommit(sessionId, 1);
+    await store.beginCommit(sessionId, { attemptId: 'b', leaseMs: 60_000, cause: CAUSE });
+    expect(await run()).toBe('lease_lost');
+    expect(lease.holds()).toBe(false);
+    expect(nsq.taken.length).toBeLessThanOrEqual(20);
+  });
+
+  test('sends nothing when its own clock says that the lease is over', async () => {
+    const nsq = broker();
+    const { run, lease } = await setUp(100, nsq);
+    const over: CommitLease = { ...lease, cursor: 0, deferred: 0, holds: () => false };
+    expect(await run(undefined, over)).toBe('lease_lost');
+    expect(nsq.calls).toEqual([]);
+  });
+
+  test('leaves nothing in flight behind when the store fails', async () => {
+    const nsq = broker(() => new Promise((resolve) => setTimeout(resolve, 5)));
+    const { run, lease } = await setUp(100, nsq);
+    const broken: CommitLease = {
+      ...lease,
+      cursor: 0,
+      deferred: 0,
+      holds: () => true,
+      advance: () =>
+        Promise.reject(new EventSessionsError('STORE_UNAVAILABLE', 'gone', { outcome: 'unknown' })),
+    };
+    await expect(run(undefined, broken)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(nsq.inFlight).toBe(0);
+    expect(nsq.taken.length).toBeLessThanOrEqual(30);
+  });
+
+  test('is told when the store has fewer events than it counted', async () => {
+    const nsq = broker();
+    const { store, sessionId, lease, processor } = await setUp(15, nsq);
+    expect((await store.get(sessionId))?.events).toBe(15);
+    const running = processor.run({ sessionId, events: 40, lease, signal: undefined });
+    await expect(running).rejects.toMatchObject({ code: 'SESSION_CORRUPT', expected: 40, actual: 15 });
+  });
+});
+
+describe('owed events', () => {
+  test('that fail are left, in order, and refused ones are told apart', async () => {
+    const { store, sessionId, processor } = await setUp(
+      9,
+      broker(({ events }) => {
+        if (events.some(({ sequence }) => sequence === 4)) throw failure('refused');
+        if (events.some(({ sequence }) => sequence === 7)) throw failure('not_done');
+      }),
+    );
+    const owed = await store.read(sessionId, { after: 0, limit: 9, maxBytes: 1_000_000 });
+    const result = await processor.publishOwed(sessionId, owed);
+    expect(result.refused.map(({ sequence }) => sequence)).toEqual([4]);
+    expect(result.left.map(({ sequence }) => sequence)).toEqual([7, 8, 9]);
+    expect(result.error?.outcome).toBe('not_done');
+  });
+});
