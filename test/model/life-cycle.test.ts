@@ -1,0 +1,115 @@
+import {
+  createEventSessions,
+  type MemoryPublisher,
+  memoryPublisher,
+  memoryStore,
+  type PublishBatch,
+  type SessionStore,
+} from 'event-sessions';
+import { redisStore } from 'event-sessions/redis';
+import fc from 'fast-check';
+import { Redis } from 'ioredis';
+import { afterAll, expect, test } from 'vitest';
+import { newId } from '../../src/core/ids.js';
+import { describeWith } from '../support/services.js';
+import { compare, type Model, nothingSeen, type Real, sessionCommands } from './session-model.js';
+
+const SEED = Number(process.env.MODEL_SEED ?? Date.now() % 1_000_000_000);
+
+const COMMIT = { batchEvents: 2, inFlight: 2, leaseMs: 3_600_000 };
+
+/** Three instances on one store and one broker. */
+function realSessions(store: SessionStore): Real {
+  const publisher = memoryPublisher();
+  // An instance that ends must not take the shared adapters with it.
+  const shared = {
+    store: { ...store, close: async () => {} },
+    publisher: { ...publisher, close: async () => {} },
+  };
+  const options = { recovery: false, logger: false, commit: COMMIT } as const;
+  const make = () => createEventSessions({ ...shared, ...options });
+  const instances = [make(), make(), make()];
+  return {
+    instances,
+    window: COMMIT.batchEvents * COMMIT.inFlight,
+    crash: (index) => {
+      instances[index] = make();
+    },
+    async commitAndDie(sessionId, batches) {
+      const dying = dyingPublisher(publisher, batches);
+      const commit = createEventSessions({ store, publisher: dying.publisher, ...options })
+        .session(sessionId)
+        .commit();
+      const finished = await Promise.race([commit.then(() => true), dying.deaf.then(() => false)]);
+      if (finished) return false;
+      await dying.settled();
+      const { epoch } = (await store.get(sessionId)) ?? { epoch: 0 };
+      await store.releaseCommit(sessionId, epoch);
+      return true;
+    },
+    published: (sessionId) =>
+      publisher.published
+        .filter(({ event }) => event.sessionid === sessionId)
+        .map(({ event }) => `${event.id} ${event.data}`),
+  };
+}
+
+/** The publisher of an instance that goes deaf after some batches: what it sends arrives, but no answer reaches it. */
+function dyingPublisher(publisher: MemoryPublisher, batches: number) {
+  const never = new Promise<never>(() => {});
+  const sent: Promise<void>[] = [];
+  let acknowledged = 0;
+  let goDeaf = () => {};
+  const deaf = new Promise<void>((resolve) => {
+    goDeaf = resolve;
+  });
+  const dying = {
+    ...publisher,
+    async publish(batch: PublishBatch) {
+      const arrived = publisher.publish(batch);
+      sent.push(arrived);
+      await arrived;
+      acknowledged += 1;
+      if (acknowledged <= batches) return;
+      goDeaf();
+      await never;
+    },
+  };
+  // The rest of its window goes out before it dies.
+  const settled = async () => {
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    await Promise.all(sent);
+  };
+  const dead = deaf.then(settled);
+  return { publisher: dying, deaf, settled: () => dead };
+}
+
+async function check(numRuns: number, store: () => SessionStore): Promise<void> {
+  const seen = nothingSeen();
+  const property = fc.asyncProperty(sessionCommands(), async (commands) => {
+    const model: Model = { sessions: new Map(), added: 0, seen };
+    const real = realSessions(store());
+    await fc.asyncModelRun(() => ({ model, real }), commands);
+    await compare(model, real);
+  });
+  console.log(`life cycle against its model: seed ${SEED} (MODEL_SEED=${SEED} repeats it)`);
+  await fc.assert(property, { numRuns, seed: SEED });
+  for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(0);
+}
+
+test('random commands on memory behave as the model says', async () => {
+  await check(1_000, () => memoryStore());
+});
+
+describeWith('redis', ({ url }) => {
+  const clients: Redis[] = [];
+  afterAll(() => {
+    for (const client of clients) client.disconnect();
+  });
+
+  test('random commands on Redis behave as the model says', async () => {
+    const client = new Redis(url);
+    clients.push(client);
+    await check(150, () => redisStore({ client, prefix: `model-${newId()}` }));
+  });
+});
