@@ -120,7 +120,8 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
       { ...attempt, leaseMs },
     );
     try {
-      const result = await processor.run({ sessionId, events, lease, signal: stop });
+      // Once it has run, the lease is finished or given back; a renewal on its way must not bring it to life again.
+      const result = await processor.run({ sessionId, events, lease, signal: stop }).finally(lease.stop);
       if (result === 'lease_lost') return undefined;
       if (result === 'complete') return await finish(attempt, receiptOf(attempt, lease, 'committed'));
       await release(attempt);
@@ -133,8 +134,6 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
       metrics.eventsFailed(events - lease.cursor);
       await release(attempt);
       throw error;
-    } finally {
-      lease.stop();
     }
   }
 

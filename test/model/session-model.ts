@@ -265,7 +265,7 @@ export function sessionCommands(): fc.Arbitrary<Iterable<Command>> {
   const sessionId = fc.constantFrom('s-1', 's_2');
   const ids = fc.array(
     fc.nat({ max: 30 }).map((n) => `e-${n}`),
-    { minLength: 1, maxLength: 12 },
+    { minLength: 1, maxLength: 12, size: 'max' },
   );
   const on = <C extends Command>(make: (instance: number, sessionId: string) => C) =>
     fc.tuple(instance, sessionId).map((args) => make(...args));
@@ -282,7 +282,7 @@ export function sessionCommands(): fc.Arbitrary<Iterable<Command>> {
       on((i, s) => new Look(i, s)),
       instance.map((i) => new Crash(i)),
     ],
-    { maxCommands: 40 },
+    { maxCommands: 40, size: 'max' },
   );
 }
 
