@@ -20,8 +20,9 @@ import {
   type DomainEvents,
   type DomainEventType,
 } from './core/domain-events.js';
+import { messageOf } from './core/errors.js';
 import { newId } from './core/ids.js';
-import { createMetrics, type MetricsSnapshot, messageOf } from './core/metrics.js';
+import { createMetrics, type MetricsSnapshot } from './core/metrics.js';
 import { consoleLogger, safeLogger, silentLogger } from './core/safe-logger.js';
 import { idSchema, validate } from './core/validate.js';
 import { checkHealth, type Health } from './health.js';

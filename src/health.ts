@@ -1,4 +1,4 @@
-import { messageOf } from './core/metrics.js';
+import { messageOf } from './core/errors.js';
 import type { ContingencyBacklog, ContingencyLog } from './ports/contingency-log.js';
 import type { EventPublisher } from './ports/event-publisher.js';
 import type { SessionStore } from './ports/session-store.js';

@@ -1,8 +1,7 @@
 import type { StartSessionInput } from './commands/start-session.js';
 import type { Catalogue } from './core/catalogue.js';
-import { isEventSessionsError } from './core/errors.js';
+import { isEventSessionsError, messageOf } from './core/errors.js';
 import type { CommitReceipt } from './core/lifecycle.js';
-import { messageOf } from './core/metrics.js';
 import type { Logger } from './ports/logger.js';
 import type { Session } from './session.js';
 

@@ -13,7 +13,12 @@ export function memoryBroker(): Broker {
     publisher,
     down: false,
     open: async () => {},
-    received: async () => publisher.published,
+    async received(count) {
+      const { published } = publisher;
+      if (published.length < count)
+        throw new Error(`only ${published.length} of ${count} events were published`);
+      return published;
+    },
     close: async () => {},
   };
   return broker;

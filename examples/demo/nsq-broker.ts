@@ -6,6 +6,7 @@ import { Reader } from 'nsqjs';
 import type { Broker, Message } from './broker.js';
 
 const ARRIVES_WITHIN_MS = 10_000;
+const CLOSES_WITHIN_MS = 1_000;
 
 /** A real nsqd, read back by a Reader of nsqjs. Ephemeral topics vanish with their last reader. */
 export function nsqBroker(nsqd: string): Broker {
@@ -60,7 +61,7 @@ export function nsqBroker(nsqd: string): Broker {
     async close() {
       await Promise.all(
         readers.map(async (reader) => {
-          const closed = once(reader, 'nsqd_closed', { signal: AbortSignal.timeout(ARRIVES_WITHIN_MS) });
+          const closed = once(reader, 'nsqd_closed', { signal: AbortSignal.timeout(CLOSES_WITHIN_MS) });
           reader.close();
           await closed.catch(() => {});
         }),

@@ -42,7 +42,9 @@ export async function runDemo(args: readonly string[]): Promise<number> {
     events: orderEvents(broker.topics),
     store: storage.store,
     publisher: broker.publisher,
+    // Short, for the outage to be over soon.
     commit: { retries: 1 },
+    // What a demo leaves behind that was cut off vanishes by itself.
     ttl: 600_000,
     retention: 60_000,
     logger: false,

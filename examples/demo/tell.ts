@@ -28,7 +28,7 @@ export function jsonTeller(out: NodeJS.WriteStream): Teller {
 export function proseTeller(out: NodeJS.WriteStream, err: NodeJS.WriteStream): Teller {
   const forReader = out.isTTY === true;
   const coloured = forReader && !process.env.NO_COLOR;
-  const width = Math.min(WIDTH, out.columns ?? WIDTH);
+  const width = Math.min(WIDTH, out.columns || WIDTH);
   const style = (format: Style, text: string) =>
     coloured ? styleText(format, text, { validateStream: false }) : text;
   const print = (text = '') => void out.write(`${text}\n`);
@@ -66,8 +66,8 @@ export function proseTeller(out: NodeJS.WriteStream, err: NodeJS.WriteStream): T
     },
 
     missing(servers) {
-      for (const { server, address, reason, hint } of servers) {
-        err.write(`${server} is missing at ${address} (${reason}). ${hint}\n`);
+      for (const { server, address, hint } of servers) {
+        err.write(`${server} cannot be reached at ${address}. Is it running? ${hint}\n`);
       }
     },
 

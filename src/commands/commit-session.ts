@@ -1,10 +1,10 @@
 import * as z from 'zod/mini';
 import type { SessionRepository } from '../contingency/session-repository.js';
 import type { DomainEvents } from '../core/domain-events.js';
-import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
+import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import type { CommitReceipt } from '../core/lifecycle.js';
-import { type Metrics, messageOf } from '../core/metrics.js';
+import type { Metrics } from '../core/metrics.js';
 import { idSchema, validate, wholeNumber, withMethods } from '../core/validate.js';
 import type { Logger } from '../ports/logger.js';
 import type { BeginCommitOutcome } from '../ports/session-store.js';

@@ -1,5 +1,4 @@
-import { isEventSessionsError } from '../core/errors.js';
-import { messageOf } from '../core/metrics.js';
+import { isEventSessionsError, messageOf } from '../core/errors.js';
 import type { RecoveryPass } from './recovery.js';
 
 /** Sessions in the store that nobody looks after any more, of whatever instance: overdue ones, and commits whose lease is over. */

@@ -1,6 +1,5 @@
-import { isEventSessionsError } from '../core/errors.js';
+import { isEventSessionsError, messageOf } from '../core/errors.js';
 import type { StoredEvent } from '../core/event.js';
-import { messageOf } from '../core/metrics.js';
 import type {
   CommitRequestedRecord,
   ContingencyRecord,

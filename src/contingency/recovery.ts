@@ -1,6 +1,7 @@
 import type { DomainEvents } from '../core/domain-events.js';
+import { messageOf } from '../core/errors.js';
 import type { CommitReceipt } from '../core/lifecycle.js';
-import { type Metrics, messageOf } from '../core/metrics.js';
+import type { Metrics } from '../core/metrics.js';
 import type {
   ContingencyLog,
   ContingencyRecord,

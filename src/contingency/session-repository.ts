@@ -1,6 +1,6 @@
 import type { CircuitBreaker } from '../core/circuit-breaker.js';
 import type { DomainEvents } from '../core/domain-events.js';
-import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
+import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
 import { type AcceptedEvent, eventIdOf, type StoredEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
 import type {
@@ -165,7 +165,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
       throw new EventSessionsError(
         'CONTINGENCY_FAILED',
         `Neither ${cause.code === 'PUBLISH_FAILED' ? 'the broker' : 'the store'} nor the contingency log could take ${kind} ` +
-          `of session ${sessionId}: ${cause.message}; ${error instanceof Error ? error.message : String(error)}`,
+          `of session ${sessionId}: ${cause.message}; ${messageOf(error)}`,
         { sessionId, outcome: cause.outcome },
         error,
       );
@@ -314,7 +314,7 @@ function toStoreError(error: unknown, sessionId: string | undefined): EventSessi
   const known = isEventSessionsError(error);
   return new EventSessionsError(
     'STORE_UNAVAILABLE',
-    error instanceof Error ? error.message : String(error),
+    messageOf(error),
     { sessionId, outcome: known ? (error.outcome ?? 'unknown') : 'unknown' },
     known ? (error.cause ?? error) : error,
   );

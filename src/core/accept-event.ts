@@ -4,10 +4,8 @@ import { EventSessionsError } from './errors.js';
 import { type AcceptedEvent, type ExtensionValue, encodeEnvelope, SEQUENCE_BYTES } from './event.js';
 import { newId } from './ids.js';
 import { toJsonText } from './json-text.js';
+import { isTopic, TOPIC_RULE } from './topic.js';
 import { describe, idSchema, plainText, validate } from './validate.js';
-
-/** nsqd's own rule for topic names (protocol.IsValidTopicName), which also fits Kafka, RabbitMQ and Redis. */
-export const TOPIC = /^[.a-zA-Z0-9_-]{1,64}(#ephemeral)?$/;
 
 export interface AddOptions {
   /** Makes the add idempotent: the same id twice in a session is one event. Default: 128 random bits. */
@@ -94,10 +92,10 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
   function accept(sessionId: string, type: string, options: AddOptions, data: unknown): AcceptedEvent {
     const id = options.id ?? newId();
     const topic = topicOf(type, options, data);
-    if (!TOPIC.test(topic)) {
+    if (!isTopic(topic)) {
       throw new EventSessionsError(
         'INVALID_TOPIC',
-        `The topic of an event must match ${TOPIC.source}, got ${describe(topic)}. ` +
+        `A topic has ${TOPIC_RULE}; got ${describe(topic)}. ` +
           'Give the event a topic, or set one in the catalogue or with the topic option.',
         { topic, eventId: id, eventType: type },
       );

@@ -90,3 +90,7 @@ export function isEventSessionsError(
   const actual = (error as { code?: unknown }).code;
   return code === undefined ? ERROR_CODES.includes(actual as EventSessionsErrorCode) : actual === code;
 }
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,6 +1,6 @@
 import { createHistogram } from 'node:perf_hooks';
 import type { ContingencyBacklog } from '../ports/contingency-log.js';
-import { isEventSessionsError } from './errors.js';
+import { isEventSessionsError, messageOf } from './errors.js';
 
 /** What an instance has done since it was made, and what waits. Durations in milliseconds. */
 export interface MetricsSnapshot {
@@ -11,14 +11,16 @@ export interface MetricsSnapshot {
   readonly events: {
     /** Taken by `add`, without duplicates. */
     readonly added: number;
-    /** `published + deferred + failed`: events whose fate at a commit is known. */
+    /** `published + deferred + failed`: events that a commit has dealt with, once each. */
     readonly processed: number;
-    /** Acknowledged by the broker, at a commit or by recovery. */
+    /** Acknowledged by the broker at a commit. */
     readonly published: number;
     /** Written to the contingency log at a commit, because the broker could not take them. */
     readonly deferred: number;
     /** Left over by a commit that failed (neither the broker nor the log took them). They are still in the store. */
     readonly failed: number;
+    /** Published by recovery from the contingency log: deferred and late ones. Not part of `processed`. */
+    readonly recovered: number;
     /** `published / processed`, from 0 to 1; 1 when nothing has been processed. */
     readonly successRate: number;
     /** Events processed in the 60 s before the snapshot. */
@@ -65,6 +67,7 @@ export interface Metrics {
   eventsPublished(count: number): void;
   eventsDeferred(count: number): void;
   eventsFailed(count: number): void;
+  eventsRecovered(count: number): void;
   sessionStarted(): void;
   sessionCommitted(durationMs: number): void;
   sessionRolledBack(): void;
@@ -84,6 +87,7 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
   const startedAt = now();
   const counts = {
     added: 0,
+    recovered: 0,
     published: 0,
     deferred: 0,
     failed: 0,
@@ -111,6 +115,9 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
     eventsFailed: (count) => {
       counts.failed += count;
       window.add(count);
+    },
+    eventsRecovered: (count) => {
+      counts.recovered += count;
     },
     sessionStarted: () => {
       counts.started += 1;
@@ -144,6 +151,7 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
           published: counts.published,
           deferred: counts.deferred,
           failed: counts.failed,
+          recovered: counts.recovered,
           successRate: processed === 0 ? 1 : counts.published / processed,
           perMinute: window.total(),
         },
@@ -208,8 +216,4 @@ function describeFailure(
     message: messageOf(error),
     cause: cause === undefined ? undefined : messageOf(cause),
   };
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

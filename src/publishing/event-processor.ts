@@ -1,8 +1,8 @@
 import type { CircuitBreaker } from '../core/circuit-breaker.js';
 import type { DomainEvents } from '../core/domain-events.js';
-import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
+import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
 import type { StoredEvent } from '../core/event.js';
-import { type Metrics, messageOf } from '../core/metrics.js';
+import type { Metrics } from '../core/metrics.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
 import type { SessionStore } from '../ports/session-store.js';
 import type { CommitLease } from './commit-lease.js';
@@ -105,7 +105,6 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       throw failure;
     }
     breaker.succeeded();
-    metrics.eventsPublished(events.length);
     domainEvents.emit('batch.published', {
       sessionId,
       topic,
@@ -156,7 +155,6 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     if (rest.length === 0) return 0;
     if (config.defer === undefined) throw error;
     await config.defer(sessionId, rest, error);
-    metrics.eventsDeferred(rest.length);
     return rest.length;
   }
 
@@ -187,14 +185,20 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     return { refused, left, error };
   }
 
+  async function publishOnce(sessionId: string, events: readonly StoredEvent[]): Promise<OwedResult> {
+    const failure = await publishParts(sessionId, byTopic(events));
+    if (failure === undefined) return { left: [], refused: [], error: undefined };
+    const { parts, error } = failure;
+    return error.outcome === 'refused'
+      ? publishSingly(sessionId, parts)
+      : { left: parts.flat(), refused: [], error };
+  }
+
   return {
     async publishOwed(sessionId, events) {
-      const failure = await publishParts(sessionId, byTopic(events));
-      if (failure === undefined) return { left: [], refused: [], error: undefined };
-      const { parts, error } = failure;
-      return error.outcome === 'refused'
-        ? publishSingly(sessionId, parts)
-        : { left: parts.flat(), refused: [], error };
+      const result = await publishOnce(sessionId, events);
+      metrics.eventsRecovered(events.length - result.left.length - result.refused.length);
+      return result;
     },
 
     async run(session) {
@@ -206,6 +210,12 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         brokerDown === undefined
           ? publishParts(sessionId, parts)
           : Promise.resolve({ parts, error: brokerDown });
+
+      function moveCursor(end: number, deferred: number): Promise<boolean> {
+        metrics.eventsPublished(end - lease.cursor - deferred);
+        metrics.eventsDeferred(deferred);
+        return lease.advance(end, lease.deferred + deferred);
+      }
 
       async function settleFailed(failure: Failure): Promise<number | undefined> {
         if (brokerDown !== undefined) return deferRest(sessionId, failure.parts, brokerDown);
@@ -219,7 +229,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         const oldest = window.shift();
         if (oldest === undefined) return true;
         const failure = await oldest.settled;
-        if (failure === undefined) return lease.advance(oldest.end, lease.deferred);
+        if (failure === undefined) return moveCursor(oldest.end, 0);
         const behind = window.splice(0);
         const failures = await Promise.all(behind.map(({ settled }) => settled));
         const batches = [
@@ -229,7 +239,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         for (const { end, failure } of batches) {
           const deferred = failure === undefined ? 0 : await settleFailed(failure);
           if (deferred === undefined) return false;
-          if (!(await lease.advance(end, lease.deferred + deferred))) return false;
+          if (!(await moveCursor(end, deferred))) return false;
         }
         return true;
       }

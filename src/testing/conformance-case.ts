@@ -4,9 +4,9 @@ export interface ConformanceCase {
   readonly run: () => Promise<void>;
 }
 
-/** Repeats the check until it stops throwing: for what happens when time has passed. Gives up after 10 s. */
+/** Repeats the check until it stops throwing: for what happens when time has passed. Gives up after 5 s. */
 export async function eventually(check: () => Promise<void>): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 5_000;
   for (;;) {
     try {
       return await check();

@@ -1,11 +1,10 @@
 import { EventSessionsError } from '../../core/errors.js';
+import { isTopic, TOPIC_RULE } from '../../core/topic.js';
 import type { EventPublisher } from '../../ports/event-publisher.js';
 import { encodeRequests } from './encode-requests.js';
 import { reasonOf, toError } from './nsq-failure.js';
 import { type NsqPublisherOptions, nsqSettings } from './nsq-options.js';
 import { publishLine } from './publish-line.js';
-
-const TOPIC = /^[.a-zA-Z0-9_-]{1,64}(#ephemeral)?$/;
 
 /**
  * Publishes to nsqd over its TCP protocol, by nsqjs.
@@ -67,7 +66,7 @@ export function nsqPublisher(options: NsqPublisherOptions = {}): EventPublisher 
     publish(batch) {
       const { sessionId, topic } = batch;
       if (closing !== undefined) return Promise.reject(closed({ sessionId, topic }));
-      if (!TOPIC.test(topic)) return Promise.reject(invalidTopic(sessionId, topic));
+      if (!isTopic(topic)) return Promise.reject(invalidTopic(sessionId, topic));
       return line.publish(batch, () => encodeRequests(batch, settings));
     },
     async ping() {
@@ -89,8 +88,6 @@ function closed(facts: { sessionId?: string; topic?: string } = {}): EventSessio
 }
 
 function invalidTopic(sessionId: string, topic: string): EventSessionsError {
-  const message =
-    `${JSON.stringify(topic)} is not a topic that NSQ takes: 1 to 64 characters a-z A-Z 0-9 . _ -, ` +
-    "optionally followed by '#ephemeral'";
+  const message = `${JSON.stringify(topic)} is not a topic that NSQ takes: ${TOPIC_RULE}`;
   return new EventSessionsError('INVALID_TOPIC', message, { sessionId, topic, outcome: 'refused' });
 }

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { EventSessionsError, type FailureOutcome } from '../../core/errors.js';
+import { EventSessionsError, type FailureOutcome, messageOf } from '../../core/errors.js';
 import type { Script } from './scripts.js';
 
 /** The part of an ioredis client that is used: a `Redis` (also over Sentinel) or a `Cluster`, of ioredis 5 or 6. */
@@ -99,13 +99,9 @@ export function ownClient(url: string): ConnectionSource {
         try {
           await connecting;
         } catch (error) {
-          const message = 'Redis cannot be reached';
-          throw new EventSessionsError(
-            'STORE_UNAVAILABLE',
-            message,
-            { outcome: 'not_done' },
-            lastError ?? error,
-          );
+          const cause = lastError ?? error;
+          const message = `Redis cannot be reached: ${messageOf(cause)}`;
+          throw new EventSessionsError('STORE_UNAVAILABLE', message, { outcome: 'not_done' }, cause);
         }
       }
       return redis;
@@ -128,7 +124,7 @@ const NEVER_SENT =
 
 function toStoreError(error: unknown): EventSessionsError {
   if (error instanceof EventSessionsError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const outcome = REFUSALS.test(message) || NEVER_SENT.test(message) ? 'not_done' : 'unknown';
   return new EventSessionsError('STORE_UNAVAILABLE', `Redis: ${message}`, { outcome }, error);
 }

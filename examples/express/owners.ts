@@ -1,0 +1,41 @@
+import { EventSessionsError } from 'event-sessions';
+import type { ShopSessions } from './shop-events.js';
+
+export interface Owners {
+  /** Says whose a checkout is that was just started here. */
+  remember(id: string, user: string): void;
+  /** Throws `SESSION_NOT_FOUND` unless the checkout is this user's: nobody learns which ids exist. */
+  check(id: string, user: string): Promise<void>;
+}
+
+const REMEMBERED = 10_000;
+
+/**
+ * Whose session is whose: kept in the session's metadata.
+ *
+ * An owner never changes, so what has been read once is remembered. That spares a round trip, and lets this instance
+ * go on with the checkouts it knows while the store is down.
+ */
+export function createOwners(sessions: ShopSessions): Owners {
+  const known = new Map<string, unknown>();
+
+  function remember(id: string, user: unknown): void {
+    known.set(id, user);
+    if (known.size > REMEMBERED) known.delete(known.keys().next().value ?? '');
+  }
+
+  return {
+    remember,
+    async check(id, user) {
+      let owner = known.get(id);
+      if (!known.has(id)) {
+        const { metadata } = await sessions.session(id).status();
+        owner = metadata.user;
+        remember(id, owner);
+      }
+      if (owner !== user) {
+        throw new EventSessionsError('SESSION_NOT_FOUND', `There is no session ${id}`, { sessionId: id });
+      }
+    },
+  };
+}

@@ -1,0 +1,294 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { isEventSessionsError, type SessionStore } from 'event-sessions';
+import { redisStore } from 'event-sessions/redis';
+import { Redis } from 'ioredis';
+import { afterEach, describe, expect, test } from 'vitest';
+import { newId } from '../../../src/core/ids.js';
+import {
+  CAUSE,
+  filled,
+  LIMITS,
+  newEvent,
+  newSession,
+  RETENTION,
+  readAll,
+  started,
+} from '../../../src/testing/store-cases.js';
+import { type RunningRedis, startRedis } from '../../support/redis.js';
+import { describeWith, needs } from '../../support/services.js';
+import { startTcpProxy } from '../../support/tcp-proxy.js';
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+function later<T>(value: T, cleanUp: (value: T) => unknown): T {
+  cleanUps.push(() => cleanUp(value));
+  return value;
+}
+
+async function ownServer(): Promise<RunningRedis> {
+  return later(await startRedis(), (redis) => redis.stop());
+}
+
+function storeAt(url: string, options: { prefix?: string; deadlineMs?: number } = {}): SessionStore {
+  return later(redisStore({ url, deadlineMs: 10_000, ...options }), (store) => store.close());
+}
+
+async function outcomeOf(act: Promise<unknown>): Promise<string> {
+  try {
+    await act;
+    return 'done';
+  } catch (error) {
+    if (!isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
+    return error.outcome ?? 'none';
+  }
+}
+
+describe('replies of Redis and errors of ioredis', () => {
+  const refused = [
+    "READONLY You can't write against a read only replica.",
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    'MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk.',
+    'LOADING Redis is loading the dataset in memory',
+    'NOREPLICAS Not enough good replicas to write.',
+    'CLUSTERDOWN The cluster is down',
+    'MASTERDOWN Link with MASTER is down',
+    'NOAUTH Authentication required.',
+    "Stream isn't writeable and enableOfflineQueue options is false",
+  ];
+  const unknown = [
+    'Connection is closed.',
+    'read ECONNRESET',
+    'Command timed out',
+    'ERR something new',
+    'UNKILLABLE',
+  ];
+  test.each([...refused.map((m) => [m, 'not_done']), ...unknown.map((m) => [m, 'unknown'])])(
+    '%s → %s',
+    async (message, outcome) => {
+      const fail = async () => {
+        throw new Error(message);
+      };
+      const store = redisStore({ client: { evalsha: fail, eval: fail } });
+      expect(await outcomeOf(store.rollback('s-1', RETENTION))).toBe(outcome);
+    },
+  );
+
+  test('a client that never answers ends at the deadline, as unknown', async () => {
+    const never = () => new Promise<never>(() => {});
+    const store = redisStore({ client: { evalsha: never, eval: never }, deadlineMs: 20 });
+    expect(await outcomeOf(store.rollback('s-1', RETENTION))).toBe('unknown');
+  });
+});
+
+describe('options', () => {
+  test.each([
+    [{}, /either a url or a client/],
+    [{ url: 'redis://127.0.0.1', client: { evalsha() {}, eval() {} } }, /either a url or a client/],
+    [{ url: 'http://127.0.0.1' }, /url: expected a redis:\/\/ or rediss:\/\/ URL, got "http/],
+    [{ client: {} }, /client: expected an ioredis Redis or Cluster/],
+    [{ url: 'redis://h', prefix: 'a{b}' }, /prefix: expected text of/],
+    [{ url: 'redis://h', deadlineMs: 0 }, /deadlineMs: expected a whole number/],
+    [{ url: 'redis://h', deadline: 5 }, /deadline: is not an option/],
+  ])('%j', (options, message) => {
+    expect(() => redisStore(options as never)).toThrow(
+      expect.objectContaining({ code: 'INVALID_INPUT', message: expect.stringMatching(message) }),
+    );
+  });
+});
+
+describeWith('redis', ({ url }) => {
+  test('keys of a session share a slot, live a grace period longer than it, and none while it commits', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `ttl-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 2);
+    const keys = [
+      `${prefix}:{${sessionId}}`,
+      `${prefix}:{${sessionId}}:events`,
+      `${prefix}:{${sessionId}}:ids`,
+    ];
+    const ttls = () => Promise.all(keys.map((key) => client.pttl(key)));
+    const day = 86_400_000;
+    for (const ttl of await ttls()) expect(ttl).toBeGreaterThan(day);
+    const grant = await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 60_000, cause: CAUSE });
+    expect(grant.outcome).toBe('granted');
+    expect(await ttls()).toEqual([-1, -1, -1]);
+    const receipt = {
+      sessionId,
+      status: 'committed',
+      events: 2,
+      published: 2,
+      deferred: 0,
+      durationMs: 1,
+    } as const;
+    await store.finishCommit(sessionId, {
+      epoch: 1,
+      cursor: 2,
+      deferred: 0,
+      receipt,
+      retentionMs: 5_000,
+      cause: CAUSE,
+    });
+    for (const ttl of await ttls()) {
+      expect(ttl).toBeGreaterThan(0);
+      expect(ttl).toBeLessThanOrEqual(5_000);
+    }
+    expect((await client.keys(`${prefix}:*`)).every((key) => keys.includes(key))).toBe(true);
+  });
+
+  test.each(['events', 'ids'])(
+    'G5: a session whose %s were evicted is corrupt, and nothing is granted',
+    async (part) => {
+      const client = later(new Redis(url), (redis) => redis.disconnect());
+      const prefix = `evicted-${newId()}`;
+      const store = storeAt(url, { prefix });
+      const { sessionId } = await filled(store, 3);
+      await client.del(`${prefix}:{${sessionId}}:${part}`);
+      const outcome = await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 1_000, cause: CAUSE });
+      expect(outcome).toEqual({ outcome: 'corrupt', counted: 3, found: 0 });
+      expect((await store.get(sessionId))?.status).toBe('open');
+    },
+  );
+
+  test('an index entry whose session is gone, or has ended, is not named and does not stay', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `index-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const ended = await started(store);
+    await store.rollback(ended, RETENTION);
+    await client.zadd(`${prefix}:index`, 1, 'long-gone', 1, ended);
+    expect(await store.due(10)).toEqual([]);
+    expect(await client.zcard(`${prefix}:index`)).toBe(0);
+  });
+
+  test('a flushed script cache is filled again', async () => {
+    const own = await ownServer();
+    const client = later(new Redis(own.url), (redis) => redis.disconnect());
+    const store = storeAt(own.url);
+    const { sessionId } = await filled(store, 1);
+    await client.script('FLUSH');
+    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    expect(await readAll(store, sessionId)).toHaveLength(2);
+  });
+
+  test('G1: when the reply is lost the append is unknown, and repeating it adds nothing twice', async () => {
+    const own = await ownServer();
+    const proxy = later(await startTcpProxy({ host: '127.0.0.1', port: own.port }), (p) => p.close());
+    const store = storeAt(`redis://127.0.0.1:${proxy.port}`);
+    const sessionId = await started(store);
+    const event = newEvent(sessionId);
+    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    proxy.mode = 'cut after request';
+    expect(await outcomeOf(store.append(sessionId, [event], LIMITS))).toBe('unknown');
+    proxy.mode = 'pass';
+    expect(await store.append(sessionId, [event], LIMITS)).toEqual({
+      outcome: 'appended',
+      duplicates: [0],
+      events: 2,
+    });
+  });
+
+  test('a stalled server ends at the deadline as unknown, and the same store goes on when it wakes', async () => {
+    const own = await ownServer();
+    const store = storeAt(own.url, { deadlineMs: 500 });
+    const sessionId = await started(store);
+    own.signal('SIGSTOP');
+    const event = newEvent(sessionId);
+    const outcome = await outcomeOf(store.append(sessionId, [event], LIMITS));
+    own.signal('SIGCONT');
+    expect(outcome).toBe('unknown');
+    await expect
+      .poll(async () => outcomeOf(store.append(sessionId, [event], LIMITS)), { timeout: 10_000 })
+      .toBe('done');
+    expect(await readAll(store, sessionId)).toHaveLength(1);
+  });
+
+  test('a server that is not there is not_done, and the same store goes on when it is back', async () => {
+    const own = await ownServer();
+    const store = storeAt(own.url);
+    await started(store);
+    own.signal('SIGKILL');
+    await expect.poll(() => outcomeOf(store.ping())).not.toBe('done');
+    expect(await outcomeOf(store.start(newSession()))).toMatch(/not_done|unknown/);
+    expect(await outcomeOf(store.start(newSession()))).toBe('not_done');
+    expect(await outcomeOf(store.ping())).toBe('not_done');
+    await own.restart();
+    expect(await outcomeOf(store.start(newSession()))).toBe('done');
+  });
+
+  test('a full server refuses the whole append, as not_done', async () => {
+    const own = await ownServer();
+    const client = later(new Redis(own.url), (redis) => redis.disconnect());
+    const store = storeAt(own.url);
+    const { sessionId } = await filled(store, 1);
+    await client.config('SET', 'maxmemory', '1');
+    const many = Array.from({ length: 10 }, () => newEvent(sessionId));
+    expect(await outcomeOf(store.append(sessionId, many, LIMITS))).toBe('not_done');
+    await client.config('SET', 'maxmemory', '0');
+    expect(await readAll(store, sessionId)).toHaveLength(1);
+    expect(await store.append(sessionId, many, LIMITS)).toMatchObject({ outcome: 'appended', events: 11 });
+  });
+
+  test('a replica refuses, as not_done', async () => {
+    const own = await ownServer();
+    const client = later(new Redis(own.url), (redis) => redis.disconnect());
+    const store = storeAt(own.url);
+    const sessionId = await started(store);
+    await client.config('SET', 'replica-serve-stale-data', 'yes');
+    await client.replicaof('127.0.0.1', '1');
+    expect(await outcomeOf(store.append(sessionId, [newEvent(sessionId)], LIMITS))).toBe('not_done');
+    await client.replicaof('NO', 'ONE');
+    expect(await outcomeOf(store.append(sessionId, [newEvent(sessionId)], LIMITS))).toBe('done');
+  });
+
+  test('G8: a client that was handed in stays open', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const store = redisStore({ client });
+    await store.ping();
+    await store.close();
+    expect(await client.ping()).toBe('PONG');
+  });
+
+  test('concurrent first commands share one connection', async () => {
+    const own = await ownServer();
+    const store = storeAt(own.url);
+    await Promise.all(Array.from({ length: 50 }, () => started(store)));
+    const client = later(new Redis(own.url), (redis) => redis.disconnect());
+    const clients = String(await client.client('LIST'))
+      .trim()
+      .split('\n');
+    expect(clients).toHaveLength(2);
+  });
+});
+
+test('G8: an idle client of our own does not hold the process', {
+  ...needs('redis'),
+  timeout: 20_000,
+}, async () => {
+  const own = await ownServer();
+  const script = `
+    import { createEventSessions } from 'event-sessions';
+    import { redisStore } from 'event-sessions/redis';
+    const sessions = createEventSessions({ store: redisStore({ url: '${own.url}' }) });
+    const session = await sessions.startSession();
+    await session.add('a', 1);
+    console.log((await session.commit()).status);`;
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {
+    stdio: 'pipe',
+  });
+  cleanUps.push(() => child.kill('SIGKILL'));
+  let output = '';
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    output += chunk;
+  });
+  const [code] = await once(child, 'exit');
+  expect(output.trim()).toBe('committed');
+  expect(code).toBe(0);
+});
