@@ -33,7 +33,7 @@ export type { CommitSessionInput } from './commands/commit-session.js';
 export type { ExtendReceipt, ExtendSessionInput } from './commands/extend-session.js';
 export type { RollbackSessionInput } from './commands/rollback-session.js';
 export type { StartReceipt, StartSessionInput } from './commands/start-session.js';
-export type { RecoverOptions, RecoveryProgress, RecoveryReport } from './contingency/recovery.js';
+export type { RecoverOptions, RecoveryProgress, RecoveryReport } from './contingency/recovery-pass.js';
 export type { AddOptions, EventInput, TopicRule } from './core/accept-event.js';
 export type { Catalogue, CatalogueEntry, EventData, EventType } from './core/catalogue.js';
 export type {

@@ -1,5 +1,5 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
-import type { RecoveryPass } from './recovery.js';
+import type { RecoveryPass } from './recovery-pass.js';
 
 /** Sessions in the store that nobody looks after any more, of whatever instance: overdue ones, and commits whose lease is over. */
 export async function recoverInterrupted(pass: RecoveryPass): Promise<void> {

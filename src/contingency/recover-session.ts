@@ -9,7 +9,7 @@ import type {
   RollbackRequestedRecord,
 } from '../ports/contingency-log.js';
 import { finishCommit } from './recover-interrupted.js';
-import type { RecoveryPass } from './recovery.js';
+import type { RecoveryPass } from './recovery-pass.js';
 import { type NotReplayed, type ReplayProblem, replayIntoStore } from './replay.js';
 
 export interface RecoveredSession {

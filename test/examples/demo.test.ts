@@ -59,7 +59,7 @@ function expectTheStory(steps: Map<string, Facts>) {
   });
   expect(steps.get('metrics')).toMatchObject({
     snapshot: {
-      events: { added: 7, published: 5, deferred: 2, failed: 0 },
+      events: { added: 7, published: 3, deferred: 2, recovered: 2, failed: 0 },
       sessions: { active: 0, started: 4, committed: 2, rolledBack: 2 },
       contingency: { records: 0 },
     },

@@ -10,7 +10,7 @@ export const metrics: PlayScene = async ({ sessions }) => {
     lines: [
       table(
         ['events', `${events.added} added, ${events.published} published, ${events.failed} failed`],
-        ['', `${events.deferred} deferred on the way, ${events.perMinute} processed in the last minute`],
+        ['', `${events.deferred} deferred on the way, ${events.recovered} recovered since`],
         ['sessions', `${counts.started} started, ${counts.committed} committed`],
         ['', `${counts.rolledBack} rolled back, ${counts.active ?? 'unknown'} active`],
         [

@@ -1,0 +1,58 @@
+import type { DomainEvents } from '../core/domain-events.js';
+import type { CommitReceipt } from '../core/lifecycle.js';
+import type { Metrics } from '../core/metrics.js';
+import type { ContingencyLog } from '../ports/contingency-log.js';
+import type { Logger } from '../ports/logger.js';
+import type { SessionStore } from '../ports/session-store.js';
+import type { EventProcessor } from '../publishing/event-processor.js';
+import type { HeldRecords } from './held-records.js';
+import type { ReplayContext } from './replay.js';
+
+export interface RecoverOptions {
+  /** Called after each session. What it throws is logged. */
+  readonly onProgress?: ((progress: RecoveryProgress) => void) | undefined;
+}
+
+export type RecoveryProgress = Omit<RecoveryReport, 'durationMs' | 'remaining' | 'complete'>;
+
+export interface RecoveryReport {
+  /** Sessions that had something to recover: records in the log, an interrupted commit, an expiry. */
+  readonly sessions: number;
+  /** Events brought back from the log into their sessions. */
+  readonly events: number;
+  /** Events published: deferred ones, late ones, and those of commits that were finished. */
+  readonly published: number;
+  /** Events that must not be published any more: their session was rolled back or has expired. */
+  readonly discarded: number;
+  /** Records that can never be replayed, now in quarantine. */
+  readonly quarantined: number;
+  /** Records that are still in the log, because the store or the broker is still down. */
+  readonly remaining: number;
+  /** False when the store or the broker was down for some of it: recover again. */
+  readonly complete: boolean;
+  readonly durationMs: number;
+}
+
+export interface RecoveryConfig {
+  readonly log: ContingencyLog | undefined;
+  readonly held: HeldRecords;
+  /** One call of the store, with the breaker. */
+  readonly ask: <T>(call: (store: SessionStore) => Promise<T>) => Promise<T>;
+  /** A commit whose outages are errors, not more records. */
+  readonly commit: (input: { sessionId: string }) => Promise<CommitReceipt>;
+  readonly processor: EventProcessor;
+  readonly events: DomainEvents;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly replay: ReplayContext;
+}
+
+/**
+ * What a pass works with and what it has found out. Once the store or the broker has failed in a pass, it is not asked
+ * again: the rest stays for the next one, instead of paying the same wait for every session.
+ */
+export interface RecoveryPass extends RecoveryConfig {
+  readonly tally: { -readonly [K in keyof RecoveryProgress]: number };
+  readonly progress: () => void;
+  readonly down: { store: boolean; broker: boolean };
+}
