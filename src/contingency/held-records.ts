@@ -10,8 +10,8 @@ import type { ContingencyRecord } from '../ports/contingency-log.js';
 export interface HeldRecords {
   of(sessionId: string): HeldSession | undefined;
   hold(records: readonly ContingencyRecord[]): void;
-  /** Forgets the first `count` records of the session. */
-  drop(sessionId: string, count: number): void;
+  /** Forgets these records, if they are still held. */
+  drop(sessionId: string, records: readonly ContingencyRecord[]): void;
   /** Everything held up to now; hand it to `forget` when recovery has seen to it. */
   mark(): HeldMark;
   forget(mark: HeldMark, except: ReadonlySet<string>): void;
@@ -36,8 +36,11 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
   const sessions = new Map<string, Held>();
   let bytes = 0;
 
-  function remove(sessionId: string, held: Held, count: number): void {
-    for (const record of held.records.splice(0, count)) bytes -= sizeOf(record);
+  function remove(sessionId: string, held: Held, gone: ReadonlySet<ContingencyRecord>): void {
+    held.records = held.records.filter((record) => {
+      if (gone.has(record)) bytes -= sizeOf(record);
+      return !gone.has(record);
+    });
     if (held.records.length === 0 && !held.spilled) sessions.delete(sessionId);
   }
 
@@ -59,9 +62,9 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
       }
     },
 
-    drop(sessionId, count) {
+    drop(sessionId, records) {
       const held = sessions.get(sessionId);
-      if (held !== undefined) remove(sessionId, held, count);
+      if (held !== undefined) remove(sessionId, held, new Set(records));
     },
 
     mark: () => new Map([...sessions].map(([sessionId, { total }]) => [sessionId, total])),
@@ -72,7 +75,7 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
         if (held === undefined || except.has(sessionId)) continue;
         const newer = held.total - total;
         if (newer === 0) held.spilled = false;
-        remove(sessionId, held, Math.max(0, held.records.length - newer));
+        remove(sessionId, held, new Set(held.records.slice(0, Math.max(0, held.records.length - newer))));
       }
     },
   };

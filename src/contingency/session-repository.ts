@@ -128,7 +128,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
       const batch = session.records.slice(0, 500);
       // What the store has no place for is still in the log, for recovery to decide on.
       await guarded(sessionId, (target) => replayIntoStore(target, batch, config.replay));
-      held.drop(sessionId, batch.length);
+      held.drop(sessionId, batch);
     }
   }
 
