@@ -79,6 +79,8 @@ export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDis
 const BREAKER_FAILURES = 5;
 const BREAKER_PROBE_AFTER_MS = 5_000;
 const RETRY_BACKOFF_MS = 200;
+/** A process that starts has, as a rule, just been restarted: what its predecessor left should not wait. */
+const FIRST_RECOVERY_MS = 1_000;
 const MAX_HELD_BYTES = 64 * 1_048_576;
 
 /** @throws `INVALID_INPUT` naming every option that is wrong, with what was expected. */
@@ -166,6 +168,8 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     metrics,
     logger,
     replay,
+    window: commit.inFlight * commit.batchEvents,
+    closing: instance.closing,
   });
 
   const commands: Commands = {
@@ -185,11 +189,12 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   const guardedRecover = instance.command('recover', recover);
   if (resolved.recovery !== false) {
     const { intervalMs } = resolved.recovery;
-    instance.every(intervalMs, async () => {
+    const pass = async () => {
       await guardedRecover().catch((error) =>
         logger.warn('A recovery pass failed', { cause: messageOf(error) }),
       );
-    });
+    };
+    instance.every(intervalMs, pass, Math.min(intervalMs, FIRST_RECOVERY_MS));
   }
   instance.every(resolved.metrics.intervalMs, async () => {
     if (events.has('metrics.snapshot')) events.emit('metrics.snapshot', await queries.getMetrics());
