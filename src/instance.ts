@@ -12,7 +12,8 @@ export interface Instance {
    * instances spread. Holds no process open.
    */
   every(intervalMs: number, work: () => Promise<void>, firstMs?: number): void;
-  close(release: () => Promise<void>): Promise<void>;
+  /** Waits for the calls under way, but no longer than `timeoutMs`; answers how many it gave up. */
+  close(timeoutMs: number, release: (givenUp: number) => Promise<void>): Promise<void>;
 }
 
 /** What a caller gets wrong, or comes too late for, says nothing about the health of the system. */
@@ -69,12 +70,17 @@ export function createInstance(metrics: Metrics): Instance {
       next(firstMs);
     },
 
-    close(release) {
+    close(timeoutMs, release) {
       closed ??= (async () => {
         controller.abort();
         for (const timer of timers) clearTimeout(timer);
-        await Promise.all(underWay);
-        await release();
+        let timer: NodeJS.Timeout | undefined;
+        const late = new Promise<void>((resolve) => {
+          timer = setTimeout(resolve, timeoutMs);
+        });
+        await Promise.race([Promise.all(underWay), late]);
+        clearTimeout(timer);
+        await release(underWay.size);
       })();
       return closed;
     },
