@@ -38,14 +38,15 @@ export function toJsonText(value: unknown, limits: JsonLimits): string {
         limit: limits.maxBytes,
       });
     }
-    const path = `${subject}${pathOf(place)}`;
-    const message = error instanceof NotJson ? error.message : 'cannot be turned into JSON';
-    const cause = error instanceof NotJson ? undefined : error;
+    const found = error instanceof NotJson;
+    const path = found ? `${subject}${pathOf(place)}` : subject;
+    const message = found ? error.message : 'cannot be turned into JSON';
+    const issues = [{ path, message }];
     throw new EventSessionsError(
       code,
       `${path}: ${message}`,
-      { ...facts, issues: [{ path, message }] },
-      cause,
+      { ...facts, issues },
+      found ? undefined : error,
     );
   }
 }
@@ -53,7 +54,7 @@ export function toJsonText(value: unknown, limits: JsonLimits): string {
 class TooLarge extends Error {}
 class NotJson extends Error {}
 
-/** Where in the value `JSON.stringify` is: the objects around, and the key of each next one (of the value itself at last). */
+/** Where in the value `JSON.stringify` is: the objects around, and for each the key of what is next inside. */
 interface Place {
   readonly holders: object[];
   readonly keys: string[];
@@ -64,11 +65,14 @@ function watch({ holders, keys }: Place, { maxDepth, maxBytes }: JsonLimits) {
   let left = maxBytes;
 
   return function check(this: object, key: string, value: unknown): unknown {
-    while (holders.length > 0 && holders[holders.length - 1] !== this) holders.pop();
-    keys.length = holders.length;
-    if (holders.length > 0) keys[holders.length - 1] = key;
+    let depth = holders.length;
+    while (depth > 0 && holders[depth - 1] !== this) {
+      holders.pop();
+      depth -= 1;
+    }
+    if (depth > 0) keys[depth - 1] = key;
     const inArray = Array.isArray(this);
-    if (value === undefined && !inArray && holders.length > 0) return undefined;
+    if (value === undefined && !inArray && depth > 0) return undefined;
     left -= inArray ? 1 : 1 + key.length;
     switch (typeof value) {
       case 'string':
@@ -86,7 +90,7 @@ function watch({ holders, keys }: Place, { maxDepth, maxBytes }: JsonLimits) {
             throw new NotJson('an invalid date is not JSON');
           break;
         }
-        if (holders.length >= maxDepth) throw new NotJson(`nested deeper than ${maxDepth} levels`);
+        if (depth >= maxDepth) throw new NotJson(`nested deeper than ${maxDepth} levels`);
         if (holders.includes(value)) throw new NotJson('a cycle is not JSON');
         if (!Array.isArray(value)) checkMembers(value);
         holders.push(value);
@@ -108,6 +112,6 @@ function checkMembers(value: object): void {
 }
 
 function pathOf({ holders, keys }: Place): string {
-  const path = keys.map((key, i) => (Array.isArray(holders[i]) ? `[${key}]` : `.${key}`)).join('');
+  const path = holders.map((holder, i) => (Array.isArray(holder) ? `[${keys[i]}]` : `.${keys[i]}`)).join('');
   return path.length > 200 ? `${path.slice(0, 200)}…` : path;
 }
