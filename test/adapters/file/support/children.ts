@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import type { FileContingencyOptions } from '../../../../src/adapters/file/index.js';
 
 export interface Appender {
   readonly child: ChildProcess;
@@ -16,9 +17,20 @@ export function startAppender(
   count: number,
   bytes: number,
   atOnce = 1,
+  options: FileContingencyOptions = {},
 ): Appender {
   const script = join(import.meta.dirname, 'append-records.ts');
-  const args = ['--import', 'tsx', script, path, name, `${count}`, `${bytes}`, `${atOnce}`];
+  const args = [
+    '--import',
+    'tsx',
+    script,
+    path,
+    name,
+    `${count}`,
+    `${bytes}`,
+    `${atOnce}`,
+    JSON.stringify(options),
+  ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   let errors = '';
