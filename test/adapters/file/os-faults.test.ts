@@ -10,6 +10,8 @@ import { type Obedient, type ObedientOptions, startObedient } from './support/ob
 
 const run = promisify(execFile);
 const NOBODY = 65_534;
+/** Each test starts a process that has to load TypeScript first. */
+const SLOW = { timeout: 120_000 };
 
 const failed = (path: string, errno: string) => ({
   code: 'CONTINGENCY_FAILED',
@@ -29,7 +31,7 @@ async function withObedient(
   }
 }
 
-describe('without permission', () => {
+describe('without permission', SLOW, () => {
   it('an append is refused with EACCES, and taken once it is allowed', async (context) => {
     await inFolder(async (folder) => {
       const path = join(folder, 'logs', 'log.jsonl');
@@ -56,7 +58,7 @@ describe('without permission', () => {
   });
 });
 
-describe('a limit of the process', () => {
+describe('a limit of the process', SLOW, () => {
   it('on open files refuses with EMFILE, and the log goes on when there are descriptors again', async () => {
     await inFolder(async (_, path) => {
       await withObedient(path, { shell: 'ulimit -n 100' }, async ({ order }) => {
@@ -129,7 +131,7 @@ describe('an immutable file', () => {
   });
 });
 
-describe('syncs of the operating system', () => {
+describe('syncs of the operating system', SLOW, () => {
   interface Traced {
     readonly call: string;
     readonly outcome: string;

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { contingencyOn } from '../../../src/adapters/file/file-contingency.js';
 import { type FileContingencyOptions, fileContingency } from '../../../src/adapters/file/index.js';
 import { randomFrom } from '../../support/random.js';
-import { added, entriesOf, idOf, inFolder } from './support/log-files.js';
+import { added, entriesOf, idOf, inFolder, sealOf } from './support/log-files.js';
 import { volatileDisk } from './support/volatile-disk.js';
 
 const SEED = Number(process.env.TEST_SEED ?? Date.now() % 1_000_000_000);
@@ -51,7 +51,7 @@ async function cutPower(
   while (on) {
     await Promise.all(Array.from({ length: 1 + Math.floor(random() * 4) }, append));
     if (on && random() < 0.2) {
-      await Promise.race([log.seal().then((sealed) => sealed?.release()), disk.powerFailed]);
+      await Promise.race([sealOf(log).then((sealed) => sealed.release()), disk.powerFailed]);
     }
   }
   await disk.restart(folder, `${folder}-later`);
