@@ -10,7 +10,7 @@ import type { Logger } from '../ports/logger.js';
 import type { BeginCommitOutcome } from '../ports/session-store.js';
 import { type CommitLease, holdLease } from '../publishing/commit-lease.js';
 import type { EventProcessor } from '../publishing/event-processor.js';
-import { sessionNotFound, sessionNotOpen } from './refusals.js';
+import { sessionCorrupt, sessionNotFound, sessionNotOpen } from './refusals.js';
 
 export interface CommitSessionInput {
   readonly sessionId: string;
@@ -49,7 +49,9 @@ export interface CommitSessionContext {
 const inputSchema = z.strictObject({
   sessionId: idSchema,
   expectedEvents: z.optional(wholeNumber(0)),
-  signal: z.optional(withMethods<AbortSignal>('an AbortSignal', 'addEventListener', 'throwIfAborted')),
+  signal: z.optional(
+    withMethods<AbortSignal>('an AbortSignal', 'addEventListener', 'removeEventListener', 'throwIfAborted'),
+  ),
 });
 
 type Granted = Extract<BeginCommitOutcome, { outcome: 'granted' }>;
@@ -113,6 +115,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
   /** Undefined when the lease was lost: then the store has to be asked what came of the session. */
   async function carryOut(attempt: Attempt): Promise<CommitReceipt | undefined> {
     const { sessionId, epoch, events, cursor, stop } = attempt;
+    metrics.eventsTriedAgain(sessionId);
     domainEvents.emit('session.committing', { sessionId, epoch, events, cursor });
     logger.debug('Commit begun', { sessionId, commitEpoch: epoch, events, cursor });
     const lease = holdLease(
@@ -131,7 +134,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
         await repository.deferCommit(sessionId, attempt.attemptId, error);
         return receiptOf(attempt, lease, 'committing');
       }
-      metrics.eventsFailed(events - lease.cursor);
+      metrics.eventsFailed(sessionId, events - lease.cursor);
       await release(attempt);
       throw error;
     }
@@ -221,15 +224,7 @@ function refusal(
       const facts = { sessionId, expected: expectedEvents, actual: refused.events };
       return new EventSessionsError('EXPECTED_EVENTS_MISMATCH', message, facts);
     }
-    case 'corrupt': {
-      const message =
-        `Session ${sessionId} has counted ${refused.counted} events, but the store holds ${refused.found}. ` +
-        'Has the store evicted keys, or has somebody changed them? Nothing is published';
-      return new EventSessionsError('SESSION_CORRUPT', message, {
-        sessionId,
-        expected: refused.counted,
-        actual: refused.found,
-      });
-    }
+    case 'corrupt':
+      return sessionCorrupt(sessionId, refused.counted, refused.found);
   }
 }

@@ -219,10 +219,13 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           ? publishParts(sessionId, parts)
           : Promise.resolve({ parts, error: notSent(brokerDown, sessionId) });
 
-      function moveCursor(end: number, deferred: number): Promise<boolean> {
-        metrics.eventsPublished(end - lease.cursor - deferred);
+      /** What the cursor has not moved past is published, and counted, by the next attempt. */
+      async function moveCursor(end: number, deferred: number): Promise<boolean> {
+        const published = end - lease.cursor - deferred;
+        if (!(await lease.advance(end, lease.deferred + deferred))) return false;
+        metrics.eventsPublished(published);
         metrics.eventsDeferred(deferred);
-        return lease.advance(end, lease.deferred + deferred);
+        return true;
       }
 
       async function settleFailed(failure: Failure): Promise<number | undefined> {
