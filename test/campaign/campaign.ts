@@ -116,6 +116,7 @@ async function run(
   const ticking = setInterval(() => tell('load'), 1_000);
   try {
     for (const name of NAMES) await crew.start(name);
+    await crew.ready();
     await Promise.all([
       sleep(durationMs),
       unleash(plan, { servers, crew, disk }, nemesis, () => {

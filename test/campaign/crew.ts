@@ -9,6 +9,8 @@ export interface Crew {
   readonly names: readonly string[];
   readonly progress: { operations: number; sessions: number };
   start(name: string): Promise<void>;
+  /** Resolves when all of them are at work. */
+  ready(): Promise<void>;
   /** kill -9. */
   kill(name: string): Promise<void>;
   signal(name: string, signal: NodeJS.Signals): void;
@@ -27,7 +29,7 @@ interface Member {
   readonly life: string;
   readonly child: ChildProcess;
   readonly exited: Promise<unknown>;
-  expected: boolean;
+  readonly ready: Promise<unknown>;
   operations: number;
   sessions: number;
 }
@@ -99,6 +101,9 @@ export function assemble(
     names,
     progress,
     start,
+    async ready() {
+      await Promise.all([...members.values()].map(({ ready }) => ready));
+    },
     kill,
     signal: (name, signal) => {
       member(name).child.kill(signal);
