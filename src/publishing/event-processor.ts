@@ -119,9 +119,20 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     });
   }
 
-  /** Publishes the parts side by side and answers which of them failed. */
-  async function publishParts(sessionId: string, parts: readonly Part[]): Promise<Failure | undefined> {
-    const results = await Promise.allSettled(parts.map((part) => publishPart(sessionId, part)));
+  /** Publishes the parts side by side and answers which of them failed; `onFailed` hears of the first one at once. */
+  async function publishParts(
+    sessionId: string,
+    parts: readonly Part[],
+    onFailed?: () => void,
+  ): Promise<Failure | undefined> {
+    const results = await Promise.allSettled(
+      parts.map((part) =>
+        publishPart(sessionId, part).catch((error: unknown) => {
+          onFailed?.();
+          throw error;
+        }),
+      ),
+    );
     const failed = parts.filter((_, i) => results[i]?.status === 'rejected');
     const rejected = results.find((result) => result.status === 'rejected');
     return rejected === undefined
@@ -213,10 +224,14 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       const { sessionId, events, lease, signal } = session;
       const window: Sent[] = [];
       let brokerDown: EventSessionsError | undefined;
+      /** Something in the window has failed, of a batch that may be neither the oldest nor settled. */
+      let failing = false;
 
       const send = (parts: readonly Part[]): Promise<Failure | undefined> =>
         brokerDown === undefined
-          ? publishParts(sessionId, parts)
+          ? publishParts(sessionId, parts, () => {
+              failing = true;
+            })
           : Promise.resolve({ parts, error: notSent(brokerDown, sessionId) });
 
       function moveCursor(end: number, deferred: number): Promise<boolean> {
@@ -240,6 +255,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         if (failure === undefined) return moveCursor(oldest.end, 0);
         const behind = window.splice(0);
         const failures = await Promise.all(behind.map(({ settled }) => settled));
+        failing = false;
         const batches = [
           { end: oldest.end, failure },
           ...behind.map(({ end }, i) => ({ end, failure: failures[i] })),
@@ -268,7 +284,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           if (last === undefined) throw corrupt(sessionId, events, end);
           end = last.sequence;
           next = end < events ? ignoringUntilAwaited(read(end)) : undefined;
-          while (window.length >= config.inFlight) {
+          while (window.length >= config.inFlight || (failing && window.length > 0)) {
             if (!(await settleOldest())) return ended();
           }
           if (signal?.aborted || !lease.holds()) break;
