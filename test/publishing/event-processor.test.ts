@@ -196,6 +196,34 @@ describe('a batch that fails', () => {
     expect(deferred).toEqual([]);
   });
 
+  test('is not overtaken by a batch that is read after the failure, though the window has room', async () => {
+    let release = () => {};
+    const otherTopic = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const nsq = broker(async ({ topic }, call) => {
+      if (call > 2) return;
+      if (topic === 'b') await otherTopic;
+      else throw failure('unknown');
+    });
+    const { run, store, deferred } = await setUp(30, nsq, { topics: ['a', 'b'] });
+    const { read } = store;
+    store.read = async (sessionId, range) => {
+      const page = await read(sessionId, range);
+      // One topic of the first batch has failed, the other one is still in flight.
+      if (range.after === 10) {
+        await expect.poll(() => nsq.calls.length === 2 && nsq.inFlight === 1).toBe(true);
+        setTimeout(release, 20);
+      }
+      return page;
+    };
+    expect(await run()).toBe('complete');
+    const firstOfA = nsq.calls.flatMap(({ topic, events }) => (topic === 'a' ? events[0]?.sequence : []));
+    expect(firstOfA).toEqual([1, 1, 11, 21]);
+    expect(nsq.taken.filter((n) => n % 2 === 1)).toEqual(upTo(30).filter((n) => n % 2 === 1));
+    expect(deferred).toEqual([]);
+  });
+
   test('goes to the log after its retries, with everything behind it, in order', async () => {
     const nsq = broker(({ events }) => {
       if ((events[0]?.sequence ?? 0) > 30) throw failure('not_done');
