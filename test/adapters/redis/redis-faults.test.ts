@@ -77,7 +77,7 @@ describe('replies of Redis and errors of ioredis', () => {
     },
   );
 
-  test('a client that never answers ends at the deadline, as unknown', async () => {
+  test('G7: a client that never answers ends at the deadline, as unknown', async () => {
     const never = () => new Promise<never>(() => {});
     const store = redisStore({ client: { evalsha: never, eval: never }, deadlineMs: 20 });
     expect(await outcomeOf(store.rollback('s-1', RETENTION))).toBe('unknown');
