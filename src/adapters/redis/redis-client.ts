@@ -19,9 +19,9 @@ export interface RedisConnection {
  */
 export function createConnection(source: ConnectionSource, deadlineMs: number): RedisConnection {
   async function send(command: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
-    const expiry = Date.now() + deadlineMs;
+    const expiry = performance.now() + deadlineMs;
     const client = await within(deadlineMs, 'not_done', source.client());
-    return within(Math.max(1, expiry - Date.now()), 'unknown', command(client));
+    return within(Math.max(1, expiry - performance.now()), 'unknown', command(client));
   }
 
   async function within<T>(ms: number, outcome: FailureOutcome, promise: Promise<T>): Promise<T> {
