@@ -27,7 +27,12 @@ export type RedisStoreOptions = {
       readonly url: string;
     }
   | {
-      /** An ioredis `Redis` or `Cluster` of yours (ioredis 5 or 6). It is never closed from here. */
+      /**
+       * An ioredis `Redis` or `Cluster` of yours (ioredis 5 or 6). It is never closed from here, and never reconnected:
+       * set `socketTimeout` (5,000 ms, say), or a connection that died without a word fails every command for minutes;
+       * and `enableOfflineQueue: false`, `maxRetriesPerRequest: 0`, `autoResendUnfulfilledCommands: false`, or commands
+       * run long after they have failed here.
+       */
       readonly client: RedisClient;
     }
 );
@@ -59,7 +64,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   if ((url === undefined) === (client === undefined)) {
     throw new EventSessionsError('INVALID_INPUT', 'redisStore needs either a url or a client, and not both');
   }
-  const source = client === undefined ? ownClient(url as string) : borrowedClient(client);
+  const source = client === undefined ? ownClient(url as string, deadlineMs) : borrowedClient(client);
   const redis = createConnection(source, deadlineMs);
   const index = createSessionIndex(redis, `${prefix}:index`);
 

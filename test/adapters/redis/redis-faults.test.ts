@@ -37,6 +37,14 @@ function storeAt(url: string, options: { prefix?: string; deadlineMs?: number } 
   return later(redisStore({ url, deadlineMs: 10_000, ...options }), (store) => store.close());
 }
 
+/** A server, a proxy before it, and a store that knows only the proxy. */
+async function behindProxy(options: { deadlineMs?: number } = {}) {
+  const own = await ownServer();
+  const target = { host: '127.0.0.1', port: own.port };
+  const proxy = later(await startTcpProxy(target), (p) => p.close());
+  return { own, target, proxy, store: storeAt(`redis://127.0.0.1:${proxy.port}`, options) };
+}
+
 async function outcomeOf(act: Promise<unknown>): Promise<string> {
   try {
     await act;
@@ -176,9 +184,7 @@ describeWith('redis', ({ url }) => {
   });
 
   test('G1: when the reply is lost the append is unknown, and repeating it adds nothing twice', async () => {
-    const own = await ownServer();
-    const proxy = later(await startTcpProxy({ host: '127.0.0.1', port: own.port }), (p) => p.close());
-    const store = storeAt(`redis://127.0.0.1:${proxy.port}`);
+    const { proxy, store } = await behindProxy();
     const sessionId = await started(store);
     const event = newEvent(sessionId);
     await store.append(sessionId, [newEvent(sessionId)], LIMITS);
@@ -205,6 +211,44 @@ describeWith('redis', ({ url }) => {
       .poll(async () => outcomeOf(store.append(sessionId, [event], LIMITS)), { timeout: 10_000 })
       .toBe('done');
     expect(await readAll(store, sessionId)).toHaveLength(1);
+  });
+
+  test('a connection that died without a word is given up with all in flight on it, and the next command makes another', async () => {
+    const { proxy, store } = await behindProxy({ deadlineMs: 1_000 });
+    const sessionId = await started(store);
+    const events = Array.from({ length: 5 }, () => newEvent(sessionId));
+    proxy.forget();
+    const outcomes = await Promise.all(
+      events.map((event) => outcomeOf(store.append(sessionId, [event], LIMITS))),
+    );
+    expect(outcomes).toEqual(events.map(() => 'unknown'));
+    await expect.poll(() => outcomeOf(store.append(sessionId, events, LIMITS))).toBe('done');
+    expect(await readAll(store, sessionId)).toHaveLength(5);
+    expect(proxy.accepted).toBeGreaterThan(1);
+  });
+
+  test('a connection on which answers still come in is kept, though one takes longer than the deadline', async () => {
+    const { proxy, store } = await behindProxy({ deadlineMs: 1_000 });
+    const sessionId = await started(store);
+    const event = newEvent(sessionId, { data: 'x'.repeat(100_000) });
+    await store.append(sessionId, [event], LIMITS);
+    proxy.mode = 'trickle';
+    expect(await outcomeOf(readAll(store, sessionId))).toBe('unknown');
+    proxy.mode = 'pass';
+    await expect.poll(() => outcomeOf(readAll(store, sessionId))).toBe('done');
+    expect(proxy.accepted).toBe(1);
+  });
+
+  test('a connection that is made but never gets ready is given up, and the next command tries again', async () => {
+    const { proxy, store } = await behindProxy({ deadlineMs: 500 });
+    proxy.mode = 'mute';
+    const sessions = [newSession(), newSession()];
+    const outcomes = await Promise.all(sessions.map((session) => outcomeOf(store.start(session))));
+    expect(outcomes).toEqual(['not_done', 'not_done']);
+    expect(proxy.accepted).toBe(1);
+    proxy.mode = 'pass';
+    await expect.poll(() => outcomeOf(store.start(newSession())), { timeout: 10_000 }).toBe('done');
+    expect(proxy.accepted).toBeGreaterThan(1);
   });
 
   test('a server that is not there is not_done, and the same store goes on when it is back', async () => {
