@@ -86,7 +86,7 @@ export interface SessionStore {
   /** How many sessions are `open` or `committing`. An estimate: ended ones may be counted for a moment. */
   countActive(): Promise<number>;
 
-  /** Resolves if the store would take a command now. */
+  /** Resolves if the store would take a command now, also one that changes something. */
   ping(): Promise<void>;
 
   /** Lets go of what the store made itself: connections, timers. A client that was handed in stays open. */

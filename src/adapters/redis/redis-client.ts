@@ -23,7 +23,12 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
     const begun = performance.now();
     const client = await within(deadlineMs, 'not_done', source.client());
     const left = Math.max(1, begun + deadlineMs - performance.now());
-    return within(left, 'unknown', command(client), () => source.unanswered(client, begun));
+    try {
+      return await within(left, 'unknown', command(client), () => source.unanswered(client, begun));
+    } catch (error) {
+      if (DEMOTED.test(messageOf(error))) source.demoted(client);
+      throw error;
+    }
   }
 
   async function within<T>(
@@ -73,12 +78,14 @@ export interface ConnectionSource {
   client(): Promise<RedisClient>;
   /** The client has left a command without an answer since then (of `performance.now()`), for the whole deadline. */
   unanswered(client: RedisClient, since: number): void;
+  /** The server behind the client has become a replica. */
+  demoted(client: RedisClient): void;
   close(): Promise<void>;
 }
 
 /** A client that the user made and will close. Its own queueing, retrying and reconnecting is its own business. */
 export function borrowedClient(client: RedisClient): ConnectionSource {
-  return { client: async () => client, unanswered() {}, close: async () => {} };
+  return { client: async () => client, unanswered() {}, demoted() {}, close: async () => {} };
 }
 
 /**
@@ -90,7 +97,8 @@ export function borrowedClient(client: RedisClient): ConnectionSource {
  *
  * A connection can die without a word: a firewall forgets it, a host vanishes. So one on which nothing at all has
  * come back while a command waited for its whole deadline is given up, and all that is in flight on it with it. A
- * server that is only slow, with answers still coming in, keeps its connection.
+ * server that is only slow, with answers still coming in, keeps its connection. And a server that has become a replica
+ * keeps its connections, while the name in the URL leads to another master: so they are left as well.
  */
 export function ownClient(url: string, deadlineMs: number): ConnectionSource {
   let current: OwnConnection | undefined;
@@ -104,6 +112,9 @@ export function ownClient(url: string, deadlineMs: number): ConnectionSource {
     },
     unanswered(client, since) {
       if (current?.redis === client && current.heardAt() < since) current.abandon();
+    },
+    demoted(client) {
+      if (current?.redis === client) current.leave();
     },
     async close() {
       current?.redis.disconnect();
@@ -122,6 +133,8 @@ interface OwnConnection {
   heardAt(): number;
   /** Ends it: at once for new commands, and what is in flight is rejected a moment later. */
   abandon(): void;
+  /** Ends it for new commands; what is in flight may still be answered. */
+  leave(): void;
   isOver(): boolean;
 }
 
@@ -135,7 +148,7 @@ function openConnection(url: string, deadlineMs: number): OwnConnection {
   });
   const socket = () => (redis as unknown as { stream?: Socket }).stream;
   let heardAt = 0;
-  let abandoned = false;
+  let over = false;
   let lastError: unknown;
   redis.on('error', (error) => {
     lastError = error;
@@ -147,9 +160,14 @@ function openConnection(url: string, deadlineMs: number): OwnConnection {
     });
   });
   const abandon = () => {
-    abandoned = true;
+    over = true;
     // `disconnect()` would wait for the other end.
     socket()?.destroy(new Error('it does not answer'));
+  };
+
+  const leave = () => {
+    over = true;
+    redis.disconnect();
   };
 
   async function connect(): Promise<void> {
@@ -171,7 +189,8 @@ function openConnection(url: string, deadlineMs: number): OwnConnection {
     ready: connect(),
     heardAt: () => heardAt,
     abandon,
-    isOver: () => abandoned || redis.status === 'end',
+    leave,
+    isOver: () => over || redis.status === 'end',
   };
 }
 
@@ -182,6 +201,7 @@ function isScriptMissing(error: unknown): boolean {
 // Replies with which Redis says that it has not carried out the command.
 const REFUSALS =
   /^(READONLY|OOM|MISCONF|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|NOAUTH|NOPERM|WRONGPASS|TRYAGAIN)\b/;
+const DEMOTED = /^(READONLY|MASTERDOWN)\b/;
 const NEVER_SENT =
   /enableOfflineQueue options is false|ClusterAllFailedError|None of startup nodes is available/;
 

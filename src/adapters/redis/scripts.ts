@@ -280,4 +280,5 @@ export const INDEX_PAGE = script(`
 return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[3])
 `);
 
-export const PING = script(`return 1`);
+/** A write that changes nothing: refused when others would be, by a replica, a full memory or a full disk. */
+export const PING = script(`return redis.call('ZADD', KEYS[1], 'XX', '0', '')`);

@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { isEventSessionsError, type SessionStore } from 'event-sessions';
 import { redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
@@ -16,6 +19,7 @@ import {
   started,
 } from '../../../src/testing/store-cases.js';
 import { type RunningRedis, startRedis } from '../../support/redis.js';
+import { redisCommand } from '../../support/redis-node.js';
 import { describeWith, needs } from '../../support/services.js';
 import { startTcpProxy } from '../../support/tcp-proxy.js';
 
@@ -287,6 +291,64 @@ describeWith('redis', ({ url }) => {
     expect(await outcomeOf(store.append(sessionId, [newEvent(sessionId)], LIMITS))).toBe('not_done');
     await client.replicaof('NO', 'ONE');
     expect(await outcomeOf(store.append(sessionId, [newEvent(sessionId)], LIMITS))).toBe('done');
+  });
+
+  test('a master that has become a replica is left, and the next command finds the new one behind the same address', async () => {
+    const { own, target, store } = await behindProxy();
+    const other = await ownServer();
+    await started(store);
+    const client = later(new Redis(own.url), (redis) => redis.disconnect());
+    await client.replicaof('127.0.0.1', other.port);
+    target.port = other.port;
+    expect(await outcomeOf(store.start(newSession()))).toBe('not_done');
+    expect(await outcomeOf(store.start(newSession()))).toBe('done');
+  });
+
+  test.each([
+    ['READONLY', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+    ['OOM', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
+    [
+      'NOREPLICAS',
+      ['CONFIG', 'SET', 'min-replicas-to-write', '1'],
+      ['CONFIG', 'SET', 'min-replicas-to-write', '0'],
+    ],
+  ])(
+    'ping is refused when a write would be: %s',
+    async (code, [cause = '', ...causes], [cure = '', ...cures]) => {
+      const own = await ownServer();
+      const store = storeAt(own.url);
+      await store.ping();
+      await redisCommand(own.port, cause, ...causes);
+      await expect(store.ping()).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        outcome: 'not_done',
+        message: expect.stringContaining(code),
+      });
+      await redisCommand(own.port, cure, ...cures);
+      await store.ping();
+    },
+  );
+
+  test('ping is refused when a write would be: MISCONF, its disk is gone', async () => {
+    const dir = later(await mkdtemp(join(tmpdir(), 'event-sessions-no-disk-')), (path) =>
+      rm(path, { recursive: true, force: true }),
+    );
+    const own = later(await startRedis({ dir }), (redis) => redis.stop());
+    const store = storeAt(own.url);
+    await store.ping();
+    await redisCommand(own.port, 'CONFIG', 'SET', 'save', '3600 1');
+    await rm(dir, { recursive: true });
+    await redisCommand(own.port, 'BGSAVE');
+    await expect
+      .poll(() => store.ping().then(String, (error) => `${error.outcome}: ${error.message}`))
+      .toMatch(/^not_done: .*MISCONF/);
+  });
+
+  test('ping changes nothing', async () => {
+    const own = await ownServer();
+    const store = storeAt(own.url);
+    await store.ping();
+    expect(await redisCommand(own.port, 'DBSIZE')).toBe(0);
   });
 
   test('G8: a client that was handed in stays open', async () => {
