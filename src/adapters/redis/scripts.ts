@@ -270,9 +270,9 @@ export const INDEX_MOVE = script(
 export const INDEX_REMOVE = script(`return redis.call('ZREM', KEYS[1], ARGV[1])`);
 export const INDEX_COUNT = script(`return redis.call('ZCARD', KEYS[1])`);
 
-/** ARGV: limit. Answers the time, then ids and scores of the entries whose time has come. */
+/** ARGV: offset, limit. Answers the time, then ids and scores of the entries whose time has come. */
 export const INDEX_DUE = script(`
-return {int(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'WITHSCORES', 'LIMIT', '0', ARGV[1])}
+return {int(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'WITHSCORES', 'LIMIT', ARGV[1], ARGV[2])}
 `);
 
 /** ARGV: lowest score, offset, limit. Answers ids and scores. */

@@ -39,51 +39,67 @@ export interface SessionIndex {
 /** A missing session this long overdue is gone for good, not about to be written. */
 const GONE_AFTER_MS = 60_000;
 
+/** Sessions that one `due` looks at in one go, and as a whole. What it has set right it need not look at again. */
+const MIN_LOOKS = 100;
+const MAX_LOOKS = 10_000;
+
 export function createSessionIndex(redis: RedisConnection, key: string): SessionIndex {
   const run = (script: Script, ...args: (string | number)[]) => redis.run(script, [key], args);
 
-  const remove = async (sessionId: string) => {
-    await run(INDEX_REMOVE, sessionId).catch(() => {});
-  };
-  const move = async (sessionId: string, dueInMs: number) => {
-    await run(INDEX_MOVE, sessionId, dueInMs).catch(() => {});
-  };
-
-  /** True if the session needs somebody now; otherwise sets its entry right. */
-  async function needsAttention(
-    session: SessionRecord | undefined,
-    entry: Entry,
-    now: number,
-  ): Promise<boolean> {
-    if (session === undefined) {
-      if (entry.score < now - GONE_AFTER_MS) await remove(entry.sessionId);
+  const attempt = async (script: Script, ...args: (string | number)[]) => {
+    try {
+      await run(script, ...args);
+      return true;
+    } catch {
       return false;
+    }
+  };
+  const remove = (sessionId: string) => attempt(INDEX_REMOVE, sessionId);
+  const move = (sessionId: string, dueInMs: number) => attempt(INDEX_MOVE, sessionId, dueInMs);
+
+  /** Whether the session needs somebody now; otherwise sets its entry right. */
+  async function look(session: SessionRecord | undefined, entry: Entry, now: number): Promise<Look> {
+    if (session === undefined) {
+      if (entry.score >= now - GONE_AFTER_MS) return 'stays';
+      return (await remove(entry.sessionId)) ? 'moved' : 'stays';
     }
     if (session.status === 'committed' || session.status === 'rolled_back') {
-      await remove(entry.sessionId);
-      return false;
+      return (await remove(entry.sessionId)) ? 'moved' : 'stays';
     }
     const dueAt = session.leaseExpiresAt ?? session.expiresAt ?? now;
-    if (dueAt <= now) return true;
-    await move(entry.sessionId, dueAt - now);
-    return false;
+    if (dueAt <= now) return 'due';
+    return (await move(entry.sessionId, dueAt - now)) ? 'moved' : 'stays';
   }
 
   return {
     async add(sessionId, dueInMs) {
       await run(INDEX_ADD, sessionId, dueInMs);
     },
-    move,
-    remove,
+    async move(sessionId, dueInMs) {
+      await move(sessionId, dueInMs);
+    },
+    async remove(sessionId) {
+      await remove(sessionId);
+    },
 
     async due(get, limit) {
-      const [time, flat] = (await run(INDEX_DUE, limit)) as [string, string[]];
-      const now = Number(time);
-      const entries = toEntries(flat);
-      const needed = await Promise.all(
-        entries.map(async (entry) => needsAttention(await get(entry.sessionId), entry, now)),
-      );
-      return entries.filter((_, i) => needed[i]).map(({ sessionId }) => sessionId);
+      const due = new Set<string>();
+      for (let looked = 0, staying = 0; due.size < limit && looked < MAX_LOOKS; ) {
+        const count = Math.max(limit - due.size, MIN_LOOKS);
+        // What was not due has left the range, and what stays is before the entries that have not been looked at.
+        const [time, flat] = (await run(INDEX_DUE, staying, count)) as [string, string[]];
+        const entries = toEntries(flat);
+        const looks = await Promise.all(
+          entries.map(async (entry) => look(await get(entry.sessionId), entry, Number(time))),
+        );
+        entries.forEach(({ sessionId }, i) => {
+          if (looks[i] === 'due') due.add(sessionId);
+        });
+        staying += looks.filter((found) => found !== 'moved').length;
+        looked += entries.length;
+        if (entries.length < count) break;
+      }
+      return [...due].slice(0, limit);
     },
 
     async list(get, status, cursor, limit) {
@@ -126,6 +142,9 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
     },
   };
 }
+
+/** `moved`: its entry is no longer among those whose time has come. */
+type Look = 'due' | 'stays' | 'moved';
 
 interface Entry {
   readonly sessionId: string;
