@@ -3,11 +3,11 @@ import type { ActiveStatus } from '../../core/lifecycle.js';
 import type { SessionPage, SessionRecord, SessionStore } from '../../ports/session-store.js';
 import type { RedisConnection } from './redis-client.js';
 import {
-  INDEX_ADD,
+  INDEX_CORRECT,
   INDEX_COUNT,
   INDEX_DUE,
-  INDEX_MOVE,
   INDEX_PAGE,
+  INDEX_PUT,
   INDEX_REMOVE,
   type Script,
 } from './scripts.js';
@@ -18,12 +18,15 @@ import {
  *
  * It lives in another slot than the sessions, so no script can change both. Therefore the sessions are the truth and
  * the index only has to be **complete**: an entry is added before its session and removed after its end. Scores may
- * be too early (an add renews the expiry, a batch renews the lease): whoever looks too early puts the true time in.
+ * be too early (an add renews the expiry, a batch renews the lease), never too late: whoever looks too early puts the
+ * true time in. Between looking at a session and correcting its entry the session may begin, or begin to commit: so
+ * both change the score of an overdue entry, and a correction is made only if the score is still the one that was read.
  */
 export interface SessionIndex {
+  /** Before a session begins: there is an entry then, due in that time or earlier. */
   add(sessionId: string, dueInMs: number): Promise<void>;
-  /** Never fails: the entry is there, with an older time. */
-  move(sessionId: string, dueInMs: number): Promise<void>;
+  /** The same for a session that has begun, and that may be due earlier than before. Never fails: an entry is there. */
+  hasten(sessionId: string, dueInMs: number): Promise<void>;
   /** Never fails: a leftover entry is removed by the next look at it. */
   remove(sessionId: string): Promise<void>;
   due(get: SessionStore['get'], limit: number): Promise<string[]>;
@@ -54,32 +57,30 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
       return false;
     }
   };
-  const remove = (sessionId: string) => attempt(INDEX_REMOVE, sessionId);
-  const move = (sessionId: string, dueInMs: number) => attempt(INDEX_MOVE, sessionId, dueInMs);
 
   /** Whether the session needs somebody now; otherwise sets its entry right. */
   async function look(session: SessionRecord | undefined, entry: Entry, now: number): Promise<Look> {
     if (session === undefined) {
-      if (entry.score >= now - GONE_AFTER_MS) return 'stays';
-      return (await remove(entry.sessionId)) ? 'moved' : 'stays';
+      return entry.score < now - GONE_AFTER_MS ? correct(entry, '') : 'stays';
     }
-    if (session.status === 'committed' || session.status === 'rolled_back') {
-      return (await remove(entry.sessionId)) ? 'moved' : 'stays';
-    }
+    if (session.status === 'committed' || session.status === 'rolled_back') return correct(entry, '');
     const dueAt = session.leaseExpiresAt ?? session.expiresAt ?? now;
-    if (dueAt <= now) return 'due';
-    return (await move(entry.sessionId, dueAt - now)) ? 'moved' : 'stays';
+    return dueAt <= now ? 'due' : correct(entry, dueAt - now);
+  }
+
+  async function correct({ sessionId, score }: Entry, dueInMs: number | ''): Promise<Look> {
+    return (await attempt(INDEX_CORRECT, sessionId, score, dueInMs)) ? 'moved' : 'stays';
   }
 
   return {
     async add(sessionId, dueInMs) {
-      await run(INDEX_ADD, sessionId, dueInMs);
+      await run(INDEX_PUT, sessionId, dueInMs);
     },
-    async move(sessionId, dueInMs) {
-      await move(sessionId, dueInMs);
+    async hasten(sessionId, dueInMs) {
+      await attempt(INDEX_PUT, sessionId, dueInMs);
     },
     async remove(sessionId) {
-      await remove(sessionId);
+      await attempt(INDEX_REMOVE, sessionId);
     },
 
     async due(get, limit) {

@@ -7,6 +7,8 @@ import { isEventSessionsError, type SessionStore } from 'event-sessions';
 import { redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
+import { createConnection, ownClient } from '../../../src/adapters/redis/redis-client.js';
+import { createSessionIndex } from '../../../src/adapters/redis/session-index.js';
 import { newId } from '../../../src/core/ids.js';
 import {
   CAUSE,
@@ -175,6 +177,78 @@ describeWith('redis', ({ url }) => {
     await client.zadd(`${prefix}:index`, 1, 'long-gone', 1, ended);
     expect(await store.due(10)).toEqual([]);
     expect(await client.zcard(`${prefix}:index`)).toBe(0);
+  });
+
+  test('a commit whose session had lost its index entry is found when its lease is over', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `index-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 1);
+    await client.del(`${prefix}:index`);
+    await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 1, cause: CAUSE });
+    await expect.poll(() => store.due(10)).toEqual([sessionId]);
+  });
+
+  test('a commit that is repeated when it is done leaves no index entry', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `index-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 0);
+    const attempt = { attemptId: 'a', leaseMs: 60_000, cause: CAUSE };
+    await store.beginCommit(sessionId, attempt);
+    const receipt = {
+      sessionId,
+      status: 'committed',
+      events: 0,
+      published: 0,
+      deferred: 0,
+      durationMs: 1,
+    } as const;
+    await store.finishCommit(sessionId, { epoch: 1, cursor: 0, deferred: 0, receipt, ...RETENTION });
+    expect((await store.beginCommit(sessionId, attempt)).outcome).toBe('committed');
+    expect(await client.zcard(`${prefix}:index`)).toBe(0);
+  });
+
+  describe('between a look at a session and the correction of its entry', () => {
+    /** `due()` over an entry that is long overdue; `meanwhile` runs when it has read the session. */
+    async function dueWhile(store: SessionStore, prefix: string, meanwhile: () => Promise<unknown>) {
+      const connection = later(createConnection(ownClient(url, 10_000), 10_000), (c) => c.close());
+      const index = createSessionIndex(connection, `${prefix}:index`);
+      return index.due(async (sessionId) => {
+        const read = await store.get(sessionId);
+        await meanwhile();
+        return read;
+      }, 10);
+    }
+
+    test('a session that begins keeps its entry', async () => {
+      const client = later(new Redis(url), (redis) => redis.disconnect());
+      const prefix = `race-${newId()}`;
+      const store = storeAt(url, { prefix });
+      const session = newSession();
+      await client.zadd(`${prefix}:index`, 1, session.sessionId);
+      expect(await dueWhile(store, prefix, () => store.start(session))).toEqual([]);
+      expect(await client.zscore(`${prefix}:index`, session.sessionId)).not.toBeNull();
+    });
+
+    test('a commit that begins is found when its lease is over', async () => {
+      const client = later(new Redis(url), (redis) => redis.disconnect());
+      const prefix = `race-${newId()}`;
+      const store = storeAt(url, { prefix });
+      const sessionId = await started(store, { ttlMs: 600_000 });
+      await client.zadd(`${prefix}:index`, 1, sessionId);
+      const attempt = { attemptId: 'a', leaseMs: 1, cause: CAUSE };
+      expect(await dueWhile(store, prefix, () => store.beginCommit(sessionId, attempt))).toEqual([]);
+      await expect.poll(() => store.due(10)).toEqual([sessionId]);
+    });
+  });
+
+  test('a session that is extended to an earlier expiry is found then', async () => {
+    const store = storeAt(url, { prefix: `index-${newId()}` });
+    const sessionId = await started(store, { ttlMs: 500 });
+    await store.extend(sessionId, 600_000);
+    await store.extend(sessionId, undefined);
+    await expect.poll(() => store.due(10)).toEqual([sessionId]);
   });
 
   test('a flushed script cache is filled again', async () => {
