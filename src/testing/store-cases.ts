@@ -397,6 +397,24 @@ const BASIC_CASES: Record<string, Check> = {
     assert.equal((await list('open')).size, 5);
   },
 
+  async 'due names a session though the time of those before it was renewed'(store) {
+    const lease = { attemptId: 'a', leaseMs: 1, cause: CAUSE };
+    for (let i = 0; i < 5; i += 1) {
+      const { sessionId } = await filled(store, 1);
+      assert.equal((await store.beginCommit(sessionId, lease)).outcome, 'granted');
+      const progress = { epoch: 1, cursor: 1, deferred: 0, leaseMs: 60_000 };
+      assert.deepEqual(await store.advance(sessionId, progress), { outcome: 'done' });
+    }
+    const overdue = await started(store, { ttlMs: 20 });
+    await eventually(async () => assert.equal((await store.get(overdue))?.status, 'expired'));
+    const found = new Set<string>();
+    for (let known = -1; known < found.size; ) {
+      known = found.size;
+      for (const sessionId of await store.due(1 + known)) found.add(sessionId);
+    }
+    assert.ok(found.has(overdue));
+  },
+
   async 'countActive counts sessions until they end'(store) {
     const before = await store.countActive();
     const { sessionId } = await filled(store, 1);
