@@ -203,7 +203,10 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
 
     async run(session) {
       const { sessionId, events, lease, signal } = session;
+      /** Sent, the oldest first; not acknowledged as far as is known here. */
       const window: Sent[] = [];
+      /** The cursor on its way to the store behind acknowledged batches. */
+      let moving: Promise<boolean> | undefined;
       let brokerDown: EventSessionsError | undefined;
 
       const send = (parts: readonly Part[]): Promise<Failure | undefined> =>
@@ -217,6 +220,13 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         return lease.advance(end, lease.deferred + deferred);
       }
 
+      /** Resolves when the store has confirmed the cursor. False when it has not taken it. */
+      async function cursorMoved(): Promise<boolean> {
+        const moved = await (moving ?? true);
+        moving = undefined;
+        return moved;
+      }
+
       async function settleFailed(failure: Failure): Promise<number | undefined> {
         if (brokerDown !== undefined) return deferRest(sessionId, failure.parts, brokerDown);
         const settled = await settle(session, failure);
@@ -224,12 +234,20 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         return settled?.deferred;
       }
 
-      /** Waits for the oldest batch and moves the cursor behind it. False when the attempt has to end here. */
+      /**
+       * Waits for the oldest batch and for the cursor that is on its way, then sends the cursor on behind that batch.
+       * False when the attempt has to end here.
+       */
       async function settleOldest(): Promise<boolean> {
-        const oldest = window.shift();
-        if (oldest === undefined) return true;
+        const [oldest] = window;
+        if (oldest === undefined) return cursorMoved();
         const failure = await oldest.settled;
-        if (failure === undefined) return moveCursor(oldest.end, 0);
+        if (!(await cursorMoved())) return false;
+        window.shift();
+        if (failure === undefined) {
+          moving = ignoringUntilAwaited(moveCursor(oldest.end, 0));
+          return true;
+        }
         const behind = window.splice(0);
         const failures = await Promise.all(behind.map(({ settled }) => settled));
         const batches = [
@@ -260,30 +278,33 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           if (last === undefined) throw corrupt(sessionId, events, end);
           end = last.sequence;
           next = end < events ? ignoringUntilAwaited(read(end)) : undefined;
-          while (window.length >= config.inFlight) {
+          while (window.length + (moving === undefined ? 0 : 1) >= config.inFlight) {
             if (!(await settleOldest())) return ended();
           }
           if (signal?.aborted || !lease.holds()) break;
           window.push({ end, settled: send(byTopic(batch)) });
         }
-        while (window.length > 0) {
+        while (window.length > 0 || moving !== undefined) {
           if (!(await settleOldest())) return ended();
         }
         return lease.cursor === events ? 'complete' : ended();
       } finally {
         await Promise.all(window.map(({ settled }) => settled));
+        await moving?.catch(() => {});
       }
     },
   };
 }
 
-/** The page ahead may fail while nobody waits for it; whoever does will be told. */
+/** May fail while nobody waits for it; whoever does will be told. */
 function ignoringUntilAwaited<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
 function byTopic(events: readonly StoredEvent[]): Part[] {
+  const [first] = events;
+  if (events.every(({ topic }) => topic === first?.topic)) return [events];
   const topics = new Map<string, StoredEvent[]>();
   for (const event of events) {
     const part = topics.get(event.topic);

@@ -6,64 +6,87 @@ import type { Script } from './scripts.js';
 export interface RedisClient {
   evalsha(sha: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>;
   eval(lua: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>;
+  /** A commit reads with it what it publishes; without it, by a script and as text. */
+  lrangeBuffer?(key: string, start: number, stop: number): Promise<Buffer[]>;
 }
 
 export interface RedisConnection {
   run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /** Elements of a list, as bytes. Only if `hasRange`. */
+  range(key: string, start: number, stop: number): Promise<readonly Buffer[]>;
+  readonly hasRange: boolean;
   close(): Promise<void>;
 }
 
 /**
- * Commands with a deadline, and their failures told apart. Nothing is ever sent twice: what comes after `unknown` is
- * the caller's decision.
+ * Commands with a deadline, and their failures told apart. Nothing is ever sent twice, and nothing after its deadline:
+ * what comes after `unknown` is the caller's decision.
  */
 export function createConnection(source: ConnectionSource, deadlineMs: number): RedisConnection {
-  async function send(command: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
-    const expiry = Date.now() + deadlineMs;
-    const client = await within(deadlineMs, 'not_done', source.client());
-    return within(Math.max(1, expiry - Date.now()), 'unknown', command(client));
-  }
-
-  async function within<T>(ms: number, outcome: FailureOutcome, promise: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
+  /** `insteadOf` is sent when the first command failed in a way that it has a cure for; undefined when not. */
+  function call<T>(
+    command: (client: RedisClient) => Promise<T>,
+    insteadOf?: (error: unknown) => typeof command | undefined,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let outcome: FailureOutcome = 'not_done';
+      let settled = false;
+      const timer = setTimeout(() => {
         const message = `Redis did not answer within ${deadlineMs} ms`;
-        reject(new EventSessionsError('STORE_UNAVAILABLE', message, { outcome }));
-      }, ms);
+        failed(new EventSessionsError('STORE_UNAVAILABLE', message, { outcome }));
+      }, deadlineMs);
+      const done = (value: T) => {
+        settled = true;
+        clearTimeout(timer);
+        resolve(value);
+      };
+      const failed = (error: unknown) => {
+        settled = true;
+        clearTimeout(timer);
+        reject(toStoreError(error));
+      };
+      const send = (client: RedisClient) => {
+        if (settled) return;
+        outcome = 'unknown';
+        command(client).then(done, (error: unknown) => {
+          const cure = settled ? undefined : insteadOf?.(error);
+          if (cure === undefined) failed(error);
+          else cure(client).then(done, failed);
+        });
+      };
+      const client = source.client();
+      if (client instanceof Promise) client.then(send).catch(failed);
+      else send(client);
     });
-    try {
-      return await Promise.race([promise, late]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   return {
-    async run({ lua, sha }, keys, args) {
-      const keysAndArgs = [...keys, ...args];
-      try {
-        return await send((client) => client.evalsha(sha, keys.length, ...keysAndArgs)).catch((error) => {
-          if (!isScriptMissing(error)) throw error;
-          return send((client) => client.eval(lua, keys.length, ...keysAndArgs));
-        });
-      } catch (error) {
-        throw toStoreError(error);
-      }
-    },
+    run: ({ lua, sha }, keys, args) =>
+      call(
+        (client) => client.evalsha(sha, keys.length, ...keys, ...args),
+        (error) =>
+          isScriptMissing(error) ? (client) => client.eval(lua, keys.length, ...keys, ...args) : undefined,
+      ),
+    hasRange: source.hasRange,
+    range: (key, start, stop) => call((client) => client.lrangeBuffer?.(key, start, stop) ?? noRange()),
     close: () => source.close(),
   };
 }
 
+function noRange(): Promise<never> {
+  return Promise.reject(new Error('the client has no lrangeBuffer'));
+}
+
 export interface ConnectionSource {
-  /** A client that is ready to take commands. */
-  client(): Promise<RedisClient>;
+  readonly hasRange: boolean;
+  /** A client that is ready to take commands; a promise if it must first connect. */
+  client(): RedisClient | Promise<RedisClient>;
   close(): Promise<void>;
 }
 
 /** A client that the user made and will close. Its own queueing and retrying is its own business. */
 export function borrowedClient(client: RedisClient): ConnectionSource {
-  return { client: async () => client, close: async () => {} };
+  return { hasRange: client.lrangeBuffer !== undefined, client: () => client, close: async () => {} };
 }
 
 /**
@@ -90,22 +113,23 @@ export function ownClient(url: string): ConnectionSource {
     (redis as unknown as { stream?: { unref?: () => void } }).stream?.unref?.();
   });
 
+  async function connected(): Promise<RedisClient> {
+    connecting ??= redis.connect().finally(() => {
+      connecting = undefined;
+    });
+    try {
+      await connecting;
+    } catch (error) {
+      const cause = lastError ?? error;
+      const message = `Redis cannot be reached: ${messageOf(cause)}`;
+      throw new EventSessionsError('STORE_UNAVAILABLE', message, { outcome: 'not_done' }, cause);
+    }
+    return redis;
+  }
+
   return {
-    async client() {
-      if (redis.status !== 'ready') {
-        connecting ??= redis.connect().finally(() => {
-          connecting = undefined;
-        });
-        try {
-          await connecting;
-        } catch (error) {
-          const cause = lastError ?? error;
-          const message = `Redis cannot be reached: ${messageOf(cause)}`;
-          throw new EventSessionsError('STORE_UNAVAILABLE', message, { outcome: 'not_done' }, cause);
-        }
-      }
-      return redis;
-    },
+    hasRange: true,
+    client: () => (redis.status === 'ready' ? redis : connected()),
     async close() {
       redis.disconnect();
     },

@@ -11,10 +11,11 @@ import type {
   NotOpen,
   SessionStore,
 } from '../../ports/session-store.js';
+import { committingSessions } from './committing-sessions.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
 import * as scripts from './scripts.js';
 import { createSessionIndex } from './session-index.js';
-import { toRecord, toStoredEvent } from './session-record.js';
+import { toPage, toRecord, toStoredEvent } from './session-record.js';
 
 export type RedisStoreOptions = {
   /** Before every key. Default `event-sessions`. Stores with different prefixes know nothing of each other. */
@@ -61,15 +62,20 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   }
   const source = client === undefined ? ownClient(url as string) : borrowedClient(client);
   const redis = createConnection(source, deadlineMs);
+  const committing = committingSessions();
   const index = createSessionIndex(redis, `${prefix}:index`);
+
+  const keysOf = (sessionId: string) => {
+    const base = `${prefix}:{${sessionId}}`;
+    return [base, `${base}:events`, `${base}:ids`];
+  };
 
   async function run(
     script: scripts.Script,
     sessionId: string,
     ...args: (string | number)[]
   ): Promise<Reply> {
-    const base = `${prefix}:{${sessionId}}`;
-    return (await redis.run(script, [base, `${base}:events`, `${base}:ids`], args)) as Reply;
+    return (await redis.run(script, keysOf(sessionId), args)) as Reply;
   }
 
   const get: SessionStore['get'] = async (sessionId) => {
@@ -119,6 +125,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
       const moved = index.move(sessionId, leaseMs);
       const reply = await run(scripts.BEGIN_COMMIT, sessionId, ...args);
       await moved;
+      if (reply[0] === 'granted') committing.begun(sessionId, Number(reply[5]));
       return toBeginCommitOutcome(reply);
     },
 
@@ -129,11 +136,13 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     async finishCommit(sessionId, { epoch, cursor, deferred, receipt, retentionMs, cause }) {
       const args = [epoch, cursor, deferred, JSON.stringify(receipt), retentionMs, causeJson(cause)];
       const outcome = fenced(await run(scripts.FINISH_COMMIT, sessionId, ...args));
+      committing.ended(sessionId);
       if (outcome.outcome === 'done') await index.remove(sessionId);
       return outcome;
     },
 
     async releaseCommit(sessionId, epoch) {
+      committing.ended(sessionId);
       const outcome = fenced(await run(scripts.RELEASE_COMMIT, sessionId, epoch));
       if (outcome.outcome === 'done') await index.move(sessionId, 0);
       return outcome;
@@ -156,6 +165,11 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     get,
 
     async read(sessionId, { after, limit, maxBytes }) {
+      const largest = redis.hasRange ? committing.largestOf(sessionId) : undefined;
+      if (largest !== undefined && limit * largest <= maxBytes) {
+        const [, list = ''] = keysOf(sessionId);
+        return toPage(await redis.range(list, after, after + limit - 1), after, maxBytes);
+      }
       const elements = await run(scripts.READ, sessionId, after, limit, maxBytes);
       return elements.map((element, i) => toStoredEvent(element, after + i + 1));
     },

@@ -44,7 +44,10 @@ end
 `;
 
 function script(body: string): Script {
-  const lua = PRELUDE + body;
+  return bareScript(PRELUDE + body);
+}
+
+function bareScript(lua: string): Script {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') };
 }
 
@@ -140,9 +143,9 @@ keep(ttl + ${GRACE_MS})
 return {'extended', int(now + ttl)}
 `);
 
-/** ARGV: attempt id, lease, expected events or '', cause. */
+/** ARGV: attempt id, lease, expected events or '', cause. Answers `granted`, epoch, cursor, deferred, events, largest event. */
 export const BEGIN_COMMIT = script(`
-local f = fields('status', 'expiresAt', 'events', 'cursor', 'deferred', 'epoch', 'attempt', 'lease')
+local f = fields('status', 'expiresAt', 'events', 'cursor', 'deferred', 'epoch', 'attempt', 'lease', 'largest')
 if not exists(f[1]) then return {'not_found'} end
 local status = effective(f[1], f[2])
 if status == 'committed' then return {'committed', redis.call('HGET', KEYS[1], 'receipt')} end
@@ -166,7 +169,7 @@ else
   note('committing', ARGV[4], epoch > 1)
   for i = 1, 3 do redis.call('PERSIST', KEYS[i]) end
 end
-return {'granted', int(epoch), f[4], f[5], f[3]}
+return {'granted', int(epoch), f[4], f[5], f[3], f[9]}
 `);
 
 /** ARGV: epoch, cursor, deferred, lease. */
@@ -233,20 +236,23 @@ return {effective(f[1], f[2]), redis.call('HGETALL', KEYS[1])}
 
 /**
  * ARGV: after, limit, max bytes. `largest` bounds what is taken out of the list at once, so that a session of a few
- * huge events does not make the server copy hundreds of megabytes for a page of four.
+ * huge events does not make the server copy hundreds of megabytes for a page of four. Where no page can be too large
+ * the elements are not even looked at.
  */
-export const READ = script(`
+export const READ = bareScript(`
 local after, limit, maxBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local largest = tonumber(redis.call('HGET', KEYS[1], 'largest') or '0')
+local function range(from, count)
+  return redis.call('LRANGE', KEYS[2], string.format('%.0f', from), string.format('%.0f', from + count - 1))
+end
+if limit * largest <= maxBytes then return range(after, limit) end
 local step = math.max(1, math.min(limit, math.floor(4 * maxBytes / math.max(1, largest))))
 local count, bytes = 0, 0
 for from = after, after + limit - 1, step do
-  local elements = redis.call('LRANGE', KEYS[2], int(from), int(math.min(from + step, after + limit) - 1))
+  local elements = range(from, math.min(step, after + limit - from))
   for i = 1, #elements do
     bytes = bytes + #elements[i] - string.find(elements[i], ' ', 1, true)
-    if count > 0 and bytes > maxBytes then
-      return redis.call('LRANGE', KEYS[2], int(after), int(after + count - 1))
-    end
+    if count > 0 and bytes > maxBytes then return range(after, count) end
     count = count + 1
   end
   if #elements < step or step == limit then
@@ -254,11 +260,11 @@ for from = after, after + limit - 1, step do
     break
   end
 end
-return redis.call('LRANGE', KEYS[2], int(after), int(after + count - 1))
+return range(after, count)
 `);
 
 /** ARGV: event ids. */
-export const CONTAINS = script(`return redis.call('SMISMEMBER', KEYS[3], unpack(ARGV))`);
+export const CONTAINS = bareScript(`return redis.call('SMISMEMBER', KEYS[3], unpack(ARGV))`);
 
 /** The scripts below have one key, the index. ARGV: session id, milliseconds from now. */
 export const INDEX_ADD = script(
