@@ -1,12 +1,18 @@
 import type { StoredEvent, Utf8Range } from '../../core/event.js';
 import type { HistoryEntry, SessionStatus } from '../../core/lifecycle.js';
 import type { SessionRecord } from '../../ports/session-store.js';
+import { RECORD_FIELDS } from './scripts.js';
 
-/** From the flat field, value, field, value … of HGETALL. */
-export function toRecord(sessionId: string, status: SessionStatus, flat: readonly string[]): SessionRecord {
-  const hash = new Map<string, string>();
-  for (let i = 0; i < flat.length; i += 2) hash.set(flat[i] ?? '', flat[i + 1] ?? '');
-  const number = (field: string) => Number(hash.get(field) ?? 0);
+type RecordField = (typeof RECORD_FIELDS)[number];
+
+/** From the values of {@link RECORD_FIELDS}. */
+export function toRecord(
+  sessionId: string,
+  status: SessionStatus,
+  values: readonly (string | null)[],
+): SessionRecord {
+  const hash = new Map(RECORD_FIELDS.map((field, i) => [field, values[i] ?? undefined]));
+  const number = (field: RecordField) => Number(hash.get(field) ?? 0);
   return {
     sessionId,
     status,
