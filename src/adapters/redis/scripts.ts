@@ -118,10 +118,10 @@ else
   events, bytes = events + #ids, bytes + added
 end
 
-local expiresAt, keepUntil = now + ttl, tonumber(f[6])
+local expiresAt, keepUntil = math.max(now + ttl, tonumber(f[2])), tonumber(f[6])
 if tonumber(f[4]) == 0 or expiresAt > keepUntil then
   keepUntil = expiresAt + ${GRACE_MS}
-  keep(ttl + ${GRACE_MS})
+  keep(keepUntil - now)
 end
 redis.call('HSET', KEYS[1], 'events', int(events), 'bytes', int(bytes), 'largest', int(largest),
   'expiresAt', int(expiresAt), 'keepUntil', int(keepUntil))
