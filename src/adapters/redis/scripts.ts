@@ -9,7 +9,8 @@ import { createHash } from 'node:crypto';
  *
  * An element of the list is `topic json`. Ids are compared through the set; the list is append-only and decides the
  * order. `expiresAt` in the hash is when an open session runs out; the keys themselves live a grace period longer
- * (`keepUntil`), so that the session can be found expired, and so that adds need not touch three TTLs each time.
+ * (`keepUntil`), so that the session can be found expired. An add renews that when half of the grace is used up, so as
+ * not to touch three TTLs each time.
  *
  * The scripts keep to what Redis 6.2 and ioredis-mock both understand: numbers are formatted explicitly (a Lua 5.3
  * float prints as `1.0`), a missing field of HMGET is told by its type, and a table that is answered is never one
@@ -48,7 +49,7 @@ function script(body: string): Script {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') };
 }
 
-/** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep: 24 hours. */
+/** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep: 24 hours, or at least 12. */
 export const GRACE_MS = 86_400_000;
 
 /** ARGV: metadata, ttl, cause. */
@@ -119,7 +120,7 @@ else
 end
 
 local expiresAt, keepUntil = math.max(now + ttl, tonumber(f[2])), tonumber(f[6])
-if tonumber(f[4]) == 0 or expiresAt > keepUntil then
+if tonumber(f[4]) == 0 or keepUntil - expiresAt < ${GRACE_MS / 2} then
   keepUntil = expiresAt + ${GRACE_MS}
   keep(keepUntil - now)
 end
@@ -272,7 +273,7 @@ redis.call('ZADD', KEYS[1], int(due), ARGV[1])
 return 1
 `);
 
-/** ARGV: session id, the score that was read, milliseconds from now or '' to remove it. Not if the score has changed. */
+/** ARGV: session id, the score that was read, milliseconds from now or '' for removal. Nothing if the score is another. */
 export const INDEX_CORRECT = script(`
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end

@@ -154,6 +154,22 @@ describeWith('redis', ({ url }) => {
     expect((await client.keys(`${prefix}:*`)).every((key) => keys.includes(key))).toBe(true);
   });
 
+  test('an add keeps at least half of the grace period, however long the one before lies back', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `grace-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 1);
+    const key = `${prefix}:{${sessionId}}`;
+    const keys = [key, `${key}:events`, `${key}:ids`];
+    const { expiresAt = 0 } = (await store.get(sessionId)) ?? {};
+    const hour = 3_600_000;
+    // As an add leaves it that came when the grace was all but used up.
+    await client.hset(key, 'keepUntil', expiresAt + hour);
+    for (const name of keys) await client.pexpireat(name, expiresAt + hour);
+    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    for (const name of keys) expect(await client.pttl(name)).toBeGreaterThan(12 * hour);
+  });
+
   test.each(['events', 'ids'])(
     'G5: a session whose %s were evicted is corrupt, and nothing is granted',
     async (part) => {
