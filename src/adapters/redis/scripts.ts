@@ -49,7 +49,7 @@ function script(body: string): Script {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') };
 }
 
-/** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep: 24 hours, or at least 12. */
+/** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep: 24 hours, at least 12. */
 export const GRACE_MS = 86_400_000;
 
 /** ARGV: metadata, ttl, cause. */
@@ -68,6 +68,9 @@ return {'created'}
 /**
  * ARGV: max events, max bytes, bytes of all given envelopes, n, then n different ids, then n elements.
  * Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
+ *
+ * A script that fails is not undone. So the set, whose type has been seen, is written last; or else, where that would
+ * cost every single add one more call, a failure of the list is caught and the set put right.
  */
 export const APPEND = script(`
 local f = fields('status', 'expiresAt', 'ttl', 'events', 'bytes', 'keepUntil', 'largest')
@@ -87,7 +90,11 @@ end
 
 if n == 1 and events < maxEvents and bytes + given <= maxBytes then
   if redis.call('SADD', KEYS[3], ARGV[5]) == 1 then
-    redis.call('RPUSH', KEYS[2], ARGV[6])
+    local pushed = redis.pcall('RPUSH', KEYS[2], ARGV[6])
+    if type(pushed) == 'table' then
+      redis.call('SREM', KEYS[3], ARGV[5])
+      return pushed
+    end
     events, bytes = events + 1, bytes + measure(ARGV[6])
   else
     duplicates = '0'
@@ -112,9 +119,10 @@ else
     if bytes + added > maxBytes then return {'limit_exceeded', 'bytes'} end
   end
   for from = 1, #ids, 4000 do
-    local to = math.min(from + 3999, #ids)
-    redis.call('SADD', KEYS[3], unpack(ids, from, to))
-    redis.call('RPUSH', KEYS[2], unpack(elements, from, to))
+    redis.call('RPUSH', KEYS[2], unpack(elements, from, math.min(from + 3999, #ids)))
+  end
+  for from = 1, #ids, 4000 do
+    redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids)))
   end
   events, bytes = events + #ids, bytes + added
 end
@@ -273,7 +281,7 @@ redis.call('ZADD', KEYS[1], int(due), ARGV[1])
 return 1
 `);
 
-/** ARGV: session id, the score that was read, milliseconds from now or '' for removal. Nothing if the score is another. */
+/** ARGV: session id, the score that was read, milliseconds from now or '' for removal. Not if the score has changed. */
 export const INDEX_CORRECT = script(`
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end

@@ -184,6 +184,28 @@ describeWith('redis', ({ url }) => {
     },
   );
 
+  test.each([1, 2, 5_000])(
+    'an append of %i that fails within the script leaves nothing, and can be repeated',
+    async (count) => {
+      const client = later(new Redis(url), (redis) => redis.disconnect());
+      const prefix = `foreign-${newId()}`;
+      const store = storeAt(url, { prefix });
+      const sessionId = await started(store);
+      const events = Array.from({ length: count }, () => newEvent(sessionId));
+      const list = `${prefix}:{${sessionId}}:events`;
+      await client.set(list, 'not a list');
+      await expect(store.append(sessionId, events, LIMITS)).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message: expect.stringContaining('WRONGTYPE'),
+      });
+      const ids = events.map(({ id }) => id);
+      expect(await store.contains(sessionId, ids)).toEqual(ids.map(() => false));
+      await client.del(list);
+      expect(await store.append(sessionId, events, LIMITS)).toMatchObject({ duplicates: [], events: count });
+      expect((await store.get(sessionId))?.events).toBe(count);
+    },
+  );
+
   test('an index entry whose session is gone, or has ended, is not named and does not stay', async () => {
     const client = later(new Redis(url), (redis) => redis.disconnect());
     const prefix = `index-${newId()}`;
