@@ -42,7 +42,8 @@ export async function recoverNow(context: CommandContext, parts: RecoveryParts):
   });
   // A commit at work stops between two batches, and gives its lease back.
   const close = () => {
-    if (context.signal.aborted) voice.note('ending after the session at work, as asked; asked again, at once');
+    if (context.signal.aborted)
+      voice.note('ending after the session at work, as asked; asked again, at once');
     void sessions.close();
   };
   stop.addEventListener('abort', close);

@@ -1,5 +1,3 @@
-import { styleText } from 'node:util';
-
 /** A stream that text is written to; `process.stdout` is one. */
 export interface Output {
   write(text: string): unknown;
@@ -9,7 +7,16 @@ export interface Output {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-type Tone = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
+/** SGR codes. `styleText` of `node:util` would ask the process's own stdout whether it may. */
+const TONES = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const;
+type Tone = keyof typeof TONES;
 /** Leaves the text as it is where colours are not wanted. */
 export type Paint = (tone: Tone, text: string) => string;
 
@@ -31,7 +38,10 @@ export function terminal(output: Output, env: Environment): Terminal {
   };
   return {
     line: (text = '') => write(`${text}\n`),
-    paint: (tone, text) => (coloured ? styleText(tone, text) : text),
+    paint: (tone, text) => {
+      const [on, off] = TONES[tone];
+      return coloured ? `\u001b[${on}m${text}\u001b[${off}m` : text;
+    },
     isInteractive,
     columns: output.columns ?? 80,
     write,

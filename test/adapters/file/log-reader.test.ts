@@ -1,0 +1,175 @@
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { fileContingency } from '../../../src/adapters/file/index.js';
+import { type LoggedEntry, openLogSnapshot } from '../../../src/adapters/file/log-reader.js';
+import { readQuarantine } from '../../../src/adapters/file/quarantine-reader.js';
+import { encodeRecord } from '../../../src/adapters/file/record-line.js';
+import type { ContingencyRecord } from '../../../src/ports/contingency-log.js';
+import { startAppender } from './support/children.js';
+import { added, idOf, inFolder } from './support/log-files.js';
+
+async function entriesOf(path: string): Promise<LoggedEntry[]> {
+  const snapshot = await openLogSnapshot(path);
+  try {
+    const entries: LoggedEntry[] = [];
+    for await (const entry of snapshot.read()) entries.push(entry);
+    return entries;
+  } finally {
+    await snapshot.close();
+  }
+}
+
+async function contentsOf(folder: string): Promise<Record<string, string>> {
+  const names = (await readdir(folder)).sort();
+  const texts = names.map(async (name) => {
+    const path = join(folder, name);
+    return [name, `${(await stat(path)).mtimeMs} ${await readFile(path, 'latin1')}`] as const;
+  });
+  return Object.fromEntries(await Promise.all(texts));
+}
+
+describe('looking at a log', () => {
+  it('that does not exist finds nothing, and creates nothing', async () => {
+    await inFolder(async (folder, path) => {
+      expect(await entriesOf(path)).toEqual([]);
+      expect(await entriesOf(join(folder, 'no', 'such', 'log.jsonl'))).toEqual([]);
+      expect(await readdir(folder)).toEqual([]);
+    });
+  });
+
+  it('sees what a recovery would see, with sizes, and leaves every byte as it is', async () => {
+    await inFolder(async (folder, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('a'), added('b')]);
+      await log.append([added('c')]);
+      await log.seal();
+      await log.append([added('d')]);
+      await writeFile(path, '\nno record\n', { flag: 'a' });
+      // Two of three records that were appended together: cut short.
+      const cut = [1, 2].map((part) => encodeRecord(added(`cut-${part}`), part, 3));
+      await writeFile(path, Buffer.concat([...cut, encodeRecord(added('e'))]), { flag: 'a' });
+      const before = await contentsOf(folder);
+      const entries = await entriesOf(path);
+      expect(await contentsOf(folder)).toEqual(before);
+
+      expect(entries.map(idOf)).toEqual([
+        'a',
+        'b',
+        'c',
+        'd',
+        'unreadable: not JSON',
+        ...[1, 2].map((part) => expect.stringMatching(`part ${part} of an append of 3 that was cut short`)),
+        'e',
+      ]);
+      expect(entries[4]?.bytes).toBe('no record\n'.length);
+      expect(entries[7]?.bytes).toBe(encodeRecord(added('e')).length - 1);
+      expect(entries.filter(({ unfinished }) => unfinished)).toEqual([]);
+      await log.close();
+    });
+  });
+
+  it('tells the end of a write under way from a damaged line', async () => {
+    await inFolder(async (_, path) => {
+      const whole = encodeRecord(added('whole'));
+      await writeFile(path, Buffer.concat([whole, encodeRecord(added('torn')).subarray(0, -20)]));
+      expect((await entriesOf(path)).map((entry) => [idOf(entry), entry.unfinished])).toEqual([
+        ['whole', false],
+        ['unreadable: not JSON', true],
+      ]);
+      await writeFile(path, Buffer.concat([whole, encodeRecord(added('group'), 1, 2)]));
+      expect((await entriesOf(path)).map(({ unfinished }) => unfinished)).toEqual([false, true]);
+    });
+  });
+
+  it('misses no acknowledged record while another process appends and a recovery seals, puts back and renames', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path });
+      const appender = startAppender(path, 'a', 400, 300, 4);
+      const heard: string[] = [];
+      let rest = '';
+      appender.child.stdout?.on('data', (chunk: Buffer) => {
+        const lines = (rest + chunk.toString()).split('\n');
+        rest = lines.pop() ?? '';
+        heard.push(...lines);
+      });
+      await appender.begun;
+      let running = true;
+      const ended = appender.acknowledged.finally(() => {
+        running = false;
+      });
+      ended.catch(() => {});
+
+      const recovery = (async () => {
+        for (let round = 0; running; round += 1) {
+          const sealed = await log.seal();
+          if (sealed === undefined) {
+            await new Promise((resolve) => setImmediate(resolve));
+            continue;
+          }
+          const keep: ContingencyRecord[] = [];
+          for await (const entry of sealed.read()) if ('record' in entry) keep.push(entry.record);
+          if (round % 2 === 0) await sealed.finish({ keep, quarantine: [] });
+          else await sealed.release();
+        }
+      })();
+
+      let looks = 0;
+      while (running) {
+        const acknowledged = [...heard];
+        const entries = await entriesOf(path);
+        const found = new Set(entries.map(idOf));
+        expect(acknowledged.filter((id) => !found.has(id))).toEqual([]);
+        expect(entries.filter((entry) => 'unreadable' in entry && !entry.unfinished)).toEqual([]);
+        looks += 1;
+      }
+      await ended;
+      await recovery;
+      expect(looks).toBeGreaterThan(1);
+      expect(new Set((await entriesOf(path)).map(idOf)).size).toBe(400);
+      await log.close();
+    });
+  }, 120_000);
+});
+
+describe('looking at the quarantine', () => {
+  it('finds records and unreadable lines with their reasons, and damaged lines of its own', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('a')]);
+      const sealed = await log.seal();
+      const reason = 'says "record":{} in its reason';
+      await sealed?.finish({
+        keep: [],
+        quarantine: [
+          { record: added('a', { text: '"record":' }), reason },
+          { unreadable: '{"half', reason: 'not JSON' },
+        ],
+      });
+      await log.close();
+      await writeFile(`${path}.quarantine.jsonl`, '\n{"half\n\n{"v":1}\n', { flag: 'a' });
+      const found = [];
+      for await (const entry of readQuarantine(path)) found.push(entry);
+      const at = expect.any(Number);
+      const bytes = expect.any(Number);
+      expect(found).toEqual([
+        { at, reason, record: added('a', { text: '"record":' }), unreadable: undefined, bytes },
+        { at, reason: 'not JSON', record: undefined, unreadable: '{"half', bytes },
+        {
+          at: undefined,
+          reason: 'this line of the quarantine file is damaged',
+          record: undefined,
+          unreadable: '{"half',
+          bytes,
+        },
+        {
+          at: undefined,
+          reason: 'this line of the quarantine file is none of ours',
+          record: undefined,
+          unreadable: '{"v":1}',
+          bytes,
+        },
+      ]);
+    });
+  });
+});
