@@ -70,12 +70,13 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
   const file = log === false ? undefined : settings.file;
   const totals: Record<string, number | boolean> = {};
   const notes: string[] = [];
-  let left: number | undefined;
   let down: string[] = [];
   let pass = 0;
   let publishedNow = 0;
 
-  voice.start(file === undefined ? undefined : await gatherBacklog(file));
+  const backlog = file === undefined ? undefined : await gatherBacklog(file);
+  let left = backlog?.records;
+  voice.start(backlog);
   sessions.on('batch.published', ({ events }) => {
     publishedNow += events;
   });

@@ -19,6 +19,8 @@ export async function redisChecks(url: string, prefix: string): Promise<CheckGro
   const redis = new Redis(url, {
     lazyConnect: true,
     enableOfflineQueue: false,
+    // It would complain on the console where INFO is forbidden.
+    enableReadyCheck: false,
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
     connectTimeout: DEADLINE_MS,
@@ -45,7 +47,9 @@ function unreachable(failure: unknown): Check {
   const isLogin = /NOAUTH|WRONGPASS|NOPERM/.test(message);
   const advice = isLogin
     ? 'put a user and password that it accepts into the URL: redis://user:password@host:port'
-    : 'check that it runs, that the URL names it, and that no firewall is in between';
+    : message.startsWith('LOADING')
+      ? 'wait: it refuses commands until it has read its data'
+      : 'check that it runs, that the URL names it, and that no firewall is in between';
   return error('redis.reachable', `cannot be reached: ${message}`, advice);
 }
 
@@ -61,9 +65,6 @@ async function checksOf(redis: Redis, prefix: string): Promise<Check[]> {
     version(info),
     topology(info),
     role(info),
-    ...(info.get('loading') === '1'
-      ? [error('redis.loading', 'is loading its data', 'wait; it refuses commands until then')]
-      : []),
     eviction(info),
     ...persistence(info),
     await scripts(call, prefix),
