@@ -131,12 +131,11 @@ function showBacklog(
     return;
   }
   const { entries, oldestAt: from, newestAt: to } = quarantine;
-  const ages =
-    from === undefined || to === undefined ? '' : ` · ${agoText(from, now)} to ${agoText(to, now)}`;
+  const ages = new Set([from, to].flatMap((at) => (at === undefined ? [] : [agoText(at, now)])));
   line(
     paint(
       'yellow',
-      `Quarantine: ${countText(entries, 'entry', 'entries')} · ${bytesText(quarantine.bytes)}${ages}`,
+      `Quarantine: ${countText(entries, 'entry', 'entries')} · ${bytesText(quarantine.bytes)} · ${[...ages].join(' to ')}`,
     ),
   );
   line(paint('dim', quarantine.file));

@@ -134,7 +134,7 @@ function reportLines(
     `  ${(value === undefined ? '?' : numberText(value)).padStart(widest)}  ${text}`;
   return [
     `${head}${durationMs === undefined ? '' : ` in ${spanText(durationMs)}`}`,
-    ...rows.map(([name, value]) => row(value as number, words(name))),
+    ...rows.map(([name, value]) => row(value as number, words(name, value as number))),
     row(left, 'left in the log'),
     ...(quarantined > 0 && file !== undefined
       ? [`Look at ${file}.quarantine.jsonl: event-sessions inspect`]
@@ -146,15 +146,16 @@ function headOf(left: number | undefined, quarantined: number): string {
   return left === 0 && quarantined > 0 ? 'Done, but not all of it could be brought back' : 'Not all done';
 }
 
-const WORDS: Readonly<Record<string, string>> = {
-  sessions: 'sessions looked at',
-  events: 'events brought back into their sessions',
-  published: 'events published',
-  discarded: 'events discarded (rolled back or expired)',
-  quarantined: 'records put into the quarantine',
+const WORDS: Readonly<Record<string, readonly [one: string, many: string]>> = {
+  sessions: ['session looked at', 'sessions looked at'],
+  events: ['event brought back into its session', 'events brought back into their sessions'],
+  published: ['event published', 'events published'],
+  discarded: ['event discarded (rolled back or expired)', 'events discarded (rolled back or expired)'],
+  quarantined: ['record put into the quarantine', 'records put into the quarantine'],
 };
 
 /** A field of the report that is not known here is told in its own words. */
-function words(field: string): string {
-  return WORDS[field] ?? field.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+function words(field: string, value: number): string {
+  const [one, many] = WORDS[field] ?? [];
+  return (value === 1 ? one : many) ?? field.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
