@@ -1,7 +1,7 @@
 import type { CircuitBreaker } from '../core/circuit-breaker.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
-import { type AcceptedEvent, eventIdOf, type StoredEvent } from '../core/event.js';
+import type { AcceptedEvent, StoredEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
 import type {
   CommitRequestedRecord,
@@ -34,7 +34,8 @@ import { type ReplayContext, replayIntoStore } from './replay.js';
  *
  * **Heal before use.** As long as this instance holds records of a session, its next command on that session first
  * brings them into the store, in order. If that fails, the command is deferred behind them. So within an instance a
- * session's commands take effect in the order in which they were acknowledged.
+ * session's commands take effect in the order in which they were acknowledged. What an earlier process has left in the
+ * log is held as well: before the first commands of an instance, recovery reads it.
  */
 export interface SessionRepository {
   start(session: NewSession): Promise<StartOutcome | Deferred>;
@@ -83,6 +84,12 @@ export interface SessionRepositoryConfig {
   readonly replay: ReplayContext;
 }
 
+/** How long a command waits for recovery to bring its session back, before it is deferred behind it. */
+const HEAL_WAIT_MS = 2_000;
+/** What is replayed at once. */
+const HEAL_RECORDS = 500;
+const HEAL_CHARACTERS = 4 * 1_048_576;
+
 export function createSessionRepository(config: SessionRepositoryConfig): SessionRepository {
   const { store, log, held, breaker, events: domainEvents, metrics, logger } = config;
   const healing = new Map<string, Promise<void>>();
@@ -108,24 +115,56 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     }
   }
 
+  const inheriting = () => log !== undefined && held.inherited;
+
   /** Brings what is held of the session into the store. Commands that come meanwhile wait for the same heal. */
   function heal(sessionId: string): Promise<void> | undefined {
-    if (held.of(sessionId) === undefined) return undefined;
+    if (!inheriting() && held.of(sessionId) === undefined) return undefined;
     const running = healing.get(sessionId);
     if (running !== undefined) return running;
-    const heal = replayHeld(sessionId).finally(() => healing.delete(sessionId));
+    const heal = healNow(sessionId).finally(() => healing.delete(sessionId));
     healing.set(sessionId, heal);
     return heal;
+  }
+
+  async function healNow(sessionId: string): Promise<void> {
+    if (inheriting()) await takeOverLog(sessionId);
+    await replayHeld(sessionId);
+  }
+
+  async function takeOverLog(sessionId: string): Promise<void> {
+    const mark = held.mark();
+    const backlog = await log?.backlog().catch(() => undefined);
+    if (backlog?.records === 0) {
+      held.settle(mark, new Map());
+      return;
+    }
+    await recoverWithin(sessionId);
+  }
+
+  /** One pass of recovery, or the one that is running. Whether it got everything done is for the caller to look at. */
+  async function recoverWithin(sessionId: string): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(stillInLog(sessionId)), HEAL_WAIT_MS);
+    });
+    try {
+      await Promise.race([config.recover().catch(() => {}), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async function replayHeld(sessionId: string): Promise<void> {
     for (let session = held.of(sessionId); session !== undefined; session = held.of(sessionId)) {
       if (session.records.length === 0) {
-        await config.recover();
+        // There is no point in reading the log for a store that is away.
+        await guarded(sessionId, (target) => target.ping());
+        await recoverWithin(sessionId);
         if (held.of(sessionId)?.spilled) throw stillInLog(sessionId);
         continue;
       }
-      const batch = session.records.slice(0, 500);
+      const batch = firstOf(session.records);
       // What the store has no place for is still in the log, for recovery to decide on.
       await guarded(sessionId, (target) => replayIntoStore(target, batch, config.replay));
       held.drop(sessionId, batch);
@@ -182,18 +221,15 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     domainEvents.emit('contingency.recorded', { sessionId, kind, records: records.length, code: cause.code });
   }
 
-  const heldRecords = (sessionId: string) => held.of(sessionId)?.records ?? [];
-
   /** How a session ends, if this instance has already recorded its end or is about to. */
   function endOf(sessionId: string): End['kind'] | undefined {
-    const held = heldRecords(sessionId).find(isEnd);
-    return held?.kind ?? ending.get(sessionId)?.kind;
+    return held.of(sessionId)?.end ?? ending.get(sessionId)?.kind;
   }
 
   /** Records the end of a session once, however often and at once it is asked for. */
   async function recordEnd(end: End, failure: EventSessionsError): Promise<void> {
     const { sessionId } = end;
-    if (heldRecords(sessionId).some(isEnd)) return;
+    if (held.of(sessionId)?.end !== undefined) return;
     const recorded =
       ending.get(sessionId)?.recorded ?? record([end], failure).finally(() => ending.delete(sessionId));
     ending.set(sessionId, { kind: end.kind, recorded });
@@ -205,10 +241,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     status: end === 'session.commit_requested' ? 'committing' : 'rolled_back',
   });
 
-  const heldEventIds = (sessionId: string) =>
-    new Set(
-      heldRecords(sessionId).flatMap((held) => (held.kind === 'event.added' ? [eventIdOf(held.event)] : [])),
-    );
+  const heldEvents = (sessionId: string) => held.of(sessionId)?.eventIds.size ?? 0;
 
   return {
     hasContingency: log !== undefined,
@@ -222,8 +255,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           const { sessionId, metadata, ttlMs } = session;
           const end = endOf(sessionId);
           if (end !== undefined) return { outcome: 'exists', status: notOpen(end).status } as const;
-          const known = heldRecords(sessionId).some(({ kind }) => kind === 'session.started');
-          if (!known)
+          if (!held.of(sessionId)?.started)
             await record([{ kind: 'session.started', sessionId, at: Date.now(), metadata, ttlMs }], failure);
           return { outcome: 'deferred' } as const;
         },
@@ -236,11 +268,12 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         async (failure) => {
           const end = endOf(sessionId);
           if (end !== undefined) return notOpen(end);
-          const seen = heldEventIds(sessionId);
+          const known = held.of(sessionId)?.eventIds;
+          const seen = new Set<string>();
           const duplicates: number[] = [];
           const records: ContingencyRecord[] = [];
           events.forEach(({ id, topic, json }, index) => {
-            if (seen.has(id)) duplicates.push(index);
+            if (seen.has(id) || known?.has(id)) duplicates.push(index);
             else records.push({ kind: 'event.added', sessionId, at: Date.now(), topic, event: json });
             seen.add(id);
           });
@@ -260,7 +293,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
             { kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId, expectedEvents },
             failure,
           );
-          return { outcome: 'deferred', events: heldEventIds(sessionId).size } as const;
+          return { outcome: 'deferred', events: heldEvents(sessionId) } as const;
         },
       ),
 
@@ -275,7 +308,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           await recordEnd({ kind: 'session.rollback_requested', sessionId, at: Date.now(), reason }, failure);
           return {
             outcome: 'deferred',
-            discarded: heldEventIds(sessionId).size,
+            discarded: heldEvents(sessionId),
             repeated: end !== undefined,
           } as const;
         },
@@ -292,6 +325,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           at: Date.now(),
           topic,
           sequence,
+          ...(cause.outcome === 'not_done' ? {} : { outcome: cause.outcome }),
           event: json,
         })),
         cause,
@@ -301,8 +335,14 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
 
 type End = CommitRequestedRecord | RollbackRequestedRecord;
 
-function isEnd(record: ContingencyRecord): record is End {
-  return record.kind === 'session.commit_requested' || record.kind === 'session.rollback_requested';
+/** Some of them, from the first on. */
+function firstOf(records: readonly ContingencyRecord[]): readonly ContingencyRecord[] {
+  let characters = 0;
+  const over = records.findIndex((record, i) => {
+    characters += 'event' in record ? record.event.length : 0;
+    return i > 0 && (i === HEAL_RECORDS || characters > HEAL_CHARACTERS);
+  });
+  return over === -1 ? records : records.slice(0, over);
 }
 
 function stillInLog(sessionId: string): EventSessionsError {

@@ -29,6 +29,7 @@ export interface OwedResult {
   readonly left: readonly StoredEvent[];
   /** The broker will never take them. */
   readonly refused: readonly StoredEvent[];
+  /** Why there is something left. */
   readonly error: EventSessionsError | undefined;
 }
 
@@ -52,7 +53,10 @@ export interface EventProcessorConfig extends RetryPolicy {
   readonly store: Pick<SessionStore, 'read'>;
   readonly publisher: EventPublisher;
   readonly breaker: CircuitBreaker;
-  /** Takes what the broker can't; undefined without contingency. Rejects with `CONTINGENCY_FAILED`. */
+  /**
+   * Takes what the broker can't, whose last attempt ended as `cause` says; undefined without contingency. Rejects
+   * with `CONTINGENCY_FAILED`.
+   */
   readonly defer:
     | ((sessionId: string, events: readonly StoredEvent[], cause: EventSessionsError) => Promise<void>)
     | undefined;
@@ -82,17 +86,20 @@ interface Sent {
   /** Sequence of the batch's last event. */
   readonly end: number;
   readonly settled: Promise<Failure | undefined>;
+  /** Known at once, before `settled` tells: from then on nothing may be sent. */
+  readonly failed: boolean;
 }
 
 export function createEventProcessor(config: EventProcessorConfig): EventProcessor {
   const { store, publisher, breaker, events: domainEvents, metrics } = config;
 
-  async function publishPart(sessionId: string, events: Part): Promise<void> {
+  async function publishPart(sessionId: string, events: Part, onFailure: () => void): Promise<void> {
     const [first] = events;
     const last = events.at(-1);
     if (first === undefined || last === undefined) return;
     const { topic } = first;
     if (!breaker.allows()) {
+      onFailure();
       const message = 'The broker has failed repeatedly and is not asked again yet';
       throw new EventSessionsError('PUBLISH_FAILED', message, { sessionId, topic, outcome: 'not_done' });
     }
@@ -100,6 +107,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     try {
       await publisher.publish({ sessionId, topic, events });
     } catch (error) {
+      onFailure();
       const failure = toPublishError(error, sessionId, topic);
       if (failure.outcome !== 'refused') breaker.failed(failure);
       throw failure;
@@ -116,8 +124,12 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
   }
 
   /** Publishes the parts side by side and answers which of them failed. */
-  async function publishParts(sessionId: string, parts: readonly Part[]): Promise<Failure | undefined> {
-    const results = await Promise.allSettled(parts.map((part) => publishPart(sessionId, part)));
+  async function publishParts(
+    sessionId: string,
+    parts: readonly Part[],
+    onFailure: () => void = () => {},
+  ): Promise<Failure | undefined> {
+    const results = await Promise.allSettled(parts.map((part) => publishPart(sessionId, part, onFailure)));
     const failed = parts.filter((_, i) => results[i]?.status === 'rejected');
     const rejected = results.find((result) => result.status === 'rejected');
     return rejected === undefined
@@ -132,7 +144,9 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
   async function settle(session: ProcessedSession, failure: Failure): Promise<Settled | undefined> {
     const { sessionId, lease, signal } = session;
     let left: Failure | undefined = failure;
+    let uncertain: EventSessionsError | undefined;
     for (let retry = 1; retry <= config.retries && canRetry(left); retry += 1) {
+      if (left.error.outcome === 'unknown') uncertain = left.error;
       await pause(backoffDelay(config, retry), signal);
       if (signal?.aborted || !lease.holds()) return undefined;
       left = await publishParts(sessionId, left.parts);
@@ -140,10 +154,12 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     if (left === undefined) return { deferred: 0, brokerDown: undefined };
     const { error, parts } = left;
     if (error.outcome !== 'refused') {
-      return { deferred: await deferRest(sessionId, parts, error), brokerDown: error };
+      return { deferred: await deferRest(sessionId, parts, uncertain ?? error), brokerDown: error };
     }
-    const { refused, left: unsent } = await publishSingly(sessionId, parts);
-    return { deferred: await deferRest(sessionId, [refused, unsent], error), brokerDown: undefined };
+    const singly = await publishSingly(sessionId, parts);
+    const refused = await deferRest(sessionId, [singly.refused], error);
+    const unsent = await deferRest(sessionId, [singly.left], uncertain ?? singly.error ?? error);
+    return { deferred: refused + unsent, brokerDown: unsent > 0 ? singly.error : undefined };
   }
 
   async function deferRest(
@@ -173,10 +189,10 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       for (const [i, event] of part.entries()) {
         const failure = await publishParts(sessionId, [[event]]);
         if (failure === undefined) continue;
-        error = failure.error;
-        if (error.outcome === 'refused') {
+        if (failure.error.outcome === 'refused') {
           refused.push(event);
         } else {
+          error = failure.error;
           left.push(...part.slice(i));
           break;
         }
@@ -204,21 +220,32 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     async run(session) {
       const { sessionId, events, lease, signal } = session;
       const window: Sent[] = [];
-      let brokerDown: EventSessionsError | undefined;
+      let brokerDown = config.defer !== undefined && lease.deferred > 0 ? owedBefore(sessionId) : undefined;
 
-      const send = (parts: readonly Part[]): Promise<Failure | undefined> =>
-        brokerDown === undefined
-          ? publishParts(sessionId, parts)
-          : Promise.resolve({ parts, error: brokerDown });
+      function send(end: number, parts: readonly Part[]): void {
+        if (brokerDown !== undefined) {
+          const failure = { parts, error: notSent(brokerDown, sessionId) };
+          window.push({ end, settled: Promise.resolve(failure), failed: true });
+          return;
+        }
+        const state = { failed: false };
+        const settled = publishParts(sessionId, parts, () => {
+          state.failed = true;
+        });
+        window.push(Object.assign(state, { end, settled }));
+      }
 
-      function moveCursor(end: number, deferred: number): Promise<boolean> {
-        metrics.eventsPublished(end - lease.cursor - deferred);
+      /** What the cursor has not moved past is published, and counted, by the next attempt. */
+      async function moveCursor(end: number, deferred: number): Promise<boolean> {
+        const published = end - lease.cursor - deferred;
+        if (!(await lease.advance(end, lease.deferred + deferred))) return false;
+        metrics.eventsPublished(published);
         metrics.eventsDeferred(deferred);
-        return lease.advance(end, lease.deferred + deferred);
+        return true;
       }
 
       async function settleFailed(failure: Failure): Promise<number | undefined> {
-        if (brokerDown !== undefined) return deferRest(sessionId, failure.parts, brokerDown);
+        if (brokerDown !== undefined) return deferRest(sessionId, failure.parts, failure.error);
         const settled = await settle(session, failure);
         brokerDown = settled?.brokerDown;
         return settled?.deferred;
@@ -260,11 +287,11 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           if (last === undefined) throw corrupt(sessionId, events, end);
           end = last.sequence;
           next = end < events ? ignoringUntilAwaited(read(end)) : undefined;
-          while (window.length >= config.inFlight) {
+          while (window.length >= config.inFlight || window.some(({ failed }) => failed)) {
             if (!(await settleOldest())) return ended();
           }
           if (signal?.aborted || !lease.holds()) break;
-          window.push({ end, settled: send(byTopic(batch)) });
+          send(end, byTopic(batch));
         }
         while (window.length > 0) {
           if (!(await settleOldest())) return ended();
@@ -296,6 +323,17 @@ function byTopic(events: readonly StoredEvent[]): Part[] {
 function corrupt(sessionId: string, expected: number, actual: number): EventSessionsError {
   const message = `Session ${sessionId} should have ${expected} events, but the store has only ${actual}`;
   return new EventSessionsError('SESSION_CORRUPT', message, { sessionId, expected, actual });
+}
+
+/** An attempt before this one has left events in the log; what is behind them must not overtake them. */
+function owedBefore(sessionId: string): EventSessionsError {
+  const message = 'Events before these are in the contingency log';
+  return new EventSessionsError('PUBLISH_FAILED', message, { sessionId, outcome: 'not_done' });
+}
+
+function notSent(brokerDown: EventSessionsError, sessionId: string): EventSessionsError {
+  const message = `Not sent after: ${brokerDown.message}`;
+  return new EventSessionsError('PUBLISH_FAILED', message, { sessionId, outcome: 'not_done' }, brokerDown);
 }
 
 function toPublishError(error: unknown, sessionId: string, topic: string): EventSessionsError {

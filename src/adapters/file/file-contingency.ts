@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import * as z from 'zod/mini';
 import { EventSessionsError } from '../../core/errors.js';
-import { validate, wholeNumber } from '../../core/validate.js';
+import { timerMs, validate, wholeNumber } from '../../core/validate.js';
 import type { ContingencyBacklog, ContingencyLog, SealedRecords } from '../../ports/contingency-log.js';
 import { appendFile, type OpenFile } from './append-file.js';
 import { backlogCounter } from './backlog-count.js';
@@ -12,12 +12,15 @@ import { encodeRecord } from './record-line.js';
 import { acquireLock } from './recovery-lock.js';
 import { sealedRecords } from './sealed-records.js';
 import { sealedSegments } from './sealed-segments.js';
+import { segmentReader } from './segment-reader.js';
+import { type SettledLines, settledLines } from './settled-lines.js';
 
 export interface FileContingencyOptions {
   /**
    * The file; default `contingency-log.jsonl` in the working directory. Beside it appear, with its name in front:
-   * `.…-….sealed` (a part under recovery), `.lock`, `.quarantine.jsonl`. Must be on a local disk: network file
-   * systems keep neither `O_APPEND` nor file identities over machines.
+   * `.…-….sealed` (a part under recovery) and `.…-….sealed.settled` (what of it is done), `.lock`,
+   * `.quarantine.jsonl`. Must be on a local disk: network file systems keep neither `O_APPEND` nor file identities
+   * over machines.
    */
   readonly path?: string | undefined;
   /**
@@ -28,10 +31,20 @@ export interface FileContingencyOptions {
   /** Permissions of new files; default 0o600, because events may hold personal data. */
   readonly mode?: number | undefined;
   /**
-   * `always` (default): acknowledged records survive the machine. `never`: they survive the process only, and an
-   * append costs no wait for the disk.
+   * When the disk is told to keep what was written. With each policy an acknowledged record survives the death of the
+   * process, `kill -9` included. What the machine takes with it when it loses power or crashes:
+   *
+   * - `always` (default): nothing. An append waits for the disk, together with those that came at the same time.
+   * - `interval`: what was acknowledged within the last `fsyncIntervalMs` and the time of one sync.
+   * - `never`: what the operating system has not written by itself, on Linux as a rule the last 30 seconds.
+   *
+   * With `interval`, acknowledged records that can't be synced, nor written to a new file, are told of by a process
+   * warning (`code` `CONTINGENCY_FAILED`), or by the rejection of `close()`; appends then wait for the disk as with
+   * `always` until it works again.
    */
-  readonly fsync?: 'always' | 'never' | undefined;
+  readonly fsync?: 'always' | 'interval' | 'never' | undefined;
+  /** For `interval`, in milliseconds; default 1,000. */
+  readonly fsyncIntervalMs?: number | undefined;
 }
 
 const DEFAULTS = {
@@ -39,6 +52,7 @@ const DEFAULTS = {
   maxBytes: 1024 ** 3,
   mode: 0o600,
   fsync: 'always',
+  fsyncIntervalMs: 1_000,
 } as const;
 
 const pathError = 'the path of a file';
@@ -51,7 +65,8 @@ const optionsSchema = z.strictObject({
   ),
   maxBytes: z.optional(wholeNumber(1)),
   mode: z.optional(wholeNumber(0, 0o777)),
-  fsync: z.optional(z.enum(['always', 'never'], { error: "'always' or 'never'" })),
+  fsync: z.optional(z.enum(['always', 'interval', 'never'], { error: "'always', 'interval' or 'never'" })),
+  fsyncIntervalMs: z.optional(timerMs()),
 });
 
 /**
@@ -71,16 +86,21 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
   const given = validate(optionsSchema, options, 'fileContingency');
   const path = resolve(given.path ?? DEFAULTS.path);
   const { maxBytes = DEFAULTS.maxBytes, mode = DEFAULTS.mode, fsync = DEFAULTS.fsync } = given;
-  const sync = fsync === 'always';
-  const segments = sealedSegments(path, mode, sync);
+  const { fsyncIntervalMs = DEFAULTS.fsyncIntervalMs } = given;
+  const durable = fsync === 'never' ? 'never' : 'always';
+  const segments = sealedSegments(path, mode, fsync !== 'never');
   const count = backlogCounter();
   let sealedBytes: number | undefined;
   let held: SealedRecords | undefined;
+  /** Of the segments of the last recovery: what a full disk did not take of it is only here. */
+  let settled: ReadonlyMap<string, SettledLines> = new Map();
   let counting: Promise<unknown> = Promise.resolve();
   let closed = false;
 
+  const sync = fsync === 'interval' ? fsyncIntervalMs : durable;
   const live = appendFile({ path, mode, sync, open: openFile, checkRoom, setAside: segments.setAside });
-  const quarantine = appendFile({ path: `${path}.quarantine.jsonl`, mode, sync, open: openFile });
+  // What goes there is removed from the log right after: it never waits for the interval.
+  const quarantine = appendFile({ path: `${path}.quarantine.jsonl`, mode, sync: durable, open: openFile });
 
   async function measure(): Promise<{ live: number; sealed: number }> {
     const sealed = (await segments.list()).reduce((sum, { bytes }) => sum + bytes, 0);
@@ -114,21 +134,33 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
     }
   }
 
-  async function seal(): Promise<SealedRecords | undefined> {
-    if ((await segments.live()) === undefined && (await segments.list()).length === 0) return undefined;
+  async function seal(): Promise<SealedRecords | 'empty' | 'busy'> {
+    if ((await segments.live()) === undefined && (await segments.list()).length === 0) return 'empty';
     const lock = await acquireLock(`${path}.lock`, mode);
-    if (lock === undefined) return undefined;
+    if (lock === undefined) return 'busy';
     try {
       await segments.removeUnfinished();
       await live.between(segments.setAside);
       const parts = await segments.list();
       if (parts.length > 0 && !closed) {
+        settled = new Map(
+          parts.map((part) => [
+            part.path,
+            settled.get(part.path) ?? settledLines(part.path, mode, fsync !== 'never'),
+          ]),
+        );
+        const readers = [];
+        for (const part of parts) {
+          const lines = settled.get(part.path) as SettledLines;
+          await lines.load();
+          readers.push(segmentReader(part, lines));
+        }
         const ended = () => {
           held = undefined;
           sealedBytes = undefined;
         };
         sealedBytes = undefined;
-        held = sealedRecords({ path, parts, segments, lock, quarantine, ended });
+        held = sealedRecords({ path, parts: readers, segments, lock, quarantine, ended });
         return held;
       }
     } catch (error) {
@@ -137,7 +169,7 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
     }
     await lock.release();
     mustBeOpen();
-    return undefined;
+    return 'empty';
   }
 
   async function backlog(): Promise<ContingencyBacklog> {

@@ -1,0 +1,54 @@
+import type { Quarantined } from './observations.js';
+import { certaintyOf, isStarted, type Operation, type SessionStory, type Stories } from './stories.js';
+
+/** Why an entry is rightly in quarantine, or undefined if there is no reason in the history. */
+export function explainedReason(stories: Stories, entry: Quarantined): string | undefined {
+  const { record, reason } = entry;
+  if (record === undefined) {
+    return wasCutShort(stories, entry.log) ? 'an append that was cut short' : undefined;
+  }
+  const session = stories.sessions.get(record.sessionId);
+  if (session === undefined) return undefined;
+  if (reason.includes('already ended')) return lostTheRace(session, record.kind);
+  if (reason.includes('expected number of events')) {
+    const expected = session.commits.some((commit) => expectedEventsOf(commit) !== undefined);
+    return expected ? 'a deferred commit whose expectedEvents was not met' : undefined;
+  }
+  if (reason.includes('knows this session')) return startedElsewhere(stories, session, entry.log);
+  return undefined;
+}
+
+export function expectedEventsOf({ command }: Operation): number | undefined {
+  return command.command === 'commit' ? command.expectedEvents : undefined;
+}
+
+/** A process of this log died or its disk was full: then a last line may be torn. */
+function wasCutShort({ processes, faults }: Stories, log: string): boolean {
+  const someDied = [...processes.values()].some((process) => process.log === log && process.died);
+  return someDied || faults.some(({ fault, target }) => target === log && fault.startsWith('disk'));
+}
+
+/** The store was away from both, and the other one came first. */
+function lostTheRace(session: SessionStory, kind: string): string | undefined {
+  const { final, commits, rollbacks } = session;
+  const asked = (ends: readonly Operation[]) => ends.some((end) => certaintyOf(end) !== 'refused');
+  if (kind === 'session.commit_requested') {
+    const lost = final?.status === 'rolled_back' ? asked(rollbacks) : final?.status === 'expired';
+    return lost && asked(commits) ? 'a deferred commit that came second' : undefined;
+  }
+  if (kind === 'session.rollback_requested') {
+    const lost = final?.status === 'committed' ? asked(commits) : final?.status === 'expired';
+    return lost && asked(rollbacks) ? 'a deferred rollback that came second' : undefined;
+  }
+  return undefined;
+}
+
+/** The session's start waits in the log of another host, or has come to nothing. */
+function startedElsewhere({ processes }: Stories, session: SessionStory, log: string): string | undefined {
+  const started = session.starts.filter(isStarted);
+  if (started.length === 0) return 'its start was never acknowledged';
+  const elsewhere = started.every(
+    ({ process, receipt }) => receipt.deferred && processes.get(process)?.log !== log,
+  );
+  return elsewhere ? 'its start was waiting in another log' : undefined;
+}
