@@ -5,7 +5,7 @@ import { EXIT } from './exit-codes.js';
 import { mustHaveFile } from './parts.js';
 import { outlineOf, planSession, type RecordOutline, type SessionPlan } from './session-plan.js';
 import { type Column, tableLines } from './terminal.js';
-import { countText, harmless, numberText } from './wording.js';
+import { countText, harmless, numberText, spanText } from './wording.js';
 
 interface PlannedSession extends SessionPlan {
   readonly sessionId: string;
@@ -32,20 +32,23 @@ const MAX_LOOKED_AT = 10_000;
 export async function showDryRun(context: CommandContext, store: SessionStore): Promise<number> {
   const { flags, settings, stdout } = context;
   const file = mustHaveFile(settings);
+  // As long as an open session lives, unless the services say otherwise.
+  const patienceMs = settings.options.ttl ?? 86_400_000;
   try {
     const { outlines, unreadable } = await readOutlines(file);
     const sessions: PlannedSession[] = [];
     for (const [sessionId, records] of outlines) {
       context.signal.throwIfAborted();
-      sessions.push(await plan(store, sessionId, records));
+      sessions.push(await plan(store, sessionId, records, patienceMs));
     }
     const interrupted = await interruptedCommits(store, new Set(outlines.keys()));
     const quarantined =
       sum(sessions.flatMap(({ quarantine }) => quarantine.map(({ records }) => records))) + unreadable;
-    const result = { file, sessions, interrupted, unreadable, quarantined };
+    const waiting = sum(sessions.map(({ wait }) => wait));
+    const result = { file, sessions, interrupted, unreadable, quarantined, waiting };
     if (flags.json === true) stdout.line(JSON.stringify({ type: 'dry-run', ...result }));
-    else show(context, result);
-    return quarantined > 0 ? EXIT.left : EXIT.ok;
+    else show(context, result, patienceMs);
+    return quarantined + waiting > 0 ? EXIT.left : EXIT.ok;
   } finally {
     await store.close().catch(() => {});
   }
@@ -75,16 +78,20 @@ async function readOutlines(file: string) {
 async function plan(
   store: SessionStore,
   sessionId: string,
-  records: RecordOutline[],
+  records: readonly RecordOutline[],
+  patienceMs: number,
 ): Promise<PlannedSession> {
+  const now = Date.now();
+  const isPatient = ({ at }: RecordOutline) => now - at < patienceMs;
   const session = await store.get(sessionId);
-  if (session === undefined) return { sessionId, status: 'unknown', ...planSession(records, undefined) };
+  if (session === undefined)
+    return { sessionId, status: 'unknown', ...planSession(records, undefined, isPatient) };
   const ids = records.flatMap(({ kind, eventId }) =>
     kind === 'event.added' && eventId !== undefined ? [eventId] : [],
   );
   const flags = ids.length === 0 ? [] : await store.contains(sessionId, ids);
   const has = new Set(ids.filter((_, i) => flags[i]));
-  return { sessionId, status: session.status, ...planSession(records, { ...session, has }) };
+  return { sessionId, status: session.status, ...planSession(records, { ...session, has }, isPatient) };
 }
 
 async function interruptedCommits(store: SessionStore, except: ReadonlySet<string>): Promise<Interrupted[]> {
@@ -110,11 +117,13 @@ interface DryRun {
   readonly interrupted: readonly Interrupted[];
   readonly unreadable: number;
   readonly quarantined: number;
+  readonly waiting: number;
 }
 
 function show(
   { stdout }: CommandContext,
-  { file, sessions, interrupted, unreadable, quarantined }: DryRun,
+  { file, sessions, interrupted, unreadable, quarantined, waiting }: DryRun,
+  patienceMs: number,
 ): void {
   const { line, paint } = stdout;
   line(`${paint('bold', 'Dry run: nothing is changed.')} ${file}`);
@@ -142,13 +151,23 @@ function show(
     `discard ${numberText(sum(sessions.map(({ discard }) => discard)))}`,
   ];
   line(`Would look at ${parts.join(', ')}.`);
+  if (waiting > 0) {
+    const records = countText(waiting, 'record');
+    const why = 'of sessions that the log of another host may still bring';
+    line(
+      paint(
+        'yellow',
+        `Would leave ${records} ${why}; after ${spanText(patienceMs)} they go into quarantine.`,
+      ),
+    );
+  }
   if (quarantined === 0) return;
   const lines = unreadable === 0 ? '' : `, ${countText(unreadable, 'unreadable line')} among them`;
   line(paint('yellow', `Would put ${countText(quarantined, 'record')} into the quarantine${lines}.`));
 }
 
 function planText(plan: SessionPlan): string {
-  const { start, restore, known, end, publish, discard, quarantine } = plan;
+  const { start, restore, known, end, publish, discard, wait, quarantine } = plan;
   const steps = [
     ...(start ? ['start it'] : []),
     ...(restore > 0 ? [`bring back ${countText(restore, 'event')}`] : []),
@@ -156,6 +175,7 @@ function planText(plan: SessionPlan): string {
     ...(end === 'commit' ? ['commit it'] : []),
     ...(publish > 0 ? [`publish ${countText(publish, 'event')}`] : []),
     ...(discard > 0 ? [`discard ${countText(discard, 'event')}`] : []),
+    ...(wait > 0 ? [`leave ${countText(wait, 'record')}: something that they need is not there yet`] : []),
     ...quarantine.map(({ reason, records }) => `quarantine ${countText(records, 'record')}: ${reason}`),
     ...(known > 0 ? [`find ${countText(known, 'event')} already there`] : []),
   ];

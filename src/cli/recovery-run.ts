@@ -12,7 +12,6 @@ import type { SessionStore } from '../ports/session-store.js';
 import { gatherBacklog, recoveryText } from './backlog.js';
 import type { CommandContext } from './command.js';
 import { EXIT, exitCodeOfSignal } from './exit-codes.js';
-import { interruptible } from './interruptible.js';
 import { jsonVoice, type RecoveryVoice, textVoice } from './recovery-voice.js';
 
 export interface RecoveryParts {
@@ -35,12 +34,13 @@ export async function recoverNow(context: CommandContext, parts: RecoveryParts):
   const { createEventSessions } = await import('event-sessions');
   const sessions = createEventSessions({
     ...settings.options,
-    ...interruptible(parts.store, parts.publisher, stop),
+    store: parts.store,
+    publisher: parts.publisher,
     contingency: parts.log,
     recovery: false,
     logger: settings.options.logger ?? warningsOnly(voice, stop),
   });
-  // A commit at work stops between two batches, and gives its lease back.
+  // The pass ends behind what it is at; a commit stops between two batches, and gives its lease back.
   const close = () => {
     if (context.signal.aborted)
       voice.note('ending after the session at work, as asked; asked again, at once');
@@ -88,8 +88,7 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
     if (down.length === 0) {
       pass += 1;
       const before = { ...totals };
-      const onProgress = (progress: RecoveryProgress) =>
-        voice.progress(added(before, progress), publishedNow);
+      const onProgress = (progress: RecoveryProgress) => voice.progress(progress, publishedNow);
       const report = await sessions.recover({ onProgress }).catch((error: unknown) => {
         // Asked to end just before it began.
         if (isEventSessionsError(error, 'CLOSED')) return undefined;

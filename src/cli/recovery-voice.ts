@@ -19,8 +19,8 @@ export interface RecoveryEnd {
 /** What `recover` says while it works, and at the end. */
 export interface RecoveryVoice {
   start(backlog: Backlog | undefined): void;
-  /** Since the first pass began. */
-  progress(progress: Partial<RecoveryProgress>, publishedByNow: number): void;
+  /** Of the pass at work. `published` comes more often than it does. */
+  progress(progress: RecoveryProgress, published: number): void;
   recovered(session: {
     readonly sessionId: string;
     readonly records: number;
@@ -35,8 +35,12 @@ export interface RecoveryVoice {
   silence(): void;
 }
 
+/** Milliseconds between two lines of progress. */
+const JSON_EVERY_MS = 200;
+
 /** JSON lines on stdout, each with a `type`. */
 export function jsonVoice(stdout: Terminal): RecoveryVoice {
+  let saidAt = Number.NEGATIVE_INFINITY;
   const say = (type: string, facts: object) => stdout.line(JSON.stringify({ type, ...facts }));
   return {
     start: (backlog) => {
@@ -44,7 +48,12 @@ export function jsonVoice(stdout: Terminal): RecoveryVoice {
       const { file, records, bytes, oldestAt, unreadable, sessions } = backlog;
       say('start', { file, records, bytes, oldestAt, unreadable, sessions: sessions.length });
     },
-    progress: (progress) => say('progress', progress),
+    progress(progress) {
+      const now = performance.now();
+      if (now - saidAt < JSON_EVERY_MS) return;
+      saidAt = now;
+      say('progress', progress);
+    },
     recovered: ({ sessionId, records, published }) => say('recovered', { sessionId, records, published }),
     quarantined: ({ sessionId, reason }) => say('quarantined', { sessionId, reason }),
     note: (message) => say('note', { message }),
@@ -63,7 +72,6 @@ const LINE_EVERY_MS = 5_000;
 /** The outcome on stdout, everything else on stderr: a progress bar on a terminal, plain lines elsewhere. */
 export function textVoice(stdout: Terminal, stderr: Terminal, verbose: boolean): RecoveryVoice {
   const bar: ProgressBar | undefined = stderr.isInteractive ? progressBar(stderr, 'Recovering') : undefined;
-  let total = 0;
   let quarantined = 0;
   let file: string | undefined;
   let lineAt = performance.now();
@@ -76,18 +84,22 @@ export function textVoice(stdout: Terminal, stderr: Terminal, verbose: boolean):
 
   return {
     start(backlog) {
-      total = backlog?.sessions.length ?? 0;
       file = backlog?.file;
       if (backlog === undefined) return;
-      const what = `${countText(backlog.records, 'record')} of ${countText(total, 'session')}`;
+      const what = `${countText(backlog.records, 'record')} of ${countText(backlog.sessions.length, 'session')}`;
       if (backlog.records > 0) say(`${backlog.file}: ${what}, ${bytesText(backlog.bytes)}`);
     },
-    progress({ sessions = 0 }, published) {
-      const text = `${numberText(sessions)}/${numberText(Math.max(total, sessions))} sessions · ${numberText(published)} published`;
-      bar?.update(sessions, Math.max(total, sessions), text);
+    progress({ records, remaining, sessions }, published) {
+      const done = records - remaining;
+      const parts = [
+        `${numberText(done)}/${numberText(records)} records`,
+        countText(sessions, 'session'),
+        `${numberText(published)} published`,
+      ];
+      bar?.update(done, records, parts.join(' · '));
       if (bar !== undefined || performance.now() - lineAt < LINE_EVERY_MS) return;
       lineAt = performance.now();
-      say(text);
+      say(parts.join(' · '));
     },
     recovered({ sessionId, records, published }) {
       if (verbose)
@@ -150,6 +162,7 @@ const WORDS: Readonly<Record<string, readonly [one: string, many: string]>> = {
   sessions: ['session looked at', 'sessions looked at'],
   events: ['event brought back into its session', 'events brought back into their sessions'],
   published: ['event published', 'events published'],
+  duplicatesPossible: ['of them possibly published before', 'of them possibly published before'],
   discarded: ['event discarded (rolled back or expired)', 'events discarded (rolled back or expired)'],
   quarantined: ['record put into the quarantine', 'records put into the quarantine'],
 };

@@ -4,6 +4,7 @@ import { fileContingency } from 'event-sessions/file';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAtLeast } from '../../src/cli/doctor/check.js';
 import { probeNsqd } from '../../src/cli/doctor/nsqd-probe.js';
+import { sealOf } from '../adapters/file/support/log-files.js';
 import { type RunningNsqd, startNsqd } from '../support/nsqd.js';
 import { freePort } from '../support/process.js';
 import { type RunningRedis, startRedis } from '../support/redis.js';
@@ -422,10 +423,12 @@ describe('doctor on the contingency log', () => {
       });
       expect((await on(path, '--max-bytes', '8000TiB')).of('file.room')).toMatchObject({ status: 'warning' });
 
-      await (await log.seal())?.finish({
-        keep: [],
-        quarantine: [{ unreadable: 'nonsense', reason: 'not JSON' }],
-      });
+      const sealed = await sealOf(log);
+      const places: number[] = [];
+      for await (const { place } of sealed.read()) places.push(place);
+      await sealed.quarantine([{ place: places[0] ?? 0, unreadable: 'nonsense', reason: 'not JSON' }]);
+      await sealed.settle(places);
+      await sealed.release();
       await log.close();
       const after = await on(path);
       expect(after.of('file.backlog')).toMatchObject({ status: 'ok' });
@@ -442,12 +445,12 @@ describe('doctor on the contingency log', () => {
       const path = join(folder, 'log.jsonl');
       const log = fileContingency({ path });
       await log.append([{ kind: 'session.rollback_requested', sessionId: 's-1', at: Date.now() }]);
-      const sealed = await log.seal();
+      const sealed = await sealOf(log);
       expect((await on(path)).of('file.lock')).toMatchObject({
         status: 'ok',
         message: `a recovery is at work on it: process ${process.pid}`,
       });
-      await sealed?.release();
+      await sealed.release();
       expect((await on(path)).of('file.lock')).toBeUndefined();
       await log.close();
     });

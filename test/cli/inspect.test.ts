@@ -4,6 +4,7 @@ import { fileContingency } from 'event-sessions/file';
 import { describe, expect, test } from 'vitest';
 import type { ContingencyRecord, QuarantinedEntry } from '../../src/ports/contingency-log.js';
 import { startAppender } from '../adapters/file/support/children.js';
+import { sealOf } from '../adapters/file/support/log-files.js';
 import { describeWith } from '../support/services.js';
 import { duringOutages, recordOneOfEach } from './support/backlog.js';
 import { inFolder, runMain } from './support/run-main.js';
@@ -28,7 +29,11 @@ async function write(
   const log = fileContingency({ path });
   if (quarantine.length > 0) {
     await log.append([started('gone')]);
-    await (await log.seal())?.finish({ keep: [], quarantine });
+    const sealed = await sealOf(log);
+    for await (const { place } of sealed.read()) {
+      await sealed.quarantine(quarantine.map((entry) => ({ ...entry, place })));
+    }
+    await sealed.release();
   }
   for (const record of records) await log.append([record]);
   await log.close();

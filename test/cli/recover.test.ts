@@ -65,7 +65,7 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
   test('a dry run says what the pass then does, and changes nothing', async () => {
     await inPlace(async ({ folder, file, topic, recover, backlog, waiting }) => {
       await backlog((outages) => recordOneOfEach(outages, topic));
-      const before = await waiting();
+      const before = { records: await waiting(), files: await readdir(folder) };
       const dry = await recover(['--dry-run', '--json']);
       expect(dry).toMatchObject({ code: 0, stderr: '' });
       const [plan] = jsonLines(dry.stdout) as { sessions: Record<string, number>[] }[];
@@ -77,8 +77,7 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
         fresh: { status: 'unknown', start: true, restore: 2, end: 'commit', publish: 2 },
         open: { start: true, restore: 1, publish: 0 },
       });
-      expect(await waiting()).toBe(before);
-      expect(await readdir(folder)).toEqual(['log.jsonl']);
+      expect({ records: await waiting(), files: await readdir(folder) }).toEqual(before);
       expect((await recover(['--dry-run'])).stdout).toMatch(
         /^fresh +unknown +start it, bring back 2 events, commit it, publish 2 events$/m,
       );
@@ -140,14 +139,14 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
       const { code, stdout, stderr } = await recover([], { tty: true, env: { NO_COLOR: '1' } });
       expect(code).toBe(0);
       expect(stderr).toContain('\r\u001b[2KRecovering ');
-      expect(stderr).toMatch(/Recovering █+ 3\/3 sessions · 6 published/);
+      expect(stderr).toMatch(/Recovering █+ 12\/12 records · 3 sessions · 6 published/);
       expect(stderr.endsWith('\r\u001b[2K')).toBe(true);
       expect(stdout).toMatch(/^All done/);
     });
   });
 
-  test('a session that nobody knows goes into quarantine: told before, and exit code 1', async () => {
-    await inPlace(async ({ topic, recover, backlog, file }) => {
+  test('records of a session that nobody knows wait as long as one lives, and then go into quarantine', async () => {
+    await inPlace(async ({ folder, topic, recover, backlog, file, waiting }) => {
       await backlog(async ({ withoutStore }) => {
         await withoutStore.session('nobody').add('order.placed', {}, { topic });
       });
@@ -155,13 +154,24 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
       const dry = await recover(['--dry-run']);
       expect(dry.code).toBe(1);
       expect(dry.stdout).toMatch(
+        /^nobody +unknown +leave 1 record: something that they need is not there yet$/m,
+      );
+      expect(dry.stdout).toContain('after 1 d they go into quarantine');
+      expect(dry.stdout).toContain('Would put 1 record into the quarantine, 1 unreadable line among them.');
+      const first = await recover();
+      expect(first.code).toBe(1);
+      expect(first.stderr).toMatch(/^quarantined {2}not JSON$/m);
+      expect(first.stdout).toMatch(/^Not all done[\s\S]*^ +1 {2}left in the log$/m);
+      expect(await waiting()).toBe(1);
+
+      const config = join(folder, 'impatient.mjs');
+      await writeFile(config, 'export default { ttl: 1 };');
+      expect((await recover(['--dry-run', '--config', config])).stdout).toMatch(
         /^nobody +unknown +quarantine 1 record: neither the store nor the log knows this session$/m,
       );
-      expect(dry.stdout).toContain('Would put 2 records into the quarantine, 1 unreadable line among them.');
-      const { code, stdout, stderr } = await recover();
+      const { code, stdout, stderr } = await recover(['--config', config]);
       expect(code).toBe(1);
       expect(stderr).toMatch(/^quarantined {2}nobody {2}neither the store nor the log knows this session$/m);
-      expect(stderr).toMatch(/^quarantined {2}not JSON$/m);
       expect(stdout).toContain('Done, but not all of it could be brought back');
       expect(stdout).toContain(`Look at ${file}.quarantine.jsonl`);
       expect(await recover()).toMatchObject({ code: 0 });
@@ -194,12 +204,13 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
   test('without a store nothing is touched: exit code 3', async () => {
     await inPlace(async ({ folder, file, recover, backlog, topic }) => {
       await backlog((outages) => recordOneOfEach(outages, topic));
+      const before = await readdir(folder);
       const nowhere = ['recover', '--redis', 'redis://127.0.0.1:1', '--nsqd', nsqd.tcp, '--file', file];
       const { code, stdout, stderr } = await runMain(nowhere);
       expect(code).toBe(3);
       expect(stderr).toMatch(/^note {2}Redis cannot be reached: .*ECONNREFUSED/m);
       expect(stdout).toMatch(/^Not all done/);
-      expect(await readdir(folder)).toEqual(['log.jsonl']);
+      expect(await readdir(folder)).toEqual(before);
       expect((await runMain([...nowhere, '--dry-run'])).code).toBe(3);
       expect(await recover()).toMatchObject({ code: 0 });
     });
@@ -278,7 +289,9 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
       expect(await waiting()).toBe(25);
       // Nothing is half done: no lock, no file half written.
       expect(
-        (await readdir(folder)).filter((name) => !/^log\.jsonl(\.\d{12}-[0-9a-f]{8}\.sealed)?$/.test(name)),
+        (await readdir(folder)).filter(
+          (name) => !/^log\.jsonl(\.\d{12}-[0-9a-f]{8}\.sealed(\.settled)?)?$/.test(name),
+        ),
       ).toEqual([]);
       expect(await recover()).toMatchObject({ code: 0 });
       expect(idsOf(await consume(nsqd.tcp, topic, { count: 18 }))).toHaveLength(18);

@@ -1,14 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { type KnownSession, planSession, type RecordOutline } from '../../src/cli/session-plan.js';
 
+/** Of records that wait no longer, and of one that does. */
+const OLD = 1;
+const YOUNG = 2;
+
 const outline = (kind: RecordOutline['kind'], more: Partial<RecordOutline> = {}): RecordOutline => {
-  return { kind, eventId: undefined, expectedEvents: undefined, ...more };
+  return { kind, at: OLD, eventId: undefined, sequence: undefined, expectedEvents: undefined, ...more };
 };
 const start = outline('session.started');
 const add = (eventId: string) => outline('event.added', { eventId });
 const commit = (expectedEvents?: number) => outline('session.commit_requested', { expectedEvents });
 const rollback = outline('session.rollback_requested');
-const owed = outline('event.unpublished', { eventId: 'owed' });
+const owed = (sequence: number) => outline('event.unpublished', { eventId: `owed-${sequence}`, sequence });
 const known = (status: KnownSession['status'], more: Partial<KnownSession> = {}): KnownSession => {
   return { status, events: 0, cursor: 0, has: new Set(), ...more };
 };
@@ -77,8 +81,50 @@ describe('what a recovery would do with one session', () => {
       { end: 'rollback', discard: 1 },
     ],
     ['events of a rolled back one', [add('a')], known('rolled_back'), { discard: 1, publish: 0 }],
-    ['events of an expired one', [add('a')], known('expired'), { discard: 1 }],
-    ['owed events', [owed, owed], known('committed'), { publish: 2, restore: 0 }],
+    [
+      'events of an expired one',
+      [add('a')],
+      known('expired'),
+      {
+        discard: 0,
+        quarantine: [{ reason: 'the session has expired before this could be brought back', records: 1 }],
+      },
+    ],
+    [
+      'the same late event twice',
+      [add('a'), add('a')],
+      known('committed', { events: 3, cursor: 3 }),
+      { publish: 1, restore: 0 },
+    ],
+    [
+      'a rollback that comes too late: the adds belong to the commit',
+      [add('a'), rollback],
+      known('committed', { events: 3, cursor: 3 }),
+      {
+        publish: 1,
+        discard: 0,
+        quarantine: [{ reason: 'the session has ended in another way', records: 1 }],
+      },
+    ],
+    [
+      'a young session nobody knows: it waits for the log of another host',
+      [add('a'), commit()].map((record) => ({ ...record, at: YOUNG })),
+      undefined,
+      { wait: 2, quarantine: [], publish: 0, end: undefined },
+    ],
+    [
+      'a young rollback of a session nobody knows',
+      [add('a'), { ...rollback, at: YOUNG }],
+      undefined,
+      { wait: 2, quarantine: [], discard: 0 },
+    ],
+    [
+      'a young commit that lacks events',
+      [add('a'), { ...commit(3), at: YOUNG }],
+      known('open'),
+      { wait: 1, restore: 1, end: undefined, publish: 0, quarantine: [] },
+    ],
+    ['owed events', [owed(1), owed(2), owed(2)], known('committed'), { publish: 2, restore: 0 }],
     [
       'a session nobody knows',
       [add('a'), commit()],
@@ -115,6 +161,6 @@ describe('what a recovery would do with one session', () => {
       { end: 'commit', publish: 3, quarantine: [] },
     ],
   ])('%s', (_, records, store, expected) => {
-    expect(planSession(records, store)).toMatchObject(expected);
+    expect(planSession(records, store, ({ at }) => at === YOUNG)).toMatchObject(expected);
   });
 });

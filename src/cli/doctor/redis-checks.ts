@@ -31,12 +31,10 @@ export async function redisChecks(url: string, prefix: string): Promise<CheckGro
   });
   const target = `${withoutPassword(url)} (prefix ${prefix})`;
   try {
-    await within(DEADLINE_MS, redis.connect()).catch((failure: unknown) => {
-      throw lastError ?? failure;
-    });
+    await within(DEADLINE_MS, redis.connect());
     return { title: 'Redis', target, checks: await checksOf(redis, prefix) };
   } catch (failure) {
-    return { title: 'Redis', target, checks: [unreachable(failure)] };
+    return { title: 'Redis', target, checks: [unreachable(lastError ?? failure)] };
   } finally {
     redis.disconnect();
   }
