@@ -175,7 +175,7 @@ function planText(plan: SessionPlan): string {
     ...(end === 'commit' ? ['commit it'] : []),
     ...(publish > 0 ? [`publish ${countText(publish, 'event')}`] : []),
     ...(discard > 0 ? [`discard ${countText(discard, 'event')}`] : []),
-    ...(wait > 0 ? [`leave ${countText(wait, 'record')}: something that they need is not there yet`] : []),
+    ...(wait > 0 ? [`leave ${countText(wait, 'record')} for later: what is missing may still come`] : []),
     ...quarantine.map(({ reason, records }) => `quarantine ${countText(records, 'record')}: ${reason}`),
     ...(known > 0 ? [`find ${countText(known, 'event')} already there`] : []),
   ];

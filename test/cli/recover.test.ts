@@ -154,7 +154,7 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
       const dry = await recover(['--dry-run']);
       expect(dry.code).toBe(1);
       expect(dry.stdout).toMatch(
-        /^nobody +unknown +leave 1 record: something that they need is not there yet$/m,
+        /^nobody +unknown +leave 1 record for later: what is missing may still come$/m,
       );
       expect(dry.stdout).toContain('after 1 d they go into quarantine');
       expect(dry.stdout).toContain('Would put 1 record into the quarantine, 1 unreadable line among them.');
