@@ -1,8 +1,10 @@
 import { EventEmitter } from 'eventemitter3';
+import * as z from 'zod/mini';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
 import type { Logger } from '../ports/logger.js';
 import { catchRejection, type EventSessionsErrorCode, messageOf } from './errors.js';
 import type { MetricsSnapshot } from './metrics.js';
+import { functionOf, validate } from './validate.js';
 
 /** What the library tells about sessions, by type. Every one also carries {@link DomainEventBase}. */
 export interface DomainEventPayloads {
@@ -91,6 +93,9 @@ export interface DomainEvents {
   has(type: DomainEventType): boolean;
 }
 
+const typeSchema = z.string({ error: 'text' });
+const listenerSchema = functionOf('a function');
+
 type Guarded = (event: DomainEventBase<DomainEventType>) => void;
 
 export function createDomainEvents(instanceId: string, logger: Logger): DomainEvents {
@@ -99,6 +104,7 @@ export function createDomainEvents(instanceId: string, logger: Logger): DomainEv
 
   /** eventemitter3 lets a listener's error through to `emit`, past the listeners behind it. */
   function guard<T extends DomainEventType>(listener: DomainEventListener<T>): Guarded {
+    validate(listenerSchema, listener, 'A listener');
     const known = guards.get(listener);
     if (known !== undefined) return known;
     const guarded: Guarded = (event) => {
@@ -114,15 +120,17 @@ export function createDomainEvents(instanceId: string, logger: Logger): DomainEv
     return guarded;
   }
 
+  const nameOf = (type: DomainEventType) => validate(typeSchema, type, 'The type of a domain event');
+
   return {
     on: (type, listener) => {
-      emitter.on(type, guard(listener));
+      emitter.on(nameOf(type), guard(listener));
     },
     once: (type, listener) => {
-      emitter.once(type, guard(listener));
+      emitter.once(nameOf(type), guard(listener));
     },
     off: (type, listener) => {
-      emitter.off(type, guard(listener));
+      emitter.off(nameOf(type), guard(listener));
     },
     emit: (type, payload) => {
       if (emitter.listenerCount(type) > 0)

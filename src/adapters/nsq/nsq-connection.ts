@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { Writer } from 'nsqjs';
 import type { FailureOutcome } from '../../core/errors.js';
 import type { NsqRequest } from './encode-requests.js';
+import { frameGuard } from './frame-guard.js';
 import { refusalOf, toError } from './nsq-failure.js';
 import type { NsqdAddress } from './nsqd-address.js';
 
@@ -52,11 +53,15 @@ export interface NsqConnectionConfig {
   readonly onLost: (connection: NsqConnection, cause: Error) => void;
 }
 
-/** What is read of nsqjs beyond its published face: the socket, and the timer that it leaves running. */
+/**
+ * What is read of nsqjs beyond its published face: the socket, the timer that it leaves running, and the method that
+ * each piece of data from the socket goes through.
+ */
 interface NsqjsInternals {
   readonly conn?: {
     readonly conn?: Socket | null;
     clearIdentifyTimeout?(): void;
+    receiveData?(data: Buffer): void;
   };
 }
 
@@ -78,6 +83,7 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
       idleTimeout: SILENCE_S,
     });
     const internals = writer as unknown as NsqjsInternals;
+    const guard = frameGuard();
 
     const timer = setTimeout(() => {
       lose(new Error(`no answer within ${config.connectTimeoutMs} ms`));
@@ -131,6 +137,7 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
       send(request, outcome) {
         inFlight.push({ bytes: request.bytes, outcome });
         inFlightBytes += request.bytes;
+        guard.expectAnswer();
         try {
           writer.publish(request.topic, request.bodies, (error?: unknown) => {
             if (state === 'lost') return;
@@ -158,6 +165,19 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
     if (config.signal.aborted) return abort();
     config.signal.addEventListener('abort', abort);
     writer.connect();
+    const { conn } = internals;
+    const receive = conn?.receiveData;
+    if (conn !== undefined && receive !== undefined) {
+      conn.receiveData = (data) => {
+        try {
+          const objection = guard.objectionTo(data);
+          if (objection === undefined) receive.call(conn, data);
+          else lose(objection);
+        } catch (error) {
+          lose(error);
+        }
+      };
+    }
     // nsqjs makes the socket on the next tick too, before this. A host name with several addresses makes more of
     // them on the way, hence once more when ready.
     process.nextTick(() => {
