@@ -372,3 +372,31 @@ test('G7: with a broker that takes nothing, a pass pays for its retries once', a
   expect(await sessions.recover()).toMatchObject({ sessions: 20, published: 0, complete: false });
   expect(calls).toBe(1);
 });
+
+test.each([
+  [
+    'throws',
+    () => {
+      throw new Error('boom');
+    },
+  ],
+  [
+    'rejects',
+    async () => {
+      throw new Error('boom');
+    },
+  ],
+])('G8: an onProgress that %s is logged, and the pass goes on', async (_, onProgress) => {
+  const store = memoryStore();
+  const log = await owedLog(store, 3);
+  const logged: unknown[] = [];
+  const logger = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (message: string, context?: object) => logged.push({ message, ...context }),
+  };
+  const report = await instanceOn({ store, contingency: log, logger }).recover({ onProgress });
+  expect(report).toMatchObject({ published: 3, complete: true });
+  await expect.poll(() => logged).toContainEqual({ message: 'onProgress of recover failed', cause: 'boom' });
+});
