@@ -52,8 +52,9 @@ export async function finishCommit(pass: RecoveryPass, sessionId: string): Promi
   const before = await ask((store) => store.get(sessionId));
   if (down.broker && before?.status === 'committing' && before.cursor < before.events) return false;
   try {
-    const { status, published } = await commit({ sessionId });
+    const { status, published, deferred: nowDeferred } = await commit({ sessionId });
     const { cursor = 0, deferred = 0, events = 0, leaseExpiresAt } = before ?? {};
+    if (before?.status === 'committing') pass.again.events += nowDeferred - deferred;
     tally.published += Math.max(0, published - (cursor - deferred));
     // A lease that was not given back is one whose holder may have died with batches in flight.
     if (before?.status === 'committing' && leaseExpiresAt !== undefined) {

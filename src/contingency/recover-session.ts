@@ -1,5 +1,5 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
-import type { StoredEvent } from '../core/event.js';
+import { eventIdOf, type StoredEvent } from '../core/event.js';
 import type {
   ContingencyRecord,
   EventAddedRecord,
@@ -57,22 +57,30 @@ export async function recoverSession(
   return done;
 }
 
-/** The adds need not pass through the store; they are done with as soon as the rollback is in there. */
+/**
+ * The adds need not pass through the store; they are done with as soon as the rollback is in there. If it came too late,
+ * they count like any others: some of them may be another process's.
+ */
 async function rollBack(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<boolean> {
-  const done: number[] = [];
+  const settled: number[] = [];
+  const adds: number[] = [];
+  let refused = false;
   for await (const chunk of work.chunks(session.forStore)) {
-    const { settled, quarantined } = await replay(pass, {
-      places: chunk.places.filter((_, i) => chunk.records[i]?.kind !== 'event.added'),
-      records: chunk.records.filter(({ kind }) => kind !== 'event.added'),
+    const isAdd = (_: unknown, i: number) => chunk.records[i]?.kind === 'event.added';
+    const isOther = (_: unknown, i: number) => !isAdd(_, i);
+    const result = await replay(pass, {
+      places: chunk.places.filter(isOther),
+      records: chunk.records.filter(isOther),
     });
-    await work.quarantine(quarantined);
-    for (const place of settled) done.push(place);
-    for (const [i, place] of chunk.places.entries()) {
-      if (chunk.records[i]?.kind === 'event.added') done.push(place);
-    }
+    await work.quarantine(result.quarantined);
+    if (result.quarantined.some(({ place }) => place === session.end?.place)) refused = true;
+    for (const place of result.settled) settled.push(place);
+    for (const place of chunk.places.filter(isAdd)) adds.push(place);
   }
+  await work.settle(settled);
+  if (refused) return bringBack(pass, work, { ...session, forStore: adds, end: undefined });
   pass.tally.discarded += session.events;
-  await work.settle(done);
+  await work.settle(adds);
   return true;
 }
 
@@ -126,7 +134,10 @@ async function replay(pass: RecoveryPass, { places, records }: Chunk): Promise<R
   return result;
 }
 
-/** Late events come behind the others of their session, so it must have been committed by now. */
+/**
+ * Late events come behind the others of their session, so it must have been committed by now. The log may have one of
+ * them twice: an append that failed after its bytes were written, and the same add again.
+ */
 async function publishLate(
   pass: RecoveryPass,
   work: SealedWork,
@@ -136,7 +147,14 @@ async function publishLate(
   const session = await pass.ask((store) => store.get(sessionId));
   if (session?.status === 'committing') return false;
   let sequence = session?.events ?? 0;
-  return publish(pass, work, sessionId, places, () => (sequence += 1));
+  const seen = new Set<string>();
+  return publish(pass, work, sessionId, places, ({ event }) => {
+    const eventId = eventIdOf(event);
+    if (seen.has(eventId)) return undefined;
+    seen.add(eventId);
+    sequence += 1;
+    return sequence;
+  });
 }
 
 function publishOwed(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<boolean> {
@@ -151,28 +169,33 @@ async function publish(
   work: SealedWork,
   sessionId: string,
   places: readonly number[],
-  sequenceOf: (record: EventAddedRecord | EventUnpublishedRecord) => number,
+  /** Undefined for a record of an event that has been published before it. */
+  sequenceOf: (record: EventAddedRecord | EventUnpublishedRecord) => number | undefined,
 ): Promise<boolean> {
   const { processor, tally, down, closing } = pass;
   if (places.length > 0 && down.broker) return false;
   for await (const chunk of work.chunks(places)) {
     if (closing.aborted) return false;
-    const records = chunk.records as readonly (EventAddedRecord | EventUnpublishedRecord)[];
-    const events = records.map((record): StoredEvent => {
-      const { topic, event } = record;
-      return { topic, sequence: sequenceOf(record), json: event };
+    const repeated: number[] = [];
+    const owed = chunk.places.flatMap((place, i) => {
+      const record = chunk.records[i] as EventAddedRecord | EventUnpublishedRecord;
+      const sequence = sequenceOf(record);
+      if (sequence !== undefined)
+        return [{ place, record, event: { topic: record.topic, sequence, json: record.event } }];
+      repeated.push(place);
+      return [];
     });
-    const { left, refused } = await processor.publishOwed(sessionId, events);
-    const [isLeft, isRefused] = [new Set(left), new Set(refused)];
-    const placesOf = (wanted: (event: StoredEvent) => boolean) =>
-      chunk.places.filter((_, i) => wanted(events[i] as StoredEvent));
-    tally.published += events.length - left.length - refused.length;
-    await work.settle(placesOf((event) => !isLeft.has(event) && !isRefused.has(event)));
+    const { left, refused } = await processor.publishOwed(
+      sessionId,
+      owed.map(({ event }) => event),
+    );
+    const [isLeft, isRefused] = [new Set<StoredEvent>(left), new Set<StoredEvent>(refused)];
+    tally.published += owed.length - left.length - refused.length;
+    const done = owed.filter(({ event }) => !isLeft.has(event) && !isRefused.has(event));
+    await work.settle([...done.map(({ place }) => place), ...repeated]);
     await work.quarantine(
-      records.flatMap((record, i) =>
-        isRefused.has(events[i] as StoredEvent)
-          ? [{ place: chunk.places[i] as number, record, reason: REFUSED }]
-          : [],
+      owed.flatMap(({ place, record, event }) =>
+        isRefused.has(event) ? [{ place, record, reason: REFUSED }] : [],
       ),
     );
     if (left.length === 0) continue;

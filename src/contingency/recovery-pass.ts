@@ -67,4 +67,6 @@ export interface RecoveryPass extends RecoveryConfig {
   readonly tally: { -readonly [K in Exclude<keyof RecoveryProgress, 'records' | 'remaining'>]: number };
   readonly progress: () => void;
   readonly down: { store: boolean; broker: boolean };
+  /** Events that commits of this pass have put into the log, for the next one. */
+  readonly again: { events: number };
 }

@@ -29,6 +29,7 @@ export function createRecovery(
       quarantined: 0,
     };
     const down = { store: false, broker: false };
+    const again = { events: 0 };
     let work: SealedWork | undefined;
     const remaining = () => work?.remaining ?? 0;
     const progress = () => {
@@ -38,7 +39,7 @@ export function createRecovery(
         logger.error('onProgress of recover threw', { cause: messageOf(error) });
       }
     };
-    const pass: RecoveryPass = { ...config, tally, down, progress };
+    const pass: RecoveryPass = { ...config, tally, down, again, progress };
 
     const mark = held.mark();
     const sealed = (await log?.seal()) ?? 'empty';
@@ -49,8 +50,8 @@ export function createRecovery(
       });
     }
     await recoverInterrupted(pass);
-    const complete =
-      sealed !== 'busy' && remaining() === 0 && !down.store && !down.broker && !closing.aborted;
+    const isDown = down.store || down.broker || closing.aborted;
+    const complete = sealed !== 'busy' && remaining() === 0 && again.events === 0 && !isDown;
     return { ...tally, remaining: remaining(), complete, durationMs: performance.now() - startedAt };
   }
 

@@ -223,7 +223,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     async run(session) {
       const { sessionId, events, lease, signal } = session;
       const window: Sent[] = [];
-      let brokerDown: EventSessionsError | undefined;
+      let brokerDown = lease.deferred > 0 && config.defer !== undefined ? earlierWait(sessionId) : undefined;
       /** Something in the window has failed, of a batch that may be neither the oldest nor settled. */
       let failing = false;
 
@@ -320,6 +320,12 @@ function byTopic(events: readonly StoredEvent[]): Part[] {
 function corrupt(sessionId: string, expected: number, actual: number): EventSessionsError {
   const message = `Session ${sessionId} should have ${expected} events, but the store has only ${actual}`;
   return new EventSessionsError('SESSION_CORRUPT', message, { sessionId, expected, actual });
+}
+
+/** An attempt before this one has put events into a log: what comes after them must not overtake them. */
+function earlierWait(sessionId: string): EventSessionsError {
+  const message = 'Earlier events of the session wait in a contingency log';
+  return new EventSessionsError('PUBLISH_FAILED', message, { sessionId, outcome: 'not_done' });
 }
 
 function notSent(brokerDown: EventSessionsError, sessionId: string): EventSessionsError {
