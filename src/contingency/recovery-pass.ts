@@ -53,6 +53,8 @@ export interface RecoveryConfig {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly replay: ReplayContext;
+  /** How long a record waits for what another instance's log may have of its session, before it is quarantined. */
+  readonly patienceMs: number;
   /** Events that an attempt may have in flight when it dies. */
   readonly window: number;
   /** Aborts when the instance closes: a pass then ends behind what it is at. */
@@ -67,6 +69,4 @@ export interface RecoveryPass extends RecoveryConfig {
   readonly tally: { -readonly [K in Exclude<keyof RecoveryProgress, 'records' | 'remaining'>]: number };
   readonly progress: () => void;
   readonly down: { store: boolean; broker: boolean };
-  /** Events that commits of this pass have put into the log, for the next one. */
-  readonly again: { events: number };
 }

@@ -80,13 +80,18 @@ export interface SessionStore {
    */
   list(filter: ListFilter): Promise<SessionPage>;
 
-  /** Ids of sessions that may need somebody: `open` past the expiry, or `committing` past the lease. Longest due first. */
+  /**
+   * Ids of sessions that may need somebody: `open` past the expiry, or `committing` past the lease. Longest due first.
+   *
+   * Fewer than `limit` only if there are no more: sessions whose time was renewed do not hide those behind them. A store
+   * may end a call that has looked at very many in vain, if the next call gets further.
+   */
   due(limit: number): Promise<readonly string[]>;
 
   /** How many sessions are `open` or `committing`. An estimate: ended ones may be counted for a moment. */
   countActive(): Promise<number>;
 
-  /** Resolves if the store would take a command now. */
+  /** Resolves if the store would take a command now, also one that changes something. */
   ping(): Promise<void>;
 
   /** Lets go of what the store made itself: connections, timers. A client that was handed in stays open. */

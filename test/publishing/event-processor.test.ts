@@ -7,6 +7,7 @@ import type { StoredEvent } from '../../src/core/event.js';
 import { createMetrics } from '../../src/core/metrics.js';
 import { silentLogger } from '../../src/core/safe-logger.js';
 import type { EventPublisher, PublishBatch } from '../../src/ports/event-publisher.js';
+import type { SessionStore } from '../../src/ports/session-store.js';
 import { type CommitLease, holdLease } from '../../src/publishing/commit-lease.js';
 import { createEventProcessor, type EventProcessorConfig } from '../../src/publishing/event-processor.js';
 import { CAUSE, LIMITS, newEvent, newSession } from '../../src/testing/store-cases.js';
@@ -49,9 +50,16 @@ function broker(decide: (batch: PublishBatch, call: number) => Promise<void> | v
 async function setUp(
   events: number,
   publisher: EventPublisher,
-  change: Partial<EventProcessorConfig> & { topics?: string[]; leaseMs?: number } = {},
+  change: Partial<EventProcessorConfig> & {
+    topics?: string[];
+    leaseMs?: number;
+    /** What the processor reads from. */
+    reader?: (store: SessionStore) => Pick<SessionStore, 'read'>;
+    /** How far an attempt before has come. */
+    before?: { cursor: number; deferred: number };
+  } = {},
 ) {
-  const { topics = ['t'], leaseMs = 60_000, ...config } = change;
+  const { topics = ['t'], leaseMs = 60_000, reader = (store) => store, before, ...config } = change;
   const store = memoryStore();
   const { sessionId } = newSession();
   await store.start(newSession({ sessionId }));
@@ -60,12 +68,17 @@ async function setUp(
   );
   if (events > 0) await store.append(sessionId, accepted, LIMITS);
   const askedAt = performance.now();
+  if (before !== undefined) {
+    await store.beginCommit(sessionId, { attemptId: 'before', leaseMs, cause: CAUSE });
+    await store.advance(sessionId, { epoch: 1, ...before, leaseMs });
+    await store.releaseCommit(sessionId, 1);
+  }
   const grant = await store.beginCommit(sessionId, { attemptId: 'a', leaseMs, cause: CAUSE });
   if (grant.outcome !== 'granted') throw new Error(grant.outcome);
   const deferred: StoredEvent[] = [];
   const metrics = createMetrics('test');
   const processor = createEventProcessor({
-    store,
+    store: reader(store),
     publisher,
     breaker: createCircuitBreaker({ failures: 100, probeAfterMs: 1, onDegraded() {}, onRestored() {} }),
     defer: async (_id, rest) => {
@@ -113,7 +126,7 @@ describe('a broker that works', () => {
     expect(nsq.calls).toEqual([]);
   });
 
-  test('has no more batches in flight than the window, and as many if it is slow', async () => {
+  test('G7: has no more batches in flight than the window, and as many if it is slow', async () => {
     const nsq = broker(() => new Promise((resolve) => setTimeout(resolve, 5)));
     const { run } = await setUp(200, nsq);
     expect(await run()).toBe('complete');
@@ -138,7 +151,7 @@ describe('a broker that works', () => {
     }
   });
 
-  test('never has more batches ahead of the confirmed cursor than the window', async () => {
+  test('G3 G7: never has more batches ahead of the confirmed cursor than the window', async () => {
     let confirmed = 0;
     let furthest = 0;
     const nsq = broker(({ events }) => {
@@ -356,5 +369,59 @@ describe('owed events', () => {
     expect(result.refused.map(({ sequence }) => sequence)).toEqual([4]);
     expect(result.left.map(({ sequence }) => sequence)).toEqual([7, 8, 9]);
     expect(result.error?.outcome).toBe('not_done');
+  });
+});
+
+describe('G4: nothing overtakes what has failed', () => {
+  const slowReader = (store: SessionStore): Pick<SessionStore, 'read'> => ({
+    read: async (sessionId, range) => {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      return store.read(sessionId, range);
+    },
+  });
+
+  test('although the window has room, and reading takes longer than failing', async () => {
+    const taken = broker((_, call) => {
+      if (call === 1) throw failure('unknown');
+    });
+    const { run } = await setUp(8, taken, { batchEvents: 2, inFlight: 4, reader: slowReader });
+    expect(await run()).toBe('complete');
+    expect(taken.taken).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  test('when the circuit turned it away while its probe was on the way', async () => {
+    let now = 0;
+    const breaker = createCircuitBreaker({
+      failures: 1,
+      probeAfterMs: 10,
+      onDegraded() {},
+      onRestored() {},
+      now: () => now,
+    });
+    breaker.failed(new Error('before'));
+    now = 10;
+    const taken = broker(() => new Promise((resolve) => setTimeout(resolve, 1)));
+    const { run } = await setUp(8, taken, { batchEvents: 2, inFlight: 4, breaker });
+    expect(await run()).toBe('complete');
+    expect(taken.taken).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  test('behind an event that was refused for good, when the next one fails in another way', async () => {
+    const taken = broker(({ events }) => {
+      if (events.some(({ sequence }) => sequence === 1)) throw failure('refused');
+      if (events.length === 1 && events[0]?.sequence === 2) throw failure('not_done');
+    });
+    const { run, deferred } = await setUp(9, taken, { batchEvents: 3, inFlight: 1 });
+    expect(await run()).toBe('complete');
+    expect(taken.taken).toEqual([]);
+    expect(deferred.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  test('when an attempt before has left events in the log', async () => {
+    const taken = broker();
+    const { run, deferred } = await setUp(6, taken, { batchEvents: 2, before: { cursor: 2, deferred: 2 } });
+    expect(await run()).toBe('complete');
+    expect(taken.taken).toEqual([]);
+    expect(deferred.map(({ sequence }) => sequence)).toEqual([3, 4, 5, 6]);
   });
 });

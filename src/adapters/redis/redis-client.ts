@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { EventSessionsError, type FailureOutcome, messageOf } from '../../core/errors.js';
 import type { Script } from './scripts.js';
@@ -19,22 +20,39 @@ export interface RedisConnection {
  */
 export function createConnection(source: ConnectionSource, deadlineMs: number): RedisConnection {
   async function send(command: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
-    const expiry = Date.now() + deadlineMs;
+    const begun = performance.now();
     const client = await within(deadlineMs, 'not_done', source.client());
-    return within(Math.max(1, expiry - Date.now()), 'unknown', command(client));
+    const left = Math.max(1, begun + deadlineMs - performance.now());
+    try {
+      return await within(left, 'unknown', command(client), () => source.unanswered(client, begun));
+    } catch (error) {
+      if (DEMOTED.test(messageOf(error))) source.demoted(client);
+      throw error;
+    }
   }
 
-  async function within<T>(ms: number, outcome: FailureOutcome, promise: Promise<T>): Promise<T> {
+  async function within<T>(
+    ms: number,
+    outcome: FailureOutcome,
+    promise: Promise<T>,
+    whenLate = () => {},
+  ): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
+    let settled = false;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
+      const giveUp = () => {
+        if (settled) return;
+        whenLate();
         const message = `Redis did not answer within ${deadlineMs} ms`;
         reject(new EventSessionsError('STORE_UNAVAILABLE', message, { outcome }));
-      }, ms);
+      };
+      // What has arrived is read first: it may be this process that was too busy to look.
+      timer = setTimeout(() => setImmediate(giveUp), ms);
     });
     try {
       return await Promise.race([promise, late]);
     } finally {
+      settled = true;
       clearTimeout(timer);
     }
   }
@@ -58,12 +76,16 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
 export interface ConnectionSource {
   /** A client that is ready to take commands. */
   client(): Promise<RedisClient>;
+  /** The client has left a command without an answer since then (of `performance.now()`), for the whole deadline. */
+  unanswered(client: RedisClient, since: number): void;
+  /** The server behind the client has become a replica. */
+  demoted(client: RedisClient): void;
   close(): Promise<void>;
 }
 
-/** A client that the user made and will close. Its own queueing and retrying is its own business. */
+/** A client that the user made and will close. Its own queueing, retrying and reconnecting is its own business. */
 export function borrowedClient(client: RedisClient): ConnectionSource {
-  return { client: async () => client, close: async () => {} };
+  return { client: async () => client, unanswered() {}, demoted() {}, close: async () => {} };
 }
 
 /**
@@ -72,8 +94,51 @@ export function borrowedClient(client: RedisClient): ConnectionSource {
  * ioredis would queue commands while it is offline and run them after they have timed out, resend commands whose
  * reply was lost, and reconnect on a timer that keeps the process alive. All of that is off: a lost connection is
  * made anew by the next command, and an idle one does not hold the process.
+ *
+ * A connection can die without a word: a firewall forgets it, a host vanishes. So one on which nothing at all has
+ * come back while a command waited for its whole deadline is given up, and all that is in flight on it with it. A
+ * server that is only slow, with answers still coming in, keeps its connection. And a server that has become a replica
+ * keeps its connections, while the name in the URL leads to another master: so they are left as well.
  */
-export function ownClient(url: string): ConnectionSource {
+export function ownClient(url: string, deadlineMs: number): ConnectionSource {
+  let current: OwnConnection | undefined;
+  return {
+    async client() {
+      // A connection is used once: behind its end there is another one, with its own clock and its own errors.
+      if (current === undefined || current.isOver()) current = openConnection(url, deadlineMs);
+      const { redis, ready } = current;
+      if (redis.status !== 'ready') await ready;
+      return redis;
+    },
+    unanswered(client, since) {
+      if (current?.redis === client && current.heardAt() < since) current.abandon();
+    },
+    demoted(client) {
+      if (current?.redis === client) current.leave();
+    },
+    async close() {
+      current?.redis.disconnect();
+    },
+  };
+}
+
+/** A connection may take longer than a short deadline: a command that waits for it fails, and the next one has it. */
+const MIN_CONNECT_MS = 2_000;
+
+interface OwnConnection {
+  readonly redis: Redis;
+  /** Rejects with `STORE_UNAVAILABLE`. */
+  readonly ready: Promise<void>;
+  /** When something last came in. */
+  heardAt(): number;
+  /** Ends it: at once for new commands, and what is in flight is rejected a moment later. */
+  abandon(): void;
+  /** Ends it for new commands; what is in flight may still be answered. */
+  leave(): void;
+  isOver(): boolean;
+}
+
+function openConnection(url: string, deadlineMs: number): OwnConnection {
   const redis = new Redis(url, {
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -81,34 +146,51 @@ export function ownClient(url: string): ConnectionSource {
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
   });
-  let connecting: Promise<void> | undefined;
+  const socket = () => (redis as unknown as { stream?: Socket }).stream;
+  let heardAt = 0;
+  let over = false;
   let lastError: unknown;
   redis.on('error', (error) => {
     lastError = error;
   });
   redis.on('connect', () => {
-    (redis as unknown as { stream?: { unref?: () => void } }).stream?.unref?.();
+    socket()?.unref();
+    socket()?.on('data', () => {
+      heardAt = performance.now();
+    });
   });
+  const abandon = () => {
+    over = true;
+    // `disconnect()` would wait for the other end.
+    socket()?.destroy(new Error('it does not answer'));
+  };
+
+  const leave = () => {
+    over = true;
+    redis.disconnect();
+  };
+
+  async function connect(): Promise<void> {
+    // The connect timeout of ioredis ends with the handshake of TCP or TLS, and Redis may hang behind it.
+    const timer = setTimeout(abandon, Math.max(deadlineMs, MIN_CONNECT_MS));
+    try {
+      await redis.connect();
+    } catch (error) {
+      const cause = lastError ?? error;
+      const message = `Redis cannot be reached: ${messageOf(cause)}`;
+      throw new EventSessionsError('STORE_UNAVAILABLE', message, { outcome: 'not_done' }, cause);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 
   return {
-    async client() {
-      if (redis.status !== 'ready') {
-        connecting ??= redis.connect().finally(() => {
-          connecting = undefined;
-        });
-        try {
-          await connecting;
-        } catch (error) {
-          const cause = lastError ?? error;
-          const message = `Redis cannot be reached: ${messageOf(cause)}`;
-          throw new EventSessionsError('STORE_UNAVAILABLE', message, { outcome: 'not_done' }, cause);
-        }
-      }
-      return redis;
-    },
-    async close() {
-      redis.disconnect();
-    },
+    redis,
+    ready: connect(),
+    heardAt: () => heardAt,
+    abandon,
+    leave,
+    isOver: () => over || redis.status === 'end',
   };
 }
 
@@ -119,6 +201,7 @@ function isScriptMissing(error: unknown): boolean {
 // Replies with which Redis says that it has not carried out the command.
 const REFUSALS =
   /^(READONLY|OOM|MISCONF|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|NOAUTH|NOPERM|WRONGPASS|TRYAGAIN)\b/;
+const DEMOTED = /^(READONLY|MASTERDOWN)\b/;
 const NEVER_SENT =
   /enableOfflineQueue options is false|ClusterAllFailedError|None of startup nodes is available/;
 

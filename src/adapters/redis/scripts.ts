@@ -128,7 +128,7 @@ redis.call('HSET', KEYS[1], 'events', int(events), 'bytes', int(bytes), 'largest
 return {'appended', int(events), duplicates}
 `);
 
-/** ARGV: ttl, or '' for the session's own. */
+/** ARGV: ttl, or '' for the session's own. Answers the expiry and the ttl. */
 export const EXTEND = script(`
 local f = fields('status', 'expiresAt', 'ttl')
 if not exists(f[1]) then return {'not_found'} end
@@ -137,7 +137,7 @@ if status ~= 'open' then return {'not_open', status} end
 local ttl = tonumber(ARGV[1] == '' and f[3] or ARGV[1])
 redis.call('HSET', KEYS[1], 'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${GRACE_MS}))
 keep(ttl + ${GRACE_MS})
-return {'extended', int(now + ttl)}
+return {'extended', int(now + ttl), int(ttl)}
 `);
 
 /** ARGV: attempt id, lease, expected events or '', cause. */
@@ -261,18 +261,31 @@ return redis.call('LRANGE', KEYS[2], int(after), int(after + count - 1))
 export const CONTAINS = script(`return redis.call('SMISMEMBER', KEYS[3], unpack(ARGV))`);
 
 /** The scripts below have one key, the index. ARGV: session id, milliseconds from now. */
-export const INDEX_ADD = script(
-  `return redis.call('ZADD', KEYS[1], 'NX', int(now + tonumber(ARGV[2])), ARGV[1])`,
-);
-export const INDEX_MOVE = script(
-  `return redis.call('ZADD', KEYS[1], 'XX', int(now + tonumber(ARGV[2])), ARGV[1])`,
-);
+/**
+ * Sees to it that there is an entry, due then or earlier. One that is overdue becomes due now: somebody may have read
+ * its score and be about to correct it.
+ */
+export const INDEX_PUT = script(`
+local due, score = now + tonumber(ARGV[2]), redis.call('ZSCORE', KEYS[1], ARGV[1])
+if score then due = math.min(due, math.max(now, tonumber(score))) end
+redis.call('ZADD', KEYS[1], int(due), ARGV[1])
+return 1
+`);
+
+/** ARGV: session id, the score that was read, milliseconds from now or '' to remove it. Not if the score has changed. */
+export const INDEX_CORRECT = script(`
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end
+if ARGV[3] == '' then return redis.call('ZREM', KEYS[1], ARGV[1]) end
+redis.call('ZADD', KEYS[1], 'XX', int(now + tonumber(ARGV[3])), ARGV[1])
+return 1
+`);
 export const INDEX_REMOVE = script(`return redis.call('ZREM', KEYS[1], ARGV[1])`);
 export const INDEX_COUNT = script(`return redis.call('ZCARD', KEYS[1])`);
 
-/** ARGV: limit. Answers the time, then ids and scores of the entries whose time has come. */
+/** ARGV: offset, limit. Answers the time, then ids and scores of the entries whose time has come. */
 export const INDEX_DUE = script(`
-return {int(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'WITHSCORES', 'LIMIT', '0', ARGV[1])}
+return {int(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'WITHSCORES', 'LIMIT', ARGV[1], ARGV[2])}
 `);
 
 /** ARGV: lowest score, offset, limit. Answers ids and scores. */
@@ -280,4 +293,5 @@ export const INDEX_PAGE = script(`
 return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[3])
 `);
 
-export const PING = script(`return 1`);
+/** A write that changes nothing: refused when others would be, by a replica, a full memory or a full disk. */
+export const PING = script(`return redis.call('ZADD', KEYS[1], 'XX', '0', '')`);
