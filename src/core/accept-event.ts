@@ -2,13 +2,13 @@ import * as z from 'zod/mini';
 import type { CatalogueLookup } from './catalogue.js';
 import { EventSessionsError } from './errors.js';
 import { type AcceptedEvent, type ExtensionValue, encodeEnvelope, SEQUENCE_BYTES } from './event.js';
-import { newId } from './ids.js';
+import { createEventIds } from './ids.js';
 import { toJsonText } from './json-text.js';
 import { isTopic, TOPIC_RULE } from './topic.js';
 import { describe, idSchema, named, plainText, validate } from './validate.js';
 
 export interface AddOptions {
-  /** Makes the add idempotent: the same id twice in a session is one event. Default: 128 random bits. */
+  /** Makes the add idempotent: the same id twice in a session is one event. Default: 128 random bits and a number. */
   readonly id?: string | undefined;
   /** Overrides the topic that the catalogue, the `topic` option or the type gives. */
   readonly topic?: string | undefined;
@@ -91,18 +91,21 @@ type CheckedOptions = z.output<typeof addOptionsSchema>;
 
 export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
   const json = { maxDepth: config.maxDepth, maxBytes: config.maxEventBytes };
+  const eventIdFor = createEventIds();
 
   function accept(sessionId: string, type: string, options: CheckedOptions, data: unknown): AcceptedEvent {
-    const id = options.id ?? newId();
     const topic = topicOf(type, options, data);
     if (!isTopic(topic)) {
       throw new EventSessionsError(
         'INVALID_TOPIC',
         `A topic has ${TOPIC_RULE}; got ${describe(topic)}. ` +
           'Give the event a topic, or set one in the catalogue or with the topic option.',
-        { topic, eventId: id, eventType: type },
+        { topic, eventId: options.id, eventType: type },
       );
     }
+    const text = toJsonText(data, { ...json, facts: { eventId: options.id, eventType: type } });
+    // Drawn last, so that what is refused leaves no gap.
+    const id = options.id ?? eventIdFor(sessionId);
     const envelope = encodeEnvelope(
       {
         id,
@@ -113,7 +116,7 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
         subject: options.subject,
         extensions: options.extensions,
       },
-      toJsonText(data, { ...json, facts: { eventId: id, eventType: type } }),
+      text,
     );
     const bytes = Buffer.byteLength(envelope) + SEQUENCE_BYTES;
     if (bytes > config.maxEventBytes) {

@@ -91,17 +91,18 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       const existing = find(sessionId);
       if (existing !== undefined) return { outcome: 'exists', status: effectiveStatus(existing) };
       forgetVanished();
+      const createdAt = now();
       const session: MemorySession = {
         sessionId,
         metadata,
         ttlMs,
-        createdAt: now(),
+        createdAt,
         events: [],
         ids: new Set(),
-        history: [],
+        history: [{ status: 'open', at: createdAt, ...cause }],
         status: 'open',
         bytes: 0,
-        expiresAt: now() + ttlMs,
+        expiresAt: createdAt + ttlMs,
         cursor: 0,
         deferred: 0,
         epoch: 0,
@@ -109,7 +110,6 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
         leaseExpiresAt: 0,
         receipt: undefined,
       };
-      transition(session, 'open', cause);
       sessions.set(sessionId, session);
       return { outcome: 'created' };
     },

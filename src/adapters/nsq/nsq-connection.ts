@@ -52,11 +52,17 @@ export interface NsqConnectionConfig {
   readonly onLost: (connection: NsqConnection, cause: Error) => void;
 }
 
-/** What is read of nsqjs beyond its published face: the socket, and the timer that it leaves running. */
+/**
+ * What is used of nsqjs beyond its published face: the socket, the timer that it leaves running, and the way that
+ * `Writer.publish` itself goes: a callback for each command written, called in that order. `publish` would make a
+ * buffer of each message and copy it twice on the way to the socket; here the command comes ready.
+ */
 interface NsqjsInternals {
   readonly conn?: {
     readonly conn?: Socket | null;
     clearIdentifyTimeout?(): void;
+    readonly messageCallbacks?: ((error?: unknown) => void)[];
+    write?(command: Buffer): void;
   };
 }
 
@@ -120,6 +126,13 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
       request.outcome.acknowledged();
     }
 
+    function answered(error?: unknown): void {
+      if (state === 'lost') return;
+      // nsqjs acknowledges with null. Anything else may be a failure, and a duplicate is better than a loss.
+      if (error === null) acknowledge();
+      else lose(error);
+    }
+
     const connection: NsqConnection = {
       address,
       get lost() {
@@ -132,12 +145,8 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
         inFlight.push({ bytes: request.bytes, outcome });
         inFlightBytes += request.bytes;
         try {
-          writer.publish(request.topic, request.bodies, (error?: unknown) => {
-            if (state === 'lost') return;
-            // nsqjs acknowledges with null. Anything else may be a failure, and a duplicate is better than a loss.
-            if (error === null) acknowledge();
-            else lose(error);
-          });
+          internals.conn?.messageCallbacks?.push(answered);
+          internals.conn?.write?.(request.frame);
         } catch (error) {
           lose(error);
         }
@@ -149,6 +158,7 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
     writer.on('closed', () => lose(new Error('the connection was closed')));
     writer.on('ready', () => {
       if (state !== 'connecting') return;
+      if (!takesCommands(internals)) return lose(new Error('this version of nsqjs is not known; use 0.13'));
       state = 'ready';
       clearTimeout(timer);
       config.signal.removeEventListener('abort', abort);
@@ -165,4 +175,8 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
       if (state === 'lost') releaseSocket();
     });
   });
+}
+
+function takesCommands({ conn }: NsqjsInternals): boolean {
+  return Array.isArray(conn?.messageCallbacks) && typeof conn.write === 'function';
 }

@@ -7,75 +7,88 @@ import type { Script } from './scripts.js';
 export interface RedisClient {
   evalsha(sha: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>;
   eval(lua: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>;
+  /** A commit reads with it what it publishes; without it, by a script and as text. */
+  lrangeBuffer?(key: string, start: number, stop: number): Promise<Buffer[]>;
 }
 
 export interface RedisConnection {
   run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /** Elements of a list, as bytes. Only if `hasRange`. */
+  range(key: string, start: number, stop: number): Promise<readonly Buffer[]>;
+  readonly hasRange: boolean;
   close(): Promise<void>;
 }
 
 /**
- * Commands with a deadline, and their failures told apart. Nothing is ever sent twice: what comes after `unknown` is
- * the caller's decision.
+ * Commands with a deadline, and their failures told apart. Nothing is ever sent twice, and nothing after its deadline:
+ * what comes after `unknown` is the caller's decision.
  */
 export function createConnection(source: ConnectionSource, deadlineMs: number): RedisConnection {
-  async function send(command: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
-    const begun = performance.now();
-    const client = await within(deadlineMs, 'not_done', source.client());
-    const left = Math.max(1, begun + deadlineMs - performance.now());
-    try {
-      return await within(left, 'unknown', command(client), () => source.unanswered(client, begun));
-    } catch (error) {
-      if (DEMOTED.test(messageOf(error))) source.demoted(client);
-      throw error;
-    }
-  }
-
-  async function within<T>(
-    ms: number,
-    outcome: FailureOutcome,
-    promise: Promise<T>,
-    whenLate = () => {},
+  /** `insteadOf` is sent when the first command failed in a way that it has a cure for; undefined when not. */
+  function call<T>(
+    command: (client: RedisClient) => Promise<T>,
+    insteadOf?: (error: unknown) => typeof command | undefined,
   ): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    let settled = false;
-    const late = new Promise<never>((_, reject) => {
+    const begun = performance.now();
+    return new Promise((resolve, reject) => {
+      let sentTo: RedisClient | undefined;
+      let settled = false;
       const giveUp = () => {
         if (settled) return;
-        whenLate();
+        if (sentTo !== undefined) source.unanswered(sentTo, begun);
         const message = `Redis did not answer within ${deadlineMs} ms`;
-        reject(new EventSessionsError('STORE_UNAVAILABLE', message, { outcome }));
+        const outcome: FailureOutcome = sentTo === undefined ? 'not_done' : 'unknown';
+        failed(new EventSessionsError('STORE_UNAVAILABLE', message, { outcome }));
       };
       // What has arrived is read first: it may be this process that was too busy to look.
-      timer = setTimeout(() => setImmediate(giveUp), ms);
+      const timer = setTimeout(() => setImmediate(giveUp), deadlineMs);
+      const done = (value: T) => {
+        settled = true;
+        clearTimeout(timer);
+        resolve(value);
+      };
+      const failed = (error: unknown) => {
+        settled = true;
+        clearTimeout(timer);
+        if (sentTo !== undefined && DEMOTED.test(messageOf(error))) source.demoted(sentTo);
+        reject(toStoreError(error));
+      };
+      const send = (client: RedisClient) => {
+        if (settled) return;
+        sentTo = client;
+        command(client).then(done, (error: unknown) => {
+          const cure = settled ? undefined : insteadOf?.(error);
+          if (cure === undefined) failed(error);
+          else cure(client).then(done, failed);
+        });
+      };
+      const client = source.client();
+      if (client instanceof Promise) client.then(send).catch(failed);
+      else send(client);
     });
-    try {
-      return await Promise.race([promise, late]);
-    } finally {
-      settled = true;
-      clearTimeout(timer);
-    }
   }
 
   return {
-    async run({ lua, sha }, keys, args) {
-      const keysAndArgs = [...keys, ...args];
-      try {
-        return await send((client) => client.evalsha(sha, keys.length, ...keysAndArgs)).catch((error) => {
-          if (!isScriptMissing(error)) throw error;
-          return send((client) => client.eval(lua, keys.length, ...keysAndArgs));
-        });
-      } catch (error) {
-        throw toStoreError(error);
-      }
-    },
+    run: ({ lua, sha }, keys, args) =>
+      call(
+        (client) => client.evalsha(sha, keys.length, ...keys, ...args),
+        (error) =>
+          isScriptMissing(error) ? (client) => client.eval(lua, keys.length, ...keys, ...args) : undefined,
+      ),
+    hasRange: source.hasRange,
+    range: (key, start, stop) => call((client) => client.lrangeBuffer?.(key, start, stop) ?? noRange()),
     close: () => source.close(),
   };
 }
 
+function noRange(): Promise<never> {
+  return Promise.reject(new Error('the client has no lrangeBuffer'));
+}
+
 export interface ConnectionSource {
-  /** A client that is ready to take commands. */
-  client(): Promise<RedisClient>;
+  readonly hasRange: boolean;
+  /** A client that is ready to take commands; a promise if it must first connect. */
+  client(): RedisClient | Promise<RedisClient>;
   /** The client has left a command without an answer since then (of `performance.now()`), for the whole deadline. */
   unanswered(client: RedisClient, since: number): void;
   /** The server behind the client has become a replica. */
@@ -85,7 +98,13 @@ export interface ConnectionSource {
 
 /** A client that the user made and will close. Its own queueing, retrying and reconnecting is its own business. */
 export function borrowedClient(client: RedisClient): ConnectionSource {
-  return { client: async () => client, unanswered() {}, demoted() {}, close: async () => {} };
+  return {
+    hasRange: client.lrangeBuffer !== undefined,
+    client: () => client,
+    unanswered() {},
+    demoted() {},
+    close: async () => {},
+  };
 }
 
 /**
@@ -103,12 +122,12 @@ export function borrowedClient(client: RedisClient): ConnectionSource {
 export function ownClient(url: string, deadlineMs: number): ConnectionSource {
   let current: OwnConnection | undefined;
   return {
-    async client() {
+    hasRange: true,
+    client() {
       // A connection is used once: behind its end there is another one, with its own clock and its own errors.
       if (current === undefined || current.isOver()) current = openConnection(url, deadlineMs);
       const { redis, ready } = current;
-      if (redis.status !== 'ready') await ready;
-      return redis;
+      return redis.status === 'ready' ? redis : ready.then(() => redis);
     },
     unanswered(client, since) {
       if (current?.redis === client && current.heardAt() < since) current.abandon();
