@@ -282,8 +282,8 @@ const BASIC_CASES: Record<string, Check> = {
   async 'expire ends an overdue session, once, and no other'(store) {
     const open = await started(store);
     assert.deepEqual(await store.expire(open, RETENTION), { outcome: 'not_due' });
-    const sessionId = await started(store, { ttlMs: 20 });
-    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    const { sessionId } = await filled(store, 1);
+    await store.extend(sessionId, 20);
     await eventually(async () => assert.ok((await store.due(1_000)).includes(sessionId)));
     const outcomes = await Promise.all(Array.from({ length: 10 }, () => store.expire(sessionId, RETENTION)));
     assert.deepEqual(
