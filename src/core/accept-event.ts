@@ -1,11 +1,12 @@
+import { types } from 'node:util';
 import * as z from 'zod/mini';
 import type { CatalogueLookup } from './catalogue.js';
-import { EventSessionsError } from './errors.js';
+import { catchRejection, EventSessionsError } from './errors.js';
 import { type AcceptedEvent, type ExtensionValue, encodeEnvelope, SEQUENCE_BYTES } from './event.js';
 import { createEventIds } from './ids.js';
 import { toJsonText } from './json-text.js';
 import { isTopic, TOPIC_RULE } from './topic.js';
-import { describe, idSchema, named, plainText, validate } from './validate.js';
+import { describe, idSchema, named, plainText, reading, validate } from './validate.js';
 
 export interface AddOptions {
   /** Makes the add idempotent: the same id twice in a session is one event. Default: 128 random bits and a number. */
@@ -133,7 +134,10 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
     if (options.topic !== undefined) return options.topic;
     if (config.topic === undefined) return config.catalogue.topicOf(type) ?? type;
     try {
-      return config.topic({ type, data, subject: options.subject });
+      const topic = config.topic({ type, data, subject: options.subject });
+      // A promise is no topic, and is refused; what it rejects with must not end the process.
+      catchRejection(topic, () => {});
+      return topic;
     } catch (error) {
       throw new EventSessionsError(
         'INVALID_TOPIC',
@@ -144,12 +148,16 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
     }
   }
 
-  return (sessionId, { type, data: input, ...rest }) => {
+  return (sessionId, event) => {
+    const { type, input, rest } = reading('An event', () => {
+      const { type, data: input, ...rest } = event;
+      return { type, input, rest };
+    });
     validate(typeSchema, type, 'The event type');
     const options = validate(addOptionsSchema, rest, 'The options of add');
     const data = config.catalogue.validate(type, input);
-    return data instanceof Promise
-      ? data.then((output) => accept(sessionId, type, options, output))
+    return types.isPromise(data)
+      ? data.then((output: unknown) => accept(sessionId, type, options, output))
       : accept(sessionId, type, options, data);
   };
 }

@@ -26,9 +26,11 @@ export interface SessionStore {
   start(session: NewSession): Promise<StartOutcome>;
 
   /**
-   * Appends the events in the given order behind those already there, all of them or none, and renews the time to
-   * live. An event whose id the session already has (or that comes twice in one call) is a duplicate: the first one
-   * stays, and nothing is appended for the second. Limits count what would be appended, without duplicates.
+   * Appends the events in the given order behind those already there, all of them or none. An event whose id the
+   * session already has (or that comes twice in one call) is a duplicate: the first one stays, and nothing is appended
+   * for the second. Limits count what would be appended, without duplicates.
+   *
+   * Renews the time to live: the session does not run out before that is over, nor sooner than it would have.
    */
   append(sessionId: string, events: readonly AcceptedEvent[], limits: SessionLimits): Promise<AppendOutcome>;
 

@@ -344,6 +344,18 @@ const BASIC_CASES: Record<string, Check> = {
     assert.ok(near.outcome === 'extended' && near.expiresAt < createdAt + 500_000, 'its own time counts');
   },
 
+  async 'an append does not shorten the life of a session that was extended'(store) {
+    const sessionId = await started(store, { ttlMs: 50_000 });
+    const extended = await store.extend(sessionId, 500_000);
+    assert.equal(extended.outcome, 'extended');
+    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    await store.append(sessionId, [newEvent(sessionId), newEvent(sessionId)], LIMITS);
+    assert.equal(
+      (await store.get(sessionId))?.expiresAt,
+      extended.outcome === 'extended' && extended.expiresAt,
+    );
+  },
+
   async 'a session past its expiry is expired for every method'(store) {
     const sessionId = await started(store, { ttlMs: 20 });
     await store.append(sessionId, [newEvent(sessionId)], LIMITS);

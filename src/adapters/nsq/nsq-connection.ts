@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { Writer } from 'nsqjs';
 import type { FailureOutcome } from '../../core/errors.js';
 import type { NsqRequest } from './encode-requests.js';
+import { frameGuard } from './frame-guard.js';
 import { refusalOf, toError } from './nsq-failure.js';
 import type { NsqdAddress } from './nsqd-address.js';
 
@@ -53,9 +54,10 @@ export interface NsqConnectionConfig {
 }
 
 /**
- * What is used of nsqjs beyond its published face: the socket, the timer that it leaves running, and the way that
- * `Writer.publish` itself goes: a callback for each command written, called in that order. `publish` would make a
- * buffer of each message and copy it twice on the way to the socket; here the command comes ready.
+ * What is used of nsqjs beyond its published face: the socket, the timer that it leaves running, the method that each
+ * piece of data from the socket goes through, and the way that `Writer.publish` itself goes: a callback for each
+ * command written, called in that order. `publish` would make a buffer of each message and copy it twice on the way to
+ * the socket; here the command comes ready.
  */
 interface NsqjsInternals {
   readonly conn?: {
@@ -63,6 +65,7 @@ interface NsqjsInternals {
     clearIdentifyTimeout?(): void;
     readonly messageCallbacks?: ((error?: unknown) => void)[];
     write?(command: Buffer): void;
+    receiveData?(data: Buffer): void;
   };
 }
 
@@ -84,6 +87,7 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
       idleTimeout: SILENCE_S,
     });
     const internals = writer as unknown as NsqjsInternals;
+    const guard = frameGuard();
 
     const timer = setTimeout(() => {
       lose(new Error(`no answer within ${config.connectTimeoutMs} ms`));
@@ -144,6 +148,7 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
       send(request, outcome) {
         inFlight.push({ bytes: request.bytes, outcome });
         inFlightBytes += request.bytes;
+        guard.expectAnswer();
         try {
           internals.conn?.messageCallbacks?.push(answered);
           internals.conn?.write?.(request.frame);
@@ -168,6 +173,19 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
     if (config.signal.aborted) return abort();
     config.signal.addEventListener('abort', abort);
     writer.connect();
+    const { conn } = internals;
+    const receive = conn?.receiveData;
+    if (conn !== undefined && receive !== undefined) {
+      conn.receiveData = (data) => {
+        try {
+          const objection = guard.objectionTo(data);
+          if (objection === undefined) receive.call(conn, data);
+          else lose(objection);
+        } catch (error) {
+          lose(error);
+        }
+      };
+    }
     // nsqjs makes the socket on the next tick too, before this. A host name with several addresses makes more of
     // them on the way, hence once more when ready.
     process.nextTick(() => {

@@ -40,6 +40,18 @@ export type RedisStoreOptions = {
     }
 );
 
+/** ioredis would throw at one that can't be parsed, when it connects. */
+function isRedisUrl(text: string): boolean {
+  if (!/^rediss?:\/\//.test(text)) return false;
+  try {
+    const { username, password } = new URL(text);
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const optionsSchema = z.strictObject({
   prefix: z._default(
     z
@@ -51,7 +63,7 @@ const optionsSchema = z.strictObject({
   url: z.optional(
     z
       .string({ error: 'a redis:// or rediss:// URL' })
-      .check(z.regex(/^rediss?:\/\//, { error: 'a redis:// or rediss:// URL' })),
+      .check(z.refine(isRedisUrl, { error: 'a redis:// or rediss:// URL' })),
   ),
   client: z.optional(withMethods<RedisClient>('an ioredis Redis or Cluster', 'evalsha', 'eval')),
 });

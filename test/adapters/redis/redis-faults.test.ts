@@ -154,6 +154,22 @@ describeWith('redis', ({ url }) => {
     expect((await client.keys(`${prefix}:*`)).every((key) => keys.includes(key))).toBe(true);
   });
 
+  test('an add keeps at least half of the grace period, however long the one before lies back', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `grace-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 1);
+    const key = `${prefix}:{${sessionId}}`;
+    const keys = [key, `${key}:events`, `${key}:ids`];
+    const { expiresAt = 0 } = (await store.get(sessionId)) ?? {};
+    const hour = 3_600_000;
+    // As an add leaves it that came when the grace was all but used up.
+    await client.hset(key, 'keepUntil', expiresAt + hour);
+    for (const name of keys) await client.pexpireat(name, expiresAt + hour);
+    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    for (const name of keys) expect(await client.pttl(name)).toBeGreaterThan(12 * hour);
+  });
+
   test.each(['events', 'ids'])(
     'G5: a session whose %s were evicted is corrupt, and nothing is granted',
     async (part) => {
@@ -165,6 +181,28 @@ describeWith('redis', ({ url }) => {
       const outcome = await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 1_000, cause: CAUSE });
       expect(outcome).toEqual({ outcome: 'corrupt', counted: 3, found: 0 });
       expect((await store.get(sessionId))?.status).toBe('open');
+    },
+  );
+
+  test.each([1, 2, 5_000])(
+    'an append of %i that fails within the script leaves nothing, and can be repeated',
+    async (count) => {
+      const client = later(new Redis(url), (redis) => redis.disconnect());
+      const prefix = `foreign-${newId()}`;
+      const store = storeAt(url, { prefix });
+      const sessionId = await started(store);
+      const events = Array.from({ length: count }, () => newEvent(sessionId));
+      const list = `${prefix}:{${sessionId}}:events`;
+      await client.set(list, 'not a list');
+      await expect(store.append(sessionId, events, LIMITS)).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message: expect.stringContaining('WRONGTYPE'),
+      });
+      const ids = events.map(({ id }) => id);
+      expect(await store.contains(sessionId, ids)).toEqual(ids.map(() => false));
+      await client.del(list);
+      expect(await store.append(sessionId, events, LIMITS)).toMatchObject({ duplicates: [], events: count });
+      expect((await store.get(sessionId))?.events).toBe(count);
     },
   );
 
