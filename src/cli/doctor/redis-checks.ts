@@ -1,3 +1,4 @@
+import * as scripts from '../../adapters/redis/scripts.js';
 import { messageOf } from '../../core/errors.js';
 import { needing } from '../parts.js';
 import { bytesText, harmless, spanText, withoutPassword } from '../wording.js';
@@ -10,8 +11,15 @@ const OLDEST = '6.2';
 /** Sessions are timed by Redis, events and log records by their hosts. */
 const SKEW_MS = 2_000;
 /** What the scripts of `redisStore` call. */
-const COMMANDS =
-  'HGET HGETALL HMGET HSET LLEN LRANGE PERSIST PEXPIRE RPUSH SADD SCARD SMISMEMBER TIME ZADD ZCARD ZRANGEBYSCORE ZREM';
+const COMMANDS = [
+  ...new Set(
+    Object.values(scripts).flatMap((script) =>
+      typeof script === 'object' && 'lua' in script
+        ? [...script.lua.matchAll(/redis\.call\('([A-Z]+)'/g)].map(([, name]) => name)
+        : [],
+    ),
+  ),
+].join(' ');
 
 /** @throws UsageError if ioredis is not installed */
 export async function redisChecks(url: string, prefix: string): Promise<CheckGroup> {
@@ -65,7 +73,7 @@ async function checksOf(redis: Redis, prefix: string): Promise<Check[]> {
     role(info),
     eviction(info),
     ...persistence(info),
-    await scripts(call, prefix),
+    await scriptsCheck(call, prefix),
     await clock(call),
   ];
   return checks.filter((check) => check !== undefined);
@@ -172,7 +180,7 @@ function persistence(info: Facts): Check[] {
 }
 
 /** Asks the server itself, as the user that it knows us as, and runs nothing that writes. */
-async function scripts(call: Call, prefix: string): Promise<Check> {
+async function scriptsCheck(call: Call, prefix: string): Promise<Check> {
   const name = 'redis.scripts';
   const keys = [`${prefix}:{doctor}`, `${prefix}:index`];
   const lua = `if not redis.acl_check_cmd then return {} end
