@@ -108,6 +108,26 @@ describe('a history without a fault', () => {
     expect(check(it.history, it.observations(), SETTINGS).totals.quarantined).toBe(2);
   });
 
+  it('passes when an append is repeated because another process renamed the log meanwhile', () => {
+    for (const renamed of [true, false]) {
+      const it = committed('e1');
+      const other = it.process('w2.1');
+      const add = it.w1.invoke(addOf('s', ['e2']));
+      const records = [{ kind: 'event.added' as const, sessionId: 's', eventId: 'e2' }];
+      it.w1.write({ kind: 'recording', append: 1, records });
+      if (renamed) {
+        other.write({ kind: 'sealing' });
+        other.write({ kind: 'sealed' });
+      }
+      it.w1.write({ kind: 'recorded', append: 1 });
+      add.ok(addReceipt('s', ['e2'], true));
+      other.publish('s', ['e2']);
+      other.publish('s', ['e2']);
+      for (const process of [it.w1, other]) process.end();
+      expect(rulesBroken(it)).toEqual(renamed ? [] : ['duplicates beyond the bound']);
+    }
+  });
+
   it('passes when an event waits in the log of another host', () => {
     const it = overtaken('log-a', 'log-b');
     expect(rulesBroken(it)).toEqual([]);
@@ -139,7 +159,9 @@ function overtaken(first: string, second: string): World {
   early.invoke({ command: 'commit', sessionId: 's' });
   early.begin('s');
   early.publish('s', ['e1'], 'not_done');
-  early.write({ kind: 'recording', records: [{ kind: 'event.unpublished', sessionId: 's', eventId: 'e1' }] });
+  const records = [{ kind: 'event.unpublished' as const, sessionId: 's', eventId: 'e1' }];
+  early.write({ kind: 'recording', append: 1, records });
+  early.write({ kind: 'recorded', append: 1 });
   early.die();
   const commit = next.invoke({ command: 'commit', sessionId: 's' });
   next.begin('s', 1);

@@ -22,8 +22,8 @@ export interface Crew {
   end(): Promise<void>;
 }
 
-/** Milliseconds that closing may take before it counts as hanging. */
-const CLOSE_WITHIN_MS = 30_000;
+/** Milliseconds that closing, and ending what has begun, may take before it counts as hanging. */
+const LEAVE_WITHIN_MS = 120_000;
 
 interface Member {
   readonly life: string;
@@ -79,7 +79,7 @@ export function assemble(
     const leaving = member(name);
     leaving.child.kill('SIGCONT');
     send(leaving.child, message);
-    const tooLong = setTimeout(() => leaving.child.kill('SIGKILL'), CLOSE_WITHIN_MS);
+    const tooLong = setTimeout(() => leaving.child.kill('SIGKILL'), LEAVE_WITHIN_MS);
     await leaving.exited;
     clearTimeout(tooLong);
     if (leaving.child.signalCode !== null) history.write({ kind: 'hung', victim: leaving.life });

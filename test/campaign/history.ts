@@ -59,15 +59,19 @@ export type HistoryFact =
     }
   /** The attempt has come to its end. */
   | { readonly kind: 'committed'; readonly sessionId: string }
-  /** Something is appended to the contingency log: written before it is. */
+  /** Something is appended to the contingency log: written before it is, and after. */
   | {
       readonly kind: 'recording';
+      readonly append: number;
       readonly records: readonly {
         readonly kind: ContingencyRecord['kind'];
         readonly sessionId: string;
         readonly eventId?: string;
       }[];
     }
+  | { readonly kind: 'recorded'; readonly append: number }
+  /** Recovery sets a part of the log apart, and works on it from `sealed` on. */
+  | { readonly kind: 'sealing' | 'sealed' }
   /** A recovery pass has ended; `failed` with an error, and everything it had sealed will come again. */
   | { readonly kind: 'recovered'; readonly failed: boolean; readonly report?: object }
   /** What was done to `target` on purpose. `until` is the time when it was put right. */

@@ -21,7 +21,8 @@ export function copiesBeyondFirst({ events }: SessionStory): number {
  *   records at a time, over all sessions.
  *
  * An event that several instances wrote down, each for itself, and that came too late for the commit, is published
- * once from each log: the store has no place where they could learn of each other.
+ * once from each log: the store has no place where they could learn of each other. And an append that is under way
+ * while another process renames the file is written again, to be sure; recovery may come by both.
  */
 export function duplicateBound(
   { processes }: Stories,
@@ -53,6 +54,8 @@ export function duplicateBound(
     .filter(({ id }) => id !== undefined && session.final?.eventIds.includes(id) === false)
     .reduce((sum, { recorded }) => sum + Math.max(0, recorded.added - 1), 0);
   if (late > 0) allow(late, 'late events in more than one log');
+  const again = session.events.reduce((sum, { recorded }) => sum + recorded.whileRenamed, 0);
+  if (again > 0) allow(again, 'records that were being written while another process renamed the log');
   return { events, why };
 }
 

@@ -9,6 +9,9 @@ export function explainedReason(stories: Stories, entry: Quarantined): string | 
   }
   const session = stories.sessions.get(record.sessionId);
   if (session === undefined) return undefined;
+  if (reason.includes('expired before')) {
+    return session.final?.status === 'expired' ? 'deferred for longer than its session lived' : undefined;
+  }
   if (reason.includes('already ended')) return lostTheRace(session, record.kind);
   if (reason.includes('expected number of events')) {
     const expected = session.commits.some((commit) => expectedEventsOf(commit) !== undefined);

@@ -34,13 +34,17 @@ export function recordedPublisher(publisher: EventPublisher, history: History): 
   };
 }
 
-/** The contingency log, with what is appended to it in the history before it is. */
+/** The contingency log, with what is appended to it in the history before and after, and when it is sealed. */
 export function recordedContingency(log: ContingencyLog, history: History): ContingencyLog {
+  let appends = 0;
   return {
     ...log,
     async append(records) {
+      appends += 1;
+      const append = appends;
       history.write({
         kind: 'recording',
+        append,
         records: records.map((record) => ({
           kind: record.kind,
           sessionId: record.sessionId,
@@ -48,6 +52,13 @@ export function recordedContingency(log: ContingencyLog, history: History): Cont
         })),
       });
       await log.append(records);
+      history.write({ kind: 'recorded', append });
+    },
+    async seal() {
+      history.write({ kind: 'sealing' });
+      const sealed = await log.seal();
+      history.write({ kind: 'sealed' });
+      return sealed;
     },
   };
 }

@@ -66,7 +66,12 @@ export interface EventStory {
   readonly adds: Operation[];
   readonly messages: Message[];
   /** How often it was written to a log as `event.added`, and in which logs it has waited as `event.unpublished`. */
-  readonly recorded: { added: number; readonly unpublishedIn: Set<string> };
+  readonly recorded: {
+    added: number;
+    readonly unpublishedIn: Set<string>;
+    /** In how many appends that were under way while another process renamed the log: such a one is written again. */
+    whileRenamed: number;
+  };
 }
 
 /** A commit attempt of one process: everything the process did for the session until its next attempt. */
@@ -110,7 +115,8 @@ export function tellStories(history: readonly HistoryEntry[], observations: Obse
   for (const process of processes.values()) tellProcess(process, operations, sessionOf);
   const eventsById = new Map<string, EventStory>();
   for (const session of sessions.values()) gatherEvents(session, eventsById);
-  for (const process of processes.values()) countRecords(process, eventsById);
+  for (const process of processes.values())
+    countRecords(process, eventsById, sealsOf(processes.values(), process));
   const byTag = new Map<string, EventStory>();
   for (const { sessionId, events } of sessions.values()) {
     for (const event of events) byTag.set(key(sessionId, event.tag), event);
@@ -296,22 +302,66 @@ function gatherEvents(session: SessionStory, byId: Map<string, EventStory>): voi
   }
 }
 
-function countRecords({ entries, log }: ProcessStory, byId: ReadonlyMap<string, EventStory>): void {
+function countRecords(
+  { entries, log }: ProcessStory,
+  byId: ReadonlyMap<string, EventStory>,
+  seals: readonly Span[],
+): void {
+  const underWay = new Map<number, { events: EventStory[]; from: number }>();
   for (const entry of entries) {
+    if (entry.kind === 'recorded') {
+      const append = underWay.get(entry.append);
+      const renamed =
+        append !== undefined && seals.some(({ from, until }) => from <= entry.at && until >= append.from);
+      if (renamed) for (const event of append.events) event.recorded.whileRenamed += 1;
+    }
     if (entry.kind !== 'recording') continue;
+    const events: EventStory[] = [];
+    underWay.set(entry.append, { events, from: entry.at });
     for (const { kind, sessionId, eventId } of entry.records) {
       const event = eventId === undefined ? undefined : byId.get(key(sessionId, eventId));
       if (event === undefined) continue;
+      events.push(event);
       if (kind === 'event.added') event.recorded.added += 1;
       if (kind === 'event.unpublished') event.recorded.unpublishedIn.add(log);
     }
   }
 }
 
+/** From when until when, in milliseconds since the epoch. */
+interface Span {
+  readonly from: number;
+  readonly until: number;
+}
+
+/** When other processes were renaming the log that this one writes to. */
+function sealsOf(processes: Iterable<ProcessStory>, { process, log }: ProcessStory): Span[] {
+  const spans: Span[] = [];
+  for (const other of processes) {
+    if (other.log !== log || other.process === process) continue;
+    let from: number | undefined;
+    for (const { kind, at } of other.entries) {
+      if (kind === 'sealing') from = at;
+      if (kind !== 'sealed' || from === undefined) continue;
+      spans.push({ from, until: at });
+      from = undefined;
+    }
+    if (from !== undefined) spans.push({ from, until: other.entries.at(-1)?.at ?? from });
+  }
+  return spans;
+}
+
 const key = (sessionId: string, event: string) => `${sessionId} ${event}`;
 
 function newEvent({ tag, topic, id }: AddedEvent): EventStory {
-  return { tag, topic, id, adds: [], messages: [], recorded: { added: 0, unpublishedIn: new Set() } };
+  return {
+    tag,
+    topic,
+    id,
+    adds: [],
+    messages: [],
+    recorded: { added: 0, unpublishedIn: new Set(), whileRenamed: 0 },
+  };
 }
 
 function idInReceipt({ receipt }: Operation, index: number): string | undefined {

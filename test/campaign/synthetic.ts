@@ -102,7 +102,8 @@ export function world(): World {
       addDeferred(sessionId, ...ids) {
         const call = self.invoke(addOf(sessionId, ids));
         const records = ids.map((eventId) => ({ kind: 'event.added' as const, sessionId, eventId }));
-        write({ kind: 'recording', records });
+        write({ kind: 'recording', append: ops, records });
+        write({ kind: 'recorded', append: ops });
         call.ok(addReceipt(sessionId, ids, true));
       },
       store(sessionId, ...ids) {

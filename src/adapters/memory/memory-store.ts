@@ -35,6 +35,9 @@ interface MemorySession {
   receipt: CommitReceipt | undefined;
 }
 
+/** Beyond it, takeovers of a commit are no longer noted. */
+const MAX_HISTORY_CHARACTERS = 16_384;
+
 const NOT_FOUND: NotFound = { outcome: 'not_found' };
 
 const optionsSchema = z.strictObject({ now: z.optional(functionOf<() => number>('a function')) });
@@ -79,6 +82,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
 
   function transition(session: MemorySession, status: SessionStatus, cause: Cause): void {
     session.status = status;
+    const isTakeover = status === 'committing' && session.epoch > 1;
+    if (isTakeover && JSON.stringify(session.history).length > MAX_HISTORY_CHARACTERS) return;
     session.history.push({ status, at: now(), ...cause });
   }
 
