@@ -344,6 +344,18 @@ const BASIC_CASES: Record<string, Check> = {
     assert.ok(near.outcome === 'extended' && near.expiresAt < createdAt + 500_000, 'its own time counts');
   },
 
+  async 'an append does not shorten the life of a session that was extended'(store) {
+    const sessionId = await started(store, { ttlMs: 50_000 });
+    const extended = await store.extend(sessionId, 500_000);
+    assert.equal(extended.outcome, 'extended');
+    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    await store.append(sessionId, [newEvent(sessionId), newEvent(sessionId)], LIMITS);
+    assert.equal(
+      (await store.get(sessionId))?.expiresAt,
+      extended.outcome === 'extended' && extended.expiresAt,
+    );
+  },
+
   async 'a session past its expiry is expired for every method'(store) {
     const sessionId = await started(store, { ttlMs: 20 });
     await store.append(sessionId, [newEvent(sessionId)], LIMITS);
@@ -480,6 +492,24 @@ const BASIC_CASES: Record<string, Check> = {
     assert.deepEqual([...(await list())].sort(), [...mine].sort());
     assert.deepEqual([...(await list('committing'))], [[committing, 'committing']]);
     assert.equal((await list('open')).size, 5);
+  },
+
+  async 'due names a session though the time of those before it was renewed'(store) {
+    const lease = { attemptId: 'a', leaseMs: 1, cause: CAUSE };
+    for (let i = 0; i < 5; i += 1) {
+      const { sessionId } = await filled(store, 1);
+      assert.equal((await store.beginCommit(sessionId, lease)).outcome, 'granted');
+      const progress = { epoch: 1, cursor: 1, deferred: 0, leaseMs: 60_000 };
+      assert.deepEqual(await store.advance(sessionId, progress), { outcome: 'done' });
+    }
+    const overdue = await started(store, { ttlMs: 20 });
+    await eventually(async () => assert.equal((await store.get(overdue))?.status, 'expired'));
+    const found = new Set<string>();
+    for (let known = -1; known < found.size; ) {
+      known = found.size;
+      for (const sessionId of await store.due(1 + known)) found.add(sessionId);
+    }
+    assert.ok(found.has(overdue));
   },
 
   async 'countActive counts sessions until they end'(store) {

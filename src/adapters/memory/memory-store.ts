@@ -138,7 +138,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
         session.events.push(event);
       }
       session.bytes = bytes;
-      session.expiresAt = now() + session.ttlMs;
+      session.expiresAt = Math.max(session.expiresAt, now() + session.ttlMs);
       return { outcome: 'appended', duplicates, events: session.events.length };
     },
 

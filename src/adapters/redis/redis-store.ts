@@ -30,7 +30,12 @@ export type RedisStoreOptions = {
       readonly url: string;
     }
   | {
-      /** An ioredis `Redis` or `Cluster` of yours (ioredis 5 or 6). It is never closed from here. */
+      /**
+       * An ioredis `Redis` or `Cluster` of yours (ioredis 5 or 6). It is never closed from here, and never reconnected:
+       * set `socketTimeout` (5,000 ms, say), or a connection that died without a word fails every command for minutes;
+       * and `enableOfflineQueue: false`, `maxRetriesPerRequest: 0`, `autoResendUnfulfilledCommands: false`, or commands
+       * run long after they have failed here.
+       */
       readonly client: RedisClient;
     }
 );
@@ -62,7 +67,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   if ((url === undefined) === (client === undefined)) {
     throw new EventSessionsError('INVALID_INPUT', 'redisStore needs either a url or a client, and not both');
   }
-  const source = client === undefined ? ownClient(url as string) : borrowedClient(client);
+  const source = client === undefined ? ownClient(url as string, deadlineMs) : borrowedClient(client);
   const redis = createConnection(source, deadlineMs);
   const committing = committingSessions();
   const index = createSessionIndex(redis, `${prefix}:index`);
@@ -124,16 +129,17 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     async extend(sessionId, ttlMs) {
       const reply = await run(scripts.EXTEND, sessionId, ttlMs ?? '');
       if (reply[0] !== 'extended') return refusal(reply);
-      if (ttlMs !== undefined) await index.move(sessionId, ttlMs);
+      await index.hasten(sessionId, Number(reply[2]));
       return { outcome: 'extended', expiresAt: Number(reply[1]) };
     },
 
     async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, cause }) {
       const args = [attemptId, leaseMs, expectedEvents ?? '', causeJson(cause)];
-      // Sent together; should this process die between them, the session is still in the index, only due later.
-      const moved = index.move(sessionId, leaseMs);
+      // Sent together, the index first: the entry may have been lost, by a failover or an eviction.
+      const hastened = index.hasten(sessionId, leaseMs);
       const reply = await run(scripts.BEGIN_COMMIT, sessionId, ...args);
-      await moved;
+      await hastened;
+      if (reply[0] === 'committed') await index.remove(sessionId);
       if (reply[0] === 'granted') committing.begun(sessionId, Number(reply[5]));
       return toBeginCommitOutcome(reply);
     },
@@ -153,7 +159,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     async releaseCommit(sessionId, epoch) {
       committing.ended(sessionId);
       const outcome = fenced(await run(scripts.RELEASE_COMMIT, sessionId, epoch));
-      if (outcome.outcome === 'done') await index.move(sessionId, 0);
+      if (outcome.outcome === 'done') await index.hasten(sessionId, 0);
       return outcome;
     },
 

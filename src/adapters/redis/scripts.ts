@@ -4,11 +4,15 @@ import { createHash } from 'node:crypto';
  * Every state change of a session is one of these scripts: on Redis a script is the only thing that is all or
  * nothing, and a refusal for lack of memory refuses it whole.
  *
- * KEYS: 1 the session's hash, 2 its list of events, 3 the set of those event ids that no range of a writer has. Replies are arrays of strings that
- * begin with the outcome.
+ * KEYS: 1 the session's hash, 2 its list of events, 3 the set of those event ids that no range of a writer has. Replies
+ * are arrays of strings that begin with the outcome.
  *
- * An element of the list is `topic json`. The list is append-only and decides the order. `expiresAt` in the hash is when an open session runs out; the keys themselves live a grace period longer
- * (`keepUntil`), so that the session can be found expired, and so that adds need not touch three TTLs each time.
+ * An element of the list is `topic json`. The list is append-only and decides the order. `expiresAt` in the hash is
+ * when an open session runs out; the keys themselves live a grace period longer (`keepUntil`), so that the session can
+ * be found expired. An add renews that when half of the grace is used up, so as not to touch three TTLs each time.
+ *
+ * A script that fails is not undone. So what may fail (a key of another type, by tampering) comes before all that is
+ * written, and the list before what says that it has grown.
  *
  * The scripts keep to what Redis 6.2 and ioredis-mock both understand: numbers are formatted explicitly (a Lua 5.3
  * float prints as `1.0`), a missing field of HMGET is told by its type, and a table that is answered is never one
@@ -50,7 +54,7 @@ function bareScript(lua: string): Script {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') };
 }
 
-/** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep: 24 hours. */
+/** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep: 24 hours, at least 12. */
 export const GRACE_MS = 86_400_000;
 
 /** ARGV: metadata, ttl, cause. */
@@ -76,11 +80,11 @@ local now = tonumber(time[1]) * 1000.0 + math.floor(tonumber(time[2]) / 1000)
 if tonumber(f[2]) <= now then return {'not_open', 'expired'} end
 local function int(n) return string.format('%.0f', n) end
 local events, bytes, ttl = tonumber(f[4]), tonumber(f[5]), tonumber(f[3])
-local expiresAt = now + ttl
+local expiresAt = math.max(now + ttl, tonumber(f[2]))
 local function renew()
-  if tonumber(f[4]) > 0 and expiresAt <= tonumber(f[6]) then return end
+  if tonumber(f[4]) > 0 and tonumber(f[6]) - expiresAt >= ${GRACE_MS / 2} then return end
   redis.call('HSET', KEYS[1], 'keepUntil', int(expiresAt + ${GRACE_MS}))
-  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], int(ttl + ${GRACE_MS})) end
+  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], int(expiresAt + ${GRACE_MS} - now)) end
 end
 `;
 
@@ -197,7 +201,7 @@ renew()
 return {'appended', int(events), duplicates}
 `);
 
-/** ARGV: ttl, or '' for the session's own. */
+/** ARGV: ttl, or '' for the session's own. Answers the expiry and the ttl. */
 export const EXTEND = script(`
 local f = fields('status', 'expiresAt', 'ttl')
 if not exists(f[1]) then return {'not_found'} end
@@ -206,7 +210,7 @@ if status ~= 'open' then return {'not_open', status} end
 local ttl = tonumber(ARGV[1] == '' and f[3] or ARGV[1])
 redis.call('HSET', KEYS[1], 'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${GRACE_MS}))
 keep(ttl + ${GRACE_MS})
-return {'extended', int(now + ttl)}
+return {'extended', int(now + ttl), int(ttl)}
 `);
 
 /** ARGV: attempt id, lease, expected events or '', cause. Answers `granted`, epoch, cursor, deferred, events, largest event. */
@@ -354,18 +358,31 @@ return flags
 `);
 
 /** The scripts below have one key, the index. ARGV: session id, milliseconds from now. */
-export const INDEX_ADD = script(
-  `return redis.call('ZADD', KEYS[1], 'NX', int(now + tonumber(ARGV[2])), ARGV[1])`,
-);
-export const INDEX_MOVE = script(
-  `return redis.call('ZADD', KEYS[1], 'XX', int(now + tonumber(ARGV[2])), ARGV[1])`,
-);
+/**
+ * Sees to it that there is an entry, due then or earlier. One that is overdue becomes due now: somebody may have read
+ * its score and be about to correct it.
+ */
+export const INDEX_PUT = script(`
+local due, score = now + tonumber(ARGV[2]), redis.call('ZSCORE', KEYS[1], ARGV[1])
+if score then due = math.min(due, math.max(now, tonumber(score))) end
+redis.call('ZADD', KEYS[1], int(due), ARGV[1])
+return 1
+`);
+
+/** ARGV: session id, the score that was read, milliseconds from now or '' for removal. Not if the score has changed. */
+export const INDEX_CORRECT = script(`
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end
+if ARGV[3] == '' then return redis.call('ZREM', KEYS[1], ARGV[1]) end
+redis.call('ZADD', KEYS[1], 'XX', int(now + tonumber(ARGV[3])), ARGV[1])
+return 1
+`);
 export const INDEX_REMOVE = script(`return redis.call('ZREM', KEYS[1], ARGV[1])`);
 export const INDEX_COUNT = script(`return redis.call('ZCARD', KEYS[1])`);
 
-/** ARGV: limit. Answers the time, then ids and scores of the entries whose time has come. */
+/** ARGV: offset, limit. Answers the time, then ids and scores of the entries whose time has come. */
 export const INDEX_DUE = script(`
-return {int(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'WITHSCORES', 'LIMIT', '0', ARGV[1])}
+return {int(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'WITHSCORES', 'LIMIT', ARGV[1], ARGV[2])}
 `);
 
 /** ARGV: lowest score, offset, limit. Answers ids and scores. */
@@ -373,4 +390,5 @@ export const INDEX_PAGE = script(`
 return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[3])
 `);
 
-export const PING = script(`return 1`);
+/** A write that changes nothing: refused when others would be, by a replica, a full memory or a full disk. */
+export const PING = script(`return redis.call('ZADD', KEYS[1], 'XX', '0', '')`);
