@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { EventSessionsError, isEventSessionsError } from './core/errors.js';
 import type { Metrics } from './core/metrics.js';
 
@@ -21,27 +22,26 @@ const FAILURES = ['SESSION_CORRUPT', 'STORE_UNAVAILABLE', 'PUBLISH_FAILED', 'CON
 
 export function createInstance(metrics: Metrics): Instance {
   const controller = new AbortController();
-  const underWay = new Set<Promise<unknown>>();
+  // Every commit under way listens, and there may be any number of them.
+  setMaxListeners(0, controller.signal);
+  let underWay = 0;
+  let whenIdle = () => {};
   const timers = new Set<NodeJS.Timeout>();
   let closed: Promise<void> | undefined;
 
   async function counted<R>(name: string, input: unknown, call: () => Promise<R>): Promise<R> {
     if (closed !== undefined) throw new EventSessionsError('CLOSED', `${name} was called after close()`);
-    const running = call();
-    const settled = running.then(
-      () => {},
-      () => {},
-    );
-    underWay.add(settled);
+    underWay += 1;
     try {
-      return await running;
+      return await call();
     } catch (error) {
       if (!isEventSessionsError(error) || FAILURES.some((code) => error.code === code)) {
         metrics.failure(name, (input as { sessionId?: string } | undefined)?.sessionId, error);
       }
       throw error;
     } finally {
-      underWay.delete(settled);
+      underWay -= 1;
+      if (underWay === 0) whenIdle();
     }
   }
 
@@ -78,9 +78,13 @@ export function createInstance(metrics: Metrics): Instance {
         const late = new Promise<void>((resolve) => {
           timer = setTimeout(resolve, timeoutMs);
         });
-        await Promise.race([Promise.all(underWay), late]);
+        const idle = new Promise<void>((resolve) => {
+          whenIdle = resolve;
+          if (underWay === 0) resolve();
+        });
+        await Promise.race([idle, late]);
         clearTimeout(timer);
-        await release(underWay.size);
+        await release(underWay);
       })();
       return closed;
     },

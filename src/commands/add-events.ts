@@ -5,7 +5,7 @@ import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError } from '../core/errors.js';
 import type { AcceptedEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
-import { idSchema, reading, validate } from '../core/validate.js';
+import { idSchema, isId, reading, validate } from '../core/validate.js';
 import type { SessionLimits } from '../ports/session-store.js';
 import { sessionNotFound, sessionNotOpen } from './refusals.js';
 
@@ -52,21 +52,29 @@ const MAX_EVENTS_PER_CALL = 10_000;
 const eventsError = `an array of 1 to ${MAX_EVENTS_PER_CALL} events, each an object with type and data`;
 const inputSchema = z.strictObject({
   sessionId: idSchema,
-  events: z.custom<readonly EventInput[]>(
-    (value) =>
-      Array.isArray(value) &&
-      value.length > 0 &&
-      value.length <= MAX_EVENTS_PER_CALL &&
-      Array.from(value).every((event) => typeof event === 'object' && event !== null),
-    { error: eventsError },
-  ),
+  events: z.custom<readonly EventInput[]>(isListOfEvents, { error: eventsError }),
 });
+
+function isListOfEvents(value: unknown): value is readonly EventInput[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > MAX_EVENTS_PER_CALL) return false;
+  for (const event of value) if (typeof event !== 'object' || event === null) return false;
+  return true;
+}
+
+/** The input, if the schema would pass it as it is: found out at a tenth of the cost. It is asked for everything else. */
+function inOrder(input: AddEventsInput): AddEventsInput | undefined {
+  if (typeof input !== 'object' || input === null) return undefined;
+  const { sessionId, events, ...rest } = input;
+  const fits = typeof sessionId === 'string' && isId(sessionId) && isListOfEvents(events);
+  return fits && Object.keys(rest).length === 0 ? { sessionId, events } : undefined;
+}
 
 export function createAddEvents(context: AddEventsContext): AddEvents {
   const { repository, accept, events: domainEvents, metrics, limits } = context;
 
   return async (input) => {
-    const { sessionId, events } = validate(inputSchema, input, 'addEvents');
+    const { sessionId, events } =
+      reading('addEvents', () => inOrder(input)) ?? validate(inputSchema, input, 'addEvents');
     const accepted: AcceptedEvent[] = [];
     // A copy: an async schema gives the caller time to change the array.
     for (const event of reading('addEvents', () => [...events])) {

@@ -93,10 +93,13 @@ type CheckedOptions = z.output<typeof addOptionsSchema>;
 export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
   const json = { maxDepth: config.maxDepth, maxBytes: config.maxEventBytes };
   const eventIdFor = createEventIds();
+  const now = clock();
+  const knownTypes = knownTexts();
+  const knownTopics = knownTexts();
 
   function accept(sessionId: string, type: string, options: CheckedOptions, data: unknown): AcceptedEvent {
     const topic = topicOf(type, options, data);
-    if (!isTopic(topic)) {
+    if (!knownTopics.has(topic) && !isTopic(topic)) {
       throw new EventSessionsError(
         'INVALID_TOPIC',
         `A topic has ${TOPIC_RULE}; got ${describe(topic)}. ` +
@@ -104,6 +107,7 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
         { topic, eventId: options.id, eventType: type },
       );
     }
+    knownTopics.add(topic);
     const text = toJsonText(data, { ...json, facts: { eventId: options.id, eventType: type } });
     // Drawn last, so that what is refused leaves no gap.
     const id = options.id ?? eventIdFor(sessionId);
@@ -112,7 +116,7 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
         id,
         source: config.source,
         type,
-        time: options.time ?? new Date().toISOString(),
+        time: options.time ?? now(),
         sessionId,
         subject: options.subject,
         extensions: options.extensions,
@@ -153,11 +157,44 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
       const { type, data: input, ...rest } = event;
       return { type, input, rest };
     });
-    validate(typeSchema, type, 'The event type');
-    const options = validate(addOptionsSchema, rest, 'The options of add');
+    if (!knownTypes.has(type)) knownTypes.add(validate(typeSchema, type, 'The event type'));
+    const options = isEmpty(rest) ? NO_OPTIONS : validate(addOptionsSchema, rest, 'The options of add');
     const data = config.catalogue.validate(type, input);
     return types.isPromise(data)
       ? data.then((output: unknown) => accept(sessionId, type, options, output))
       : accept(sessionId, type, options, data);
+  };
+}
+
+const NO_OPTIONS: CheckedOptions = {};
+
+function isEmpty(options: object): boolean {
+  for (const _ in options) return false;
+  return true;
+}
+
+/** Texts that have been found in order, so that they need not be looked at for every event. Bounded. */
+function knownTexts(): Pick<Set<string>, 'has' | 'add'> {
+  const texts = new Set<string>();
+  return {
+    has: (text) => texts.has(text),
+    add(text) {
+      if (texts.size >= 1_000) texts.clear();
+      return texts.add(text);
+    },
+  };
+}
+
+/** The time of day as RFC 3339, written anew when a millisecond has passed. */
+function clock(): () => string {
+  let at = Number.NaN;
+  let text = '';
+  return () => {
+    const now = Date.now();
+    if (now !== at) {
+      at = now;
+      text = new Date(now).toISOString();
+    }
+    return text;
   };
 }

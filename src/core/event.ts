@@ -7,6 +7,8 @@
  * occurrence of the marker before `data` is the real one.
  */
 
+import { quoted } from './plain-json.js';
+
 export type ExtensionValue = string | number | boolean;
 
 /** A CloudEvents 1.0 event as a consumer gets it. `sessionid` and `sequence` are extension attributes. */
@@ -77,7 +79,7 @@ export const SEQUENCE_BYTES = SEQUENCE_TAIL.length - 1;
 export function encodeEnvelope(attributes: EnvelopeAttributes, data: string): string {
   const { id, source, type, time, sessionId, subject, extensions } = attributes;
   let json =
-    `{"specversion":"1.0","id":"${id}","source":${JSON.stringify(source)},"type":${JSON.stringify(type)}` +
+    `{"specversion":"1.0","id":"${id}","source":${quoted(source)},"type":${quoted(type)}` +
     `,"time":"${time}","sessionid":"${sessionId}",`;
   if (subject !== undefined) json += `"subject":${JSON.stringify(subject)},`;
   for (const name in extensions) json += `"${name}":${JSON.stringify(extensions[name])},`;
@@ -89,14 +91,16 @@ export function withSequence(json: string, sequence: number): string {
 }
 
 /** How many bytes {@link writeWithSequence} writes. */
-export function sizeWithSequence({ json, utf8 }: StoredEvent): number {
-  return (utf8 === undefined ? Buffer.byteLength(json) : utf8.end - utf8.start) + SEQUENCE_BYTES;
+export function sizeWithSequence(event: StoredEvent): number {
+  const { utf8 } = event;
+  return (utf8 === undefined ? Buffer.byteLength(event.json) : utf8.end - utf8.start) + SEQUENCE_BYTES;
 }
 
 /** {@link withSequence} in UTF-8, into `target`. Answers the position behind it. */
-export function writeWithSequence({ json, utf8, sequence }: StoredEvent, target: Buffer, at: number): number {
+export function writeWithSequence(event: StoredEvent, target: Buffer, at: number): number {
+  const { utf8, sequence } = event;
   const bytes =
-    utf8 === undefined ? target.write(json, at) : utf8.buffer.copy(target, at, utf8.start, utf8.end);
+    utf8 === undefined ? target.write(event.json, at) : utf8.buffer.copy(target, at, utf8.start, utf8.end);
   const end = at + bytes - 1 + SEQUENCE_TAIL.length;
   target.set(SEQUENCE_TAIL, at + bytes - 1);
   let rest = sequence;

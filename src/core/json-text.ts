@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { EventSessionsError, type EventSessionsErrorCode, type EventSessionsErrorFacts } from './errors.js';
+import { plainJson } from './plain-json.js';
 import { describe } from './validate.js';
 
 export interface JsonLimits {
@@ -17,7 +18,7 @@ export interface JsonLimits {
 /**
  * The value as JSON text, if nothing of it is lost on the way.
  *
- * `JSON.stringify` alone would turn NaN into null, a Map into {} and leave functions out, overflow the stack at
+ * What is nothing but plain is written by {@link plainJson}. The rest goes through `JSON.stringify`, which alone would turn NaN into null, a Map into {} and leave functions out, overflow the stack at
  * about 4,000 levels, and expand shared references without end. So it is watched while it writes: in one pass, which
  * asks each getter and each `toJSON` once, so that what was checked is what is written. Undefined members of objects
  * are left out, and `toJSON` is honoured, as everywhere. Instances of classes count by their members, unless they
@@ -27,6 +28,8 @@ export interface JsonLimits {
  */
 export function toJsonText(value: unknown, limits: JsonLimits): string {
   const { subject = 'data', code = 'INVALID_EVENT', facts } = limits;
+  const plain = plainJson(value, limits.maxDepth, limits.maxBytes);
+  if (plain !== undefined) return plain;
   const place: Place = { holders: [], keys: [] };
   try {
     return JSON.stringify(value, watch(place, limits));

@@ -77,9 +77,15 @@ export const timerMs = (min = 1) => wholeNumber(min, 2_147_483_647);
 /** Milliseconds that only the store counts. The upper bound (100 years) keeps sums exact. */
 export const durationMs = (min = 1) => wholeNumber(min, 3_155_760_000_000);
 
+const ID = /^[A-Za-z0-9_-]{1,128}$/;
+
+export function isId(text: string): boolean {
+  return ID.test(text);
+}
+
 export const idSchema = z
   .string({ error: 'an id of 1 to 128 characters A-Z a-z 0-9 _ -' })
-  .check(z.regex(/^[A-Za-z0-9_-]{1,128}$/, { error: 'an id of 1 to 128 characters A-Z a-z 0-9 _ -' }));
+  .check(z.regex(ID, { error: 'an id of 1 to 128 characters A-Z a-z 0-9 _ -' }));
 
 /** Text without control characters (they would break log lines, headers and CloudEvents attributes). */
 export const plainText = (maxLength: number) => {

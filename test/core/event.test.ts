@@ -10,7 +10,9 @@ import {
   encodeEnvelope,
   eventIdOf,
   SEQUENCE_BYTES,
+  sizeWithSequence,
   withSequence,
+  writeWithSequence,
 } from '../../src/core/event.js';
 
 const attributes = (change: Partial<EnvelopeAttributes> = {}): EnvelopeAttributes => ({
@@ -217,4 +219,28 @@ describe('the CloudEvents SDK accepts', () => {
       { numRuns: 100 },
     );
   });
+});
+
+test('bytes with the sequence are those of the text with the sequence, from text and from bytes', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'binary' }),
+      fc.integer({ min: 1, max: 9_999_999_999 }),
+      (text, sequence) => {
+        const json = encodeEnvelope(attributes(), JSON.stringify(text));
+        const expected = Buffer.from(withSequence(json, sequence));
+        const around = Buffer.from(`before ${json} behind`);
+        const utf8 = { buffer: around, start: 7, end: 7 + Buffer.byteLength(json) };
+        for (const event of [
+          { topic: 't', sequence, json },
+          { topic: 't', sequence, json: 'not looked at', utf8 },
+        ]) {
+          expect(sizeWithSequence(event)).toBe(expected.length);
+          const target = Buffer.alloc(expected.length + 10, '.');
+          expect(writeWithSequence(event, target, 5)).toBe(expected.length + 5);
+          expect(target.toString()).toBe(`.....${expected}.....`);
+        }
+      },
+    ),
+  );
 });
