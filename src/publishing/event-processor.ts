@@ -262,12 +262,16 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       }
 
       /**
-       * Waits for the oldest batch and for the cursor that is on its way, then sends the cursor on behind that batch.
-       * False when the attempt has to end here.
+       * Waits for the cursor that is on its way or for the oldest batch, whichever makes room first; behind the batch
+       * it sends the cursor on. False when the attempt has to end here.
        */
       async function settleOldest(): Promise<boolean> {
         const [oldest] = window;
         if (oldest === undefined) return cursorMoved();
+        if (moving !== undefined) {
+          const isMoved = await Promise.race([moving.then(() => true), oldest.settled.then(() => false)]);
+          if (isMoved) return cursorMoved();
+        }
         const failure = await oldest.settled;
         if (!(await cursorMoved())) return false;
         window.shift();
