@@ -262,12 +262,16 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       }
 
       /**
-       * Waits for the oldest batch and for the cursor that is on its way, then sends the cursor on behind that batch.
-       * False when the attempt has to end here.
+       * Waits for the cursor that is on its way or for the oldest batch, whichever comes first: either makes room. Behind
+       * a batch that has settled it sends the cursor on. False when the attempt has to end here.
        */
       async function settleOldest(): Promise<boolean> {
         const [oldest] = window;
         if (oldest === undefined) return cursorMoved();
+        if (moving !== undefined) {
+          const settled = oldest.settled.then(() => false);
+          if (await Promise.race([settled, moving.then(() => true)])) return cursorMoved();
+        }
         const failure = await oldest.settled;
         if (!(await cursorMoved())) return false;
         window.shift();
