@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import * as z from 'zod/mini';
 import { memoryContingency } from './adapters/memory/memory-contingency.js';
 import { memoryPublisher } from './adapters/memory/memory-publisher.js';
 import { memoryStore } from './adapters/memory/memory-store.js';
@@ -25,7 +26,7 @@ import { messageOf } from './core/errors.js';
 import { newId } from './core/ids.js';
 import { createMetrics, type MetricsSnapshot } from './core/metrics.js';
 import { consoleLogger, safeLogger, silentLogger } from './core/safe-logger.js';
-import { idSchema, validate } from './core/validate.js';
+import { idSchema, timerMs, validate } from './core/validate.js';
 import { checkHealth, type Health } from './health.js';
 import { createInstance } from './instance.js';
 import { type EventSessionsOptions, resolveOptions } from './options.js';
@@ -69,16 +70,24 @@ export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDis
   metrics(): Promise<MetricsSnapshot>;
   health(): Promise<Health>;
   /**
-   * Stops running commits between batches, waits for commands under way, then closes the adapters (not the clients
-   * you gave them). Afterwards every call rejects with `CLOSED`. Repeating it waits for the same end.
+   * Stops running commits between batches and gives their leases back, stops recovery behind what it is at, waits for
+   * commands under way, then closes the adapters (not the clients you gave them). Afterwards every call rejects with
+   * `CLOSED`. Repeating it waits for the same end.
+   *
+   * After `timeoutMs` (default 15,000) it waits no longer for what is under way: as after a crash, nothing acknowledged
+   * is lost, and leases run out by themselves.
    */
-  close(): Promise<void>;
+  close(options?: { readonly timeoutMs?: number }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 const BREAKER_FAILURES = 5;
 const BREAKER_PROBE_AFTER_MS = 5_000;
 const RETRY_BACKOFF_MS = 200;
+const CLOSE_TIMEOUT_MS = 15_000;
+const closeSchema = z.strictObject({ timeoutMs: z._default(timerMs(), CLOSE_TIMEOUT_MS) });
+/** A process that starts has, as a rule, just been restarted: what its predecessor left should not wait. */
+const FIRST_RECOVERY_MS = 1_000;
 const MAX_HELD_BYTES = 64 * 1_048_576;
 
 /** @throws `INVALID_INPUT` naming every option that is wrong, with what was expected. */
@@ -166,6 +175,8 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     metrics,
     logger,
     replay,
+    window: commit.inFlight * commit.batchEvents,
+    closing: instance.closing,
   });
 
   const commands: Commands = {
@@ -185,11 +196,12 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   const guardedRecover = instance.command('recover', recover);
   if (resolved.recovery !== false) {
     const { intervalMs } = resolved.recovery;
-    instance.every(intervalMs, async () => {
+    const pass = async () => {
       await guardedRecover().catch((error) =>
         logger.warn('A recovery pass failed', { cause: messageOf(error) }),
       );
-    });
+    };
+    instance.every(intervalMs, pass, Math.min(intervalMs, FIRST_RECOVERY_MS));
   }
   instance.every(resolved.metrics.intervalMs, async () => {
     if (events.has('metrics.snapshot')) events.emit('metrics.snapshot', await queries.getMetrics());
@@ -198,14 +210,17 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   const session = (id: string): Session<C> => createSession<C>(id, commands, queries);
   const startSession: EventSessions<C>['startSession'] = async (input) =>
     session((await commands.startSession(input)).sessionId);
-  const close = () =>
-    instance.close(async () => {
+  const close: EventSessions<C>['close'] = async (closeOptions = {}) => {
+    const { timeoutMs } = validate(closeSchema, closeOptions, 'close');
+    await instance.close(timeoutMs, async (givenUp) => {
+      if (givenUp > 0) logger.warn('Closed while calls were still under way', { calls: givenUp, timeoutMs });
       const results = await Promise.allSettled([store.close(), publisher.close(), log?.close()]);
       for (const result of results) {
         if (result.status === 'rejected')
           logger.error('An adapter could not be closed', { cause: messageOf(result.reason) });
       }
     });
+  };
 
   return {
     instanceId,
@@ -221,7 +236,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     metrics: queries.getMetrics,
     health: instance.command('health', () => checkHealth(store, publisher, log)),
     close,
-    [Symbol.asyncDispose]: close,
+    [Symbol.asyncDispose]: () => close(),
   };
 }
 

@@ -7,9 +7,13 @@ export interface Instance {
   readonly closing: AbortSignal;
   /** The call, counted as under way; refused with `CLOSED` after closing has begun. */
   command<A extends unknown[], R>(name: string, call: (...args: A) => Promise<R>): (...args: A) => Promise<R>;
-  /** Repeats the work, with ± 20 % of jitter so that instances spread. Holds no process open. */
-  every(intervalMs: number, work: () => Promise<void>): void;
-  close(release: () => Promise<void>): Promise<void>;
+  /**
+   * Repeats the work, for the first time after `firstMs` (the interval when not given), with ± 20 % of jitter so that
+   * instances spread. Holds no process open.
+   */
+  every(intervalMs: number, work: () => Promise<void>, firstMs?: number): void;
+  /** Waits for the calls under way, but no longer than `timeoutMs`; answers how many it gave up. */
+  close(timeoutMs: number, release: (givenUp: number) => Promise<void>): Promise<void>;
 }
 
 /** What a caller gets wrong, or comes too late for, says nothing about the health of the system. */
@@ -49,29 +53,34 @@ export function createInstance(metrics: Metrics): Instance {
       (...args) =>
         counted(name, args[0], () => call(...args)),
 
-    every(intervalMs, work) {
-      const next = () => {
+    every(intervalMs, work, firstMs = intervalMs) {
+      const next = (afterMs: number) => {
         if (closed !== undefined) return;
         const timer = setTimeout(
           async () => {
             timers.delete(timer);
             await work().catch(() => {});
-            next();
+            next(intervalMs);
           },
-          intervalMs * (0.8 + Math.random() * 0.4),
+          afterMs * (0.8 + Math.random() * 0.4),
         );
         timer.unref();
         timers.add(timer);
       };
-      next();
+      next(firstMs);
     },
 
-    close(release) {
+    close(timeoutMs, release) {
       closed ??= (async () => {
         controller.abort();
         for (const timer of timers) clearTimeout(timer);
-        await Promise.all(underWay);
-        await release();
+        let timer: NodeJS.Timeout | undefined;
+        const late = new Promise<void>((resolve) => {
+          timer = setTimeout(resolve, timeoutMs);
+        });
+        await Promise.race([Promise.all(underWay), late]);
+        clearTimeout(timer);
+        await release(underWay.size);
       })();
       return closed;
     },

@@ -8,12 +8,15 @@ import type { ContingencyRecord } from '../ports/contingency-log.js';
  * is kept: recovery has to bring it back.
  */
 export interface HeldRecords {
+  /** True until the log was found empty or recovery has read it: an earlier process may have left records there. */
+  readonly inherited: boolean;
   of(sessionId: string): HeldSession | undefined;
   hold(records: readonly ContingencyRecord[]): void;
   /** Forgets these records, if they are still held. */
   drop(sessionId: string, records: readonly ContingencyRecord[]): void;
   /** Everything held up to now; hand it to `forget` when recovery has seen to it. */
   mark(): HeldMark;
+  /** From now on nothing is inherited any more. */
   forget(mark: HeldMark, except: ReadonlySet<string>): void;
 }
 
@@ -35,6 +38,7 @@ interface Held {
 export function createHeldRecords(maxBytes: number): HeldRecords {
   const sessions = new Map<string, Held>();
   let bytes = 0;
+  let inherited = true;
 
   function remove(sessionId: string, held: Held, gone: ReadonlySet<ContingencyRecord>): void {
     held.records = held.records.filter((record) => {
@@ -45,6 +49,9 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
   }
 
   return {
+    get inherited() {
+      return inherited;
+    },
     of: (sessionId) => sessions.get(sessionId),
 
     hold(records) {
@@ -70,6 +77,7 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
     mark: () => new Map([...sessions].map(([sessionId, { total }]) => [sessionId, total])),
 
     forget(mark, except) {
+      inherited = false;
       for (const [sessionId, total] of mark) {
         const held = sessions.get(sessionId);
         if (held === undefined || except.has(sessionId)) continue;

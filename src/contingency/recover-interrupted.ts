@@ -6,10 +6,12 @@ export async function recoverInterrupted(pass: RecoveryPass): Promise<void> {
   const { ask, logger, down } = pass;
   const seen = new Set<string>();
   try {
-    while (!down.store) {
-      const due = (await ask((store) => store.due(100))).filter((sessionId) => !seen.has(sessionId));
+    while (!down.store && !pass.closing.aborted) {
+      // Those that could not be finished are still the longest due.
+      const due = (await ask((store) => store.due(100 + seen.size))).filter((id) => !seen.has(id));
       if (due.length === 0) return;
       for (const sessionId of due) {
+        if (pass.closing.aborted) return;
         seen.add(sessionId);
         pass.tally.sessions += 1;
         await recoverOne(pass, sessionId);
@@ -22,9 +24,9 @@ export async function recoverInterrupted(pass: RecoveryPass): Promise<void> {
   }
 }
 
-/** @throws `STORE_UNAVAILABLE`; a commit that fails for any other reason stays for the next pass. */
+/** @throws `STORE_UNAVAILABLE` */
 async function recoverOne(pass: RecoveryPass, sessionId: string): Promise<void> {
-  const { ask, metrics, events, logger, replay, tally, down } = pass;
+  const { ask, metrics, events, logger, replay, tally } = pass;
   const cause = { instance: replay.instance };
   const result = await ask((store) => store.expire(sessionId, { retentionMs: replay.retentionMs, cause }));
   if (result.outcome === 'expired') {
@@ -34,24 +36,40 @@ async function recoverOne(pass: RecoveryPass, sessionId: string): Promise<void> 
     events.emit('session.expired', { sessionId, discarded });
     logger.warn('Session expired', { sessionId, discarded });
   } else if (result.outcome === 'not_due') {
-    try {
-      await finishCommit(pass, sessionId);
-    } catch (error) {
-      if (isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
-      down.broker = true;
-      logger.warn('An interrupted commit could not be finished yet', { sessionId, cause: messageOf(error) });
-    }
+    await finishCommit(pass, sessionId);
   }
 }
 
-/** Brings a commit to its end, unless somebody else has or is about to. */
-export async function finishCommit({ ask, commit, tally }: RecoveryPass, sessionId: string): Promise<void> {
+const SETTLED = ['COMMIT_IN_PROGRESS', 'SESSION_NOT_OPEN', 'SESSION_NOT_FOUND'] as const;
+
+/**
+ * Brings a commit to its end, unless somebody else has or is about to. Answers whether it has an end now.
+ *
+ * @throws `STORE_UNAVAILABLE`. A commit that fails for any other reason stays for the next pass.
+ */
+export async function finishCommit(pass: RecoveryPass, sessionId: string): Promise<boolean> {
+  const { ask, commit, tally, down, logger, window } = pass;
   const before = await ask((store) => store.get(sessionId));
+  if (down.broker && before?.status === 'committing' && before.cursor < before.events) return false;
   try {
-    const { published } = await commit({ sessionId });
-    tally.published += Math.max(0, published - ((before?.cursor ?? 0) - (before?.deferred ?? 0)));
+    const { status, published } = await commit({ sessionId });
+    const { cursor = 0, deferred = 0, events = 0, leaseExpiresAt } = before ?? {};
+    tally.published += Math.max(0, published - (cursor - deferred));
+    // A lease that was not given back is one whose holder may have died with batches in flight.
+    if (before?.status === 'committing' && leaseExpiresAt !== undefined) {
+      tally.duplicatesPossible += Math.min(window, events - cursor);
+    }
+    return status === 'committed';
   } catch (error) {
-    const settled = ['COMMIT_IN_PROGRESS', 'SESSION_NOT_OPEN', 'SESSION_NOT_FOUND'] as const;
-    if (!settled.some((code) => isEventSessionsError(error, code))) throw error;
+    if (isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
+    if (SETTLED.some((code) => isEventSessionsError(error, code))) {
+      return !isEventSessionsError(error, 'COMMIT_IN_PROGRESS');
+    }
+    // What is wrong with one session (`SESSION_CORRUPT`) says nothing about the broker.
+    if (isEventSessionsError(error, 'PUBLISH_FAILED') || isEventSessionsError(error, 'CONTINGENCY_FAILED')) {
+      down.broker = true;
+    }
+    logger.warn('An interrupted commit could not be finished yet', { sessionId, cause: messageOf(error) });
+    return false;
   }
 }

@@ -9,11 +9,14 @@ import type { HeldRecords } from './held-records.js';
 import type { ReplayContext } from './replay.js';
 
 export interface RecoverOptions {
-  /** Called after each session. What it throws is logged. */
+  /** Called after each session and each few hundred records. What it throws is logged. */
   readonly onProgress?: ((progress: RecoveryProgress) => void) | undefined;
 }
 
-export type RecoveryProgress = Omit<RecoveryReport, 'durationMs' | 'remaining' | 'complete'>;
+export interface RecoveryProgress extends Omit<RecoveryReport, 'durationMs' | 'complete'> {
+  /** Records that the log had when the pass began. */
+  readonly records: number;
+}
 
 export interface RecoveryReport {
   /** Sessions that had something to recover: records in the log, an interrupted commit, an expiry. */
@@ -22,13 +25,18 @@ export interface RecoveryReport {
   readonly events: number;
   /** Events published: deferred ones, late ones, and those of commits that were finished. */
   readonly published: number;
+  /**
+   * Of those, how many may have been published before: what became of the attempt before is unknown, or it died with
+   * batches in flight. An upper bound, but for earlier passes that died.
+   */
+  readonly duplicatesPossible: number;
   /** Events that must not be published any more: their session was rolled back or has expired. */
   readonly discarded: number;
   /** Records that can never be replayed, now in quarantine. */
   readonly quarantined: number;
   /** Records that are still in the log, because the store or the broker is still down. */
   readonly remaining: number;
-  /** False when the store or the broker was down for some of it: recover again. */
+  /** False when the store or the broker was down for some of it, or another recovery is at work: recover again. */
   readonly complete: boolean;
   readonly durationMs: number;
 }
@@ -45,6 +53,10 @@ export interface RecoveryConfig {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly replay: ReplayContext;
+  /** Events that an attempt may have in flight when it dies. */
+  readonly window: number;
+  /** Aborts when the instance closes: a pass then ends behind what it is at. */
+  readonly closing: AbortSignal;
 }
 
 /**
@@ -52,7 +64,7 @@ export interface RecoveryConfig {
  * again: the rest stays for the next one, instead of paying the same wait for every session.
  */
 export interface RecoveryPass extends RecoveryConfig {
-  readonly tally: { -readonly [K in keyof RecoveryProgress]: number };
+  readonly tally: { -readonly [K in Exclude<keyof RecoveryProgress, 'records' | 'remaining'>]: number };
   readonly progress: () => void;
   readonly down: { store: boolean; broker: boolean };
 }

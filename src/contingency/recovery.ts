@@ -1,40 +1,57 @@
 import { messageOf } from '../core/errors.js';
-import type { ContingencyRecord, QuarantinedEntry, SealedRecords } from '../ports/contingency-log.js';
+import type { QuarantinedEntry, SealedRecords } from '../ports/contingency-log.js';
 import type { HeldMark } from './held-records.js';
 import { recoverInterrupted } from './recover-interrupted.js';
 import { recoverSession } from './recover-session.js';
 import type { RecoverOptions, RecoveryConfig, RecoveryPass, RecoveryReport } from './recovery-pass.js';
+import { type SealedWork, sealedWork } from './sealed-work.js';
+import { readBacklog } from './session-backlog.js';
 
 /**
  * One pass over everything that is owed: first the contingency log, then the sessions in the store that nobody looks
  * after any more. Safe to stop at any point and to run in several processes at once: the log lets one at a time in,
- * and what touches the store is idempotent.
+ * what is done is marked in it chunk by chunk, and what touches the store is idempotent.
  */
 export function createRecovery(
   config: RecoveryConfig,
 ): (options?: RecoverOptions) => Promise<RecoveryReport> {
-  const { log, held, logger } = config;
+  const { log, held, logger, closing } = config;
   let running: Promise<RecoveryReport> | undefined;
 
   async function run(onProgress: RecoverOptions['onProgress']): Promise<RecoveryReport> {
     const startedAt = performance.now();
-    const tally = { sessions: 0, events: 0, published: 0, discarded: 0, quarantined: 0 };
+    const tally = {
+      sessions: 0,
+      events: 0,
+      published: 0,
+      duplicatesPossible: 0,
+      discarded: 0,
+      quarantined: 0,
+    };
     const down = { store: false, broker: false };
+    let work: SealedWork | undefined;
+    const remaining = () => work?.remaining ?? 0;
     const progress = () => {
       try {
-        onProgress?.({ ...tally });
+        onProgress?.({ ...tally, records: work?.records ?? 0, remaining: remaining() });
       } catch (error) {
-        logger.error('onProgress of recover threw', { error });
+        logger.error('onProgress of recover threw', { cause: messageOf(error) });
       }
     };
     const pass: RecoveryPass = { ...config, tally, down, progress };
 
     const mark = held.mark();
-    const sealed = await log?.seal();
-    const remaining = sealed === undefined ? 0 : await recoverLog(pass, sealed, mark);
+    const sealed = (await log?.seal()) ?? 'empty';
+    if (sealed === 'empty') held.forget(mark, new Set());
+    else if (sealed !== 'busy') {
+      await recoverLog(pass, sealed, mark, (started) => {
+        work = started;
+      });
+    }
     await recoverInterrupted(pass);
-    const complete = remaining === 0 && !down.store && !down.broker;
-    return { ...tally, remaining, complete, durationMs: performance.now() - startedAt };
+    const complete =
+      sealed !== 'busy' && remaining() === 0 && !down.store && !down.broker && !closing.aborted;
+    return { ...tally, remaining: remaining(), complete, durationMs: performance.now() - startedAt };
   }
 
   return ({ onProgress } = {}) => {
@@ -45,50 +62,41 @@ export function createRecovery(
   };
 }
 
-/** Answers how many records stay. */
-async function recoverLog(pass: RecoveryPass, sealed: SealedRecords, mark: HeldMark): Promise<number> {
-  const { held, events, logger, tally } = pass;
+async function recoverLog(
+  pass: RecoveryPass,
+  sealed: SealedRecords,
+  mark: HeldMark,
+  onStart: (work: SealedWork) => void,
+): Promise<void> {
+  const { held, events, logger, tally, closing } = pass;
+  let work: SealedWork | undefined;
   try {
-    const { sessions, unreadable } = await readSessions(sealed);
-    const keep: ContingencyRecord[] = [];
-    const quarantine: QuarantinedEntry[] = [...unreadable];
+    const unreadable: (QuarantinedEntry & { place: number })[] = [];
+    const { sessions, records } = await readBacklog(sealed.read(), (entry) => unreadable.push(entry));
+    work = sealedWork({
+      sealed,
+      records,
+      events,
+      logger,
+      onQuarantined: (entries) => {
+        tally.quarantined += entries;
+      },
+      onProgress: pass.progress,
+    });
+    onStart(work);
+    await work.quarantine(unreadable);
     const unfinished = new Set<string>();
-    for (const [sessionId, records] of sessions) {
-      const result = await recoverSession(pass, sessionId, records);
-      keep.push(...result.keep);
-      quarantine.push(...result.quarantine);
-      if (result.keep.length > 0) unfinished.add(sessionId);
+    for (const session of sessions.values()) {
+      if (closing.aborted || !(await recoverSession(pass, work, session))) unfinished.add(session.sessionId);
       tally.sessions += 1;
       pass.progress();
     }
-    await sealed.finish({ keep, quarantine });
-    tally.quarantined += quarantine.length;
     held.forget(mark, unfinished);
-    for (const entry of quarantine) {
-      const sessionId = 'record' in entry ? entry.record.sessionId : undefined;
-      logger.error('A contingency record was quarantined', { sessionId, reason: entry.reason });
-      events.emit('contingency.quarantined', { sessionId, reason: entry.reason });
-    }
-    return keep.length;
-  } catch (error) {
-    await sealed.release().catch((failure) => {
-      logger.error('Sealed records could not be given back', { cause: messageOf(failure) });
+  } finally {
+    await (work?.end() ?? sealed.release()).catch((error) => {
+      logger.error('The sealed part of the contingency log could not be cleared', {
+        cause: messageOf(error),
+      });
     });
-    throw error;
   }
-}
-
-async function readSessions(sealed: SealedRecords) {
-  const sessions = new Map<string, ContingencyRecord[]>();
-  const unreadable: QuarantinedEntry[] = [];
-  for await (const entry of sealed.read()) {
-    if ('record' in entry) {
-      const known = sessions.get(entry.record.sessionId);
-      if (known === undefined) sessions.set(entry.record.sessionId, [entry.record]);
-      else known.push(entry.record);
-    } else {
-      unreadable.push(entry);
-    }
-  }
-  return { sessions, unreadable };
 }

@@ -9,7 +9,8 @@ import type { SessionLimits, SessionStore } from '../ports/session-store.js';
  * - `session_committing`, `session_committed`: the session has gone on without it; an event is late;
  * - `session_discarded`: it was rolled back or has expired, so the event must not be published;
  * - `events_mismatch`: the commit was asked for with an `expectedEvents` that is not met;
- * - `already_ended`: the request came second, the session has ended in another way.
+ * - `already_ended`: the request came second, the session has ended in another way;
+ * - `session_corrupt`: the store no longer has all events of the session, so its commit is refused.
  */
 export type ReplayProblem =
   | 'session_unknown'
@@ -17,7 +18,8 @@ export type ReplayProblem =
   | 'session_committed'
   | 'session_discarded'
   | 'events_mismatch'
-  | 'already_ended';
+  | 'already_ended'
+  | 'session_corrupt';
 
 export interface NotReplayed {
   readonly record: ContingencyRecord;
@@ -77,6 +79,7 @@ export async function replayIntoStore(
         });
         if (begun.outcome === 'granted') await store.releaseCommit(sessionId, begun.epoch);
         else if (begun.outcome === 'mismatch') problems.push({ record, problem: 'events_mismatch' });
+        else if (begun.outcome === 'corrupt') problems.push({ record, problem: 'session_corrupt' });
         else if (begun.outcome === 'not_found') problems.push({ record, problem: 'session_unknown' });
         else if (begun.outcome === 'not_open') problems.push({ record, problem: 'already_ended' });
         break;

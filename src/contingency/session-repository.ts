@@ -34,7 +34,8 @@ import { type ReplayContext, replayIntoStore } from './replay.js';
  *
  * **Heal before use.** As long as this instance holds records of a session, its next command on that session first
  * brings them into the store, in order. If that fails, the command is deferred behind them. So within an instance a
- * session's commands take effect in the order in which they were acknowledged.
+ * session's commands take effect in the order in which they were acknowledged. What an earlier process has left in the
+ * log is held as well: before the first commands of an instance, recovery reads it.
  */
 export interface SessionRepository {
   start(session: NewSession): Promise<StartOutcome | Deferred>;
@@ -83,6 +84,9 @@ export interface SessionRepositoryConfig {
   readonly replay: ReplayContext;
 }
 
+/** How long the first commands wait until recovery has read what an earlier process has left in the log. */
+const TAKE_OVER_MS = 2_000;
+
 export function createSessionRepository(config: SessionRepositoryConfig): SessionRepository {
   const { store, log, held, breaker, events: domainEvents, metrics, logger } = config;
   const healing = new Map<string, Promise<void>>();
@@ -108,14 +112,40 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     }
   }
 
+  const inheriting = () => log !== undefined && held.inherited;
+
   /** Brings what is held of the session into the store. Commands that come meanwhile wait for the same heal. */
   function heal(sessionId: string): Promise<void> | undefined {
-    if (held.of(sessionId) === undefined) return undefined;
+    if (!inheriting() && held.of(sessionId) === undefined) return undefined;
     const running = healing.get(sessionId);
     if (running !== undefined) return running;
-    const heal = replayHeld(sessionId).finally(() => healing.delete(sessionId));
+    const heal = healNow(sessionId).finally(() => healing.delete(sessionId));
     healing.set(sessionId, heal);
     return heal;
+  }
+
+  async function healNow(sessionId: string): Promise<void> {
+    if (inheriting()) await takeOverLog(sessionId);
+    await replayHeld(sessionId);
+  }
+
+  async function takeOverLog(sessionId: string): Promise<void> {
+    const mark = held.mark();
+    const backlog = await log?.backlog().catch(() => undefined);
+    if (backlog?.records === 0) {
+      held.forget(mark, new Set());
+      return;
+    }
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(stillInLog(sessionId)), TAKE_OVER_MS);
+    });
+    try {
+      // Whether it got everything done does not matter here: the store is asked next.
+      await Promise.race([config.recover().catch(() => {}), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async function replayHeld(sessionId: string): Promise<void> {
@@ -292,6 +322,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           at: Date.now(),
           topic,
           sequence,
+          ...(cause.outcome === 'not_done' ? {} : { outcome: cause.outcome }),
           event: json,
         })),
         cause,

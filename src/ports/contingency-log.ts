@@ -12,18 +12,18 @@
  *   were written whole may come back as well.
  * - **Bounded.** A full log rejects; it never drops what it has.
  * - **Sealing.** Recovery works on a sealed part while appends go on behind it. A sealed part belongs to one
- *   recovery at a time, over all processes; if that one dies, the part is there for the next, whole.
- * - **Closing** waits for appends under way and releases a sealed part that nobody has ended. Afterwards every call
- *   but `close` rejects with `CLOSED`.
+ *   recovery at a time, over all processes; if that one dies, all that it has not settled is there for the next.
+ * - **Closing** waits for appends under way and releases a sealed part that nobody has released. Afterwards every
+ *   call but `close` rejects with `CLOSED`.
  */
 export interface ContingencyLog {
   append(records: readonly ContingencyRecord[]): Promise<void>;
 
   /**
-   * Sets all records appended so far apart for recovery, together with what an unfinished recovery left behind.
-   * Undefined if there is nothing, or if another recovery is at work on it.
+   * Sets all records appended so far apart for recovery, together with what earlier recoveries have not settled.
+   * `empty` if there is nothing, `busy` if another recovery is at work on it.
    */
-  seal(): Promise<SealedRecords | undefined>;
+  seal(): Promise<SealedRecords | 'empty' | 'busy'>;
 
   /** What waits for recovery, sealed or not. An estimate when other processes write to the same log. */
   backlog(): Promise<ContingencyBacklog>;
@@ -35,32 +35,44 @@ export interface ContingencyLog {
 }
 
 /**
- * A part of the log that one recovery works on. It must end with `finish` or `release`; after that `read` and `finish`
- * reject with `CONTINGENCY_FAILED`, and `release` does nothing.
+ * A part of the log that one recovery works on, piece by piece: it may be much larger than memory. It must end with
+ * `release`; after that every other call rejects with `CONTINGENCY_FAILED`.
  */
 export interface SealedRecords {
-  /** From the first record on, as often as asked. A line that cannot be read comes as such, and hides no other. */
+  /**
+   * All that is not settled, from the first record on, as often as asked. A line that cannot be read comes as such,
+   * and hides no other.
+   */
   read(): AsyncIterable<SealedEntry>;
 
   /**
-   * Done: quarantines first, then puts `keep` in the place of the sealed part, in front of what was appended
-   * meanwhile. If the process dies in between, the whole part comes back: replaying is idempotent, losing is not.
+   * The records at places of a `read` that went to its end, in the order asked for: a beginning of them, of at most
+   * `maxBytes` as they are stored, but at least one.
    */
-  finish(result: {
-    readonly keep: readonly ContingencyRecord[];
-    readonly quarantine: readonly QuarantinedEntry[];
-  }): Promise<void>;
+  fetch(places: readonly number[], maxBytes: number): Promise<readonly ContingencyRecord[]>;
 
-  /** Given up: everything stays for the next recovery. */
+  /**
+   * Done: when it resolves, what stands at these places does not come back, whatever dies then. When it rejects (a
+   * full disk), it does not come back as long as this log lives.
+   */
+  settle(places: readonly number[]): Promise<void>;
+
+  /** Keeps the entries for a person to look at, and then settles their places. */
+  quarantine(entries: readonly (QuarantinedEntry & { readonly place: number })[]): Promise<void>;
+
+  /** The end. What is not settled stays for the next recovery, in front of what was appended meanwhile. */
   release(): Promise<void>;
 }
 
-export type SealedEntry =
+export type SealedContent =
   | { readonly record: ContingencyRecord }
   | { readonly unreadable: string; readonly reason: string };
 
+/** `place` stands for this entry as long as the part is sealed. */
+export type SealedEntry = SealedContent & { readonly place: number };
+
 /** Kept for a person to look at, with the reason why it can never be replayed. */
-export type QuarantinedEntry = SealedEntry & { readonly reason: string };
+export type QuarantinedEntry = SealedContent & { readonly reason: string };
 
 export interface ContingencyBacklog {
   readonly records: number;
@@ -106,6 +118,11 @@ export interface EventUnpublishedRecord extends RecordBase {
   readonly kind: 'event.unpublished';
   readonly topic: string;
   readonly sequence: number;
+  /**
+   * What became of the last attempt to publish it: after `unknown` it may come twice. Missing when it was never
+   * attempted, or certainly not done.
+   */
+  readonly outcome?: 'unknown' | 'refused' | undefined;
   /** The CloudEvents JSON without `sequence`. */
   readonly event: string;
 }

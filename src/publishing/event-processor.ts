@@ -29,6 +29,7 @@ export interface OwedResult {
   readonly left: readonly StoredEvent[];
   /** The broker will never take them. */
   readonly refused: readonly StoredEvent[];
+  /** Why there is something left. */
   readonly error: EventSessionsError | undefined;
 }
 
@@ -52,7 +53,10 @@ export interface EventProcessorConfig extends RetryPolicy {
   readonly store: Pick<SessionStore, 'read'>;
   readonly publisher: EventPublisher;
   readonly breaker: CircuitBreaker;
-  /** Takes what the broker can't; undefined without contingency. Rejects with `CONTINGENCY_FAILED`. */
+  /**
+   * Takes what the broker can't, whose last attempt ended as `cause` says; undefined without contingency. Rejects
+   * with `CONTINGENCY_FAILED`.
+   */
   readonly defer:
     | ((sessionId: string, events: readonly StoredEvent[], cause: EventSessionsError) => Promise<void>)
     | undefined;
@@ -132,7 +136,9 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
   async function settle(session: ProcessedSession, failure: Failure): Promise<Settled | undefined> {
     const { sessionId, lease, signal } = session;
     let left: Failure | undefined = failure;
+    let uncertain: EventSessionsError | undefined;
     for (let retry = 1; retry <= config.retries && canRetry(left); retry += 1) {
+      if (left.error.outcome === 'unknown') uncertain = left.error;
       await pause(backoffDelay(config, retry), signal);
       if (signal?.aborted || !lease.holds()) return undefined;
       left = await publishParts(sessionId, left.parts);
@@ -140,10 +146,12 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     if (left === undefined) return { deferred: 0, brokerDown: undefined };
     const { error, parts } = left;
     if (error.outcome !== 'refused') {
-      return { deferred: await deferRest(sessionId, parts, error), brokerDown: error };
+      return { deferred: await deferRest(sessionId, parts, uncertain ?? error), brokerDown: error };
     }
-    const { refused, left: unsent } = await publishSingly(sessionId, parts);
-    return { deferred: await deferRest(sessionId, [refused, unsent], error), brokerDown: undefined };
+    const singly = await publishSingly(sessionId, parts);
+    const refused = await deferRest(sessionId, [singly.refused], error);
+    const unsent = await deferRest(sessionId, [singly.left], uncertain ?? singly.error ?? error);
+    return { deferred: refused + unsent, brokerDown: unsent > 0 ? singly.error : undefined };
   }
 
   async function deferRest(
@@ -173,10 +181,10 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       for (const [i, event] of part.entries()) {
         const failure = await publishParts(sessionId, [[event]]);
         if (failure === undefined) continue;
-        error = failure.error;
-        if (error.outcome === 'refused') {
+        if (failure.error.outcome === 'refused') {
           refused.push(event);
         } else {
+          error = failure.error;
           left.push(...part.slice(i));
           break;
         }
@@ -209,7 +217,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       const send = (parts: readonly Part[]): Promise<Failure | undefined> =>
         brokerDown === undefined
           ? publishParts(sessionId, parts)
-          : Promise.resolve({ parts, error: brokerDown });
+          : Promise.resolve({ parts, error: notSent(brokerDown, sessionId) });
 
       function moveCursor(end: number, deferred: number): Promise<boolean> {
         metrics.eventsPublished(end - lease.cursor - deferred);
@@ -218,7 +226,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       }
 
       async function settleFailed(failure: Failure): Promise<number | undefined> {
-        if (brokerDown !== undefined) return deferRest(sessionId, failure.parts, brokerDown);
+        if (brokerDown !== undefined) return deferRest(sessionId, failure.parts, failure.error);
         const settled = await settle(session, failure);
         brokerDown = settled?.brokerDown;
         return settled?.deferred;
@@ -296,6 +304,11 @@ function byTopic(events: readonly StoredEvent[]): Part[] {
 function corrupt(sessionId: string, expected: number, actual: number): EventSessionsError {
   const message = `Session ${sessionId} should have ${expected} events, but the store has only ${actual}`;
   return new EventSessionsError('SESSION_CORRUPT', message, { sessionId, expected, actual });
+}
+
+function notSent(brokerDown: EventSessionsError, sessionId: string): EventSessionsError {
+  const message = `Not sent after: ${brokerDown.message}`;
+  return new EventSessionsError('PUBLISH_FAILED', message, { sessionId, outcome: 'not_done' }, brokerDown);
 }
 
 function toPublishError(error: unknown, sessionId: string, topic: string): EventSessionsError {

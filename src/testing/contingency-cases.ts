@@ -61,13 +61,13 @@ async function runOn(make: () => Promise<ContingencyLogUnderTest>, check: Check)
 
 const RULES: Readonly<Record<string, Check>> = {
   'an empty log has nothing to seal and no backlog': async ({ log }) => {
-    assert.equal(await log.seal(), undefined);
+    assert.equal(await log.seal(), 'empty');
     assert.deepEqual(await log.backlog(), { records: 0, bytes: 0, oldestAt: undefined });
   },
 
   'an append of no records changes nothing': async ({ log }) => {
     await log.append([]);
-    assert.equal(await log.seal(), undefined);
+    assert.equal(await log.seal(), 'empty');
   },
 
   'every kind of record comes back as it was, whatever it contains': async ({ log }) => {
@@ -120,7 +120,7 @@ const RULES: Readonly<Record<string, Check>> = {
     for await (const _ of sealed.read()) break;
     assert.deepEqual(await read(sealed), await read(sealed));
     assert.equal((await read(sealed)).length, 3);
-    await sealed.finish(NOTHING);
+    await settleAll(sealed);
   },
 
   'appends go on behind a sealed part, which does not change': async ({ log }) => {
@@ -130,20 +130,17 @@ const RULES: Readonly<Record<string, Check>> = {
     assert.deepEqual((await read(sealed)).map(idOf), ['0']);
     await log.append([added('2')]);
     assert.deepEqual((await read(sealed)).map(idOf), ['0']);
-    await sealed.finish(NOTHING);
+    await settleAll(sealed);
     assert.deepEqual(await sealedIds(log), ['1', '2']);
   },
 
-  'one recovery at a time: seal answers undefined while a sealed part is worked on': async ({
-    log,
-    reopen,
-  }) => {
+  'one recovery at a time: seal answers busy while a sealed part is worked on': async ({ log, reopen }) => {
     await log.append([added('0')]);
     const sealed = await sealOf(log);
     await log.append([added('1')]);
-    assert.equal(await log.seal(), undefined);
+    assert.equal(await log.seal(), 'busy');
     const second = await reopen?.();
-    assert.equal(await second?.seal(), undefined);
+    if (second !== undefined) assert.equal(await second.seal(), 'busy');
     await second?.close();
     await sealed.release();
     assert.deepEqual(await sealedIds(log), ['0', '1']);
@@ -151,11 +148,11 @@ const RULES: Readonly<Record<string, Check>> = {
 
   'of seals at the same moment one gets the part': async ({ log }) => {
     await log.append([added('0')]);
-    const sealed = (await Promise.all([log.seal(), log.seal(), log.seal()])).filter(
-      (part) => part !== undefined,
-    );
-    assert.equal(sealed.length, 1);
-    await sealed[0]?.finish(NOTHING);
+    const answers = await Promise.all([log.seal(), log.seal(), log.seal()]);
+    const parts = answers.filter((answer) => typeof answer === 'object');
+    assert.equal(parts.length, 1);
+    assert.equal(answers.filter((answer) => answer === 'busy').length, 2);
+    await parts[0]?.release();
   },
 
   'release gives everything back, in front of what came meanwhile': async ({ log }) => {
@@ -177,62 +174,134 @@ const RULES: Readonly<Record<string, Check>> = {
   'release after the end changes nothing': async ({ log }) => {
     await log.append([added('0')]);
     const sealed = await sealOf(log);
-    await sealed.finish(NOTHING);
+    await settleAll(sealed);
     await log.append([added('1')]);
     const next = await sealOf(log);
     await sealed.release();
-    assert.equal(await log.seal(), undefined);
+    assert.equal(await log.seal(), 'busy');
     await next.release();
   },
 
-  'finish forgets the part': async ({ log }) => {
+  'what is settled is forgotten': async ({ log }) => {
     await log.append([added('0')]);
-    await (await sealOf(log)).finish(NOTHING);
-    assert.equal(await log.seal(), undefined);
+    await settleAll(await sealOf(log));
+    assert.equal(await log.seal(), 'empty');
     assert.equal((await log.backlog()).records, 0);
   },
 
-  'finish keeps what is to be kept, in order, and nothing else': async ({ log }) => {
-    await log.append(ids(6).map((id) => added(id)));
-    const sealed = await sealOf(log);
-    const keep = (await read(sealed)).filter((_, i) => i % 2 === 1);
-    await sealed.finish({ keep, quarantine: [] });
-    assert.deepEqual(await sealedIds(log), ['1', '3', '5']);
+  'what is not settled stays, in order, and nothing else, however often': async ({ log }) => {
+    await log.append(ids(12).map((id) => added(id)));
+    await settleWhere(log, (i) => i % 2 === 0);
+    await settleWhere(log, (i) => i < 3);
+    assert.deepEqual(await sealedIds(log), ['7', '9', '11']);
   },
 
-  'what is kept and what was appended meanwhile are both there after finish': async ({ log }) => {
+  'what is settled is no longer read, also before the end': async ({ log }) => {
+    await log.append([added('0'), added('1'), added('2')]);
+    const sealed = await sealOf(log);
+    const [, second] = await entriesOf(sealed);
+    await sealed.settle([second?.place ?? -1]);
+    assert.deepEqual((await read(sealed)).map(idOf), ['0', '2']);
+    assert.equal((await log.backlog()).records, 2);
+    await sealed.release();
+  },
+
+  'settling nothing, or the same again, changes nothing': async ({ log }) => {
+    await log.append([added('0'), added('1')]);
+    const sealed = await sealOf(log);
+    const [first] = await entriesOf(sealed);
+    await sealed.settle([]);
+    await sealed.settle([first?.place ?? -1]);
+    await sealed.settle([first?.place ?? -1]);
+    await sealed.release();
+    assert.equal((await log.backlog()).records, 1);
+    assert.deepEqual(await sealedIds(log), ['1']);
+  },
+
+  'what is left and what was appended meanwhile are both there': async ({ log }) => {
     await log.append([added('0'), added('1')]);
     const sealed = await sealOf(log);
     await log.append([added('2')]);
-    await sealed.finish({ keep: [added('1')], quarantine: [] });
-    assert.deepEqual((await sealedIds(log)).sort(), ['1', '2']);
+    const [first] = await entriesOf(sealed);
+    await sealed.settle([first?.place ?? -1]);
+    await sealed.release();
+    assert.deepEqual(await sealedIds(log), ['1', '2']);
+  },
+
+  'records are left over many recoveries, each with new ones behind them': async ({ log }) => {
+    for (let round = 0; round < 20; round += 1) {
+      await log.append([added(`${round}-0`), added(`${round}-1`)]);
+      const sealed = await sealOf(log);
+      const last = (await entriesOf(sealed)).at(-1);
+      await sealed.settle([last?.place ?? -1]);
+      await sealed.release();
+    }
+    assert.deepEqual(
+      await sealedIds(log),
+      ids(20).map((round) => `${round}-0`),
+    );
+  },
+
+  'fetch answers the records at places, in the order asked for': async ({ log }) => {
+    const records = [...NASTY_TEXTS.flatMap(everyKind), added('last')];
+    for (const record of records) await log.append([record]);
+    const sealed = await sealOf(log);
+    const places = (await entriesOf(sealed)).map(({ place }) => place);
+    const order = places.map((_, i) => (i * 7) % places.length);
+    const found = await sealed.fetch(
+      order.map((i) => places[i] as number),
+      Number.MAX_SAFE_INTEGER,
+    );
+    assert.deepEqual(
+      found,
+      order.map((i) => records[i]),
+    );
+    await sealed.release();
+  },
+
+  'fetch answers at most so many bytes, but at least one record': async ({ log }) => {
+    await log.append(ids(10).map((id) => added(id, 1, 'x'.repeat(1_000))));
+    const sealed = await sealOf(log);
+    const places = (await entriesOf(sealed)).map(({ place }) => place);
+    assert.deepEqual((await sealed.fetch(places, 1)).map(idOf), ['0']);
+    const some = (await sealed.fetch(places.slice(1), 5_000)).map(idOf);
+    assert.ok(some.length > 1 && some.length < 5, `${some.length} records of 1,000 bytes for 5,000`);
+    assert.deepEqual(some, ids(10).slice(1, 1 + some.length));
+    assert.deepEqual(await sealed.fetch([], 1), []);
+    await sealed.release();
   },
 
   'quarantined entries do not come back, and are kept for a person': async ({ log, quarantined }) => {
-    await log.append([added('0'), added('1')]);
+    await log.append([added('0'), added('1'), added('2')]);
     const sealed = await sealOf(log);
-    const quarantine: QuarantinedEntry[] = [
+    const [first, second] = await entriesOf(sealed);
+    await sealed.quarantine([
+      { place: first?.place ?? -1, record: added('0'), reason: 'the session is unknown' },
+      { place: second?.place ?? -1, unreadable: '{"half a line\u2028\n', reason: 'not JSON' },
+    ]);
+    assert.deepEqual((await read(sealed)).map(idOf), ['2']);
+    await sealed.release();
+    assert.deepEqual(await sealedIds(log), ['2']);
+    const expected: QuarantinedEntry[] = [
       { record: added('0'), reason: 'the session is unknown' },
       { unreadable: '{"half a line\u2028\n', reason: 'not JSON' },
     ];
-    await sealed.finish({ keep: [], quarantine });
-    assert.equal(await log.seal(), undefined);
-    if (quarantined !== undefined) assert.deepEqual(await quarantined(), quarantine);
+    if (quarantined !== undefined) assert.deepEqual(await quarantined(), expected);
   },
 
-  'a finished or released part can neither be read nor finished again': async ({ log }) => {
+  'a released part can no longer be used': async ({ log }) => {
     await log.append([added('0')]);
-    const released = await sealOf(log);
-    await released.release();
-    await assert.rejects(read(released), hasCode('CONTINGENCY_FAILED'));
-    await assert.rejects(released.finish(NOTHING), hasCode('CONTINGENCY_FAILED'));
-    const finished = await sealOf(log);
-    await finished.finish(NOTHING);
+    const sealed = await sealOf(log);
+    const places = (await entriesOf(sealed)).map(({ place }) => place);
+    await sealed.release();
+    await assert.rejects(read(sealed), hasCode('CONTINGENCY_FAILED'));
+    await assert.rejects(sealed.fetch(places, 1), hasCode('CONTINGENCY_FAILED'));
+    await assert.rejects(sealed.settle(places), hasCode('CONTINGENCY_FAILED'));
     await assert.rejects(
-      finished.finish({ keep: [added('9')], quarantine: [] }),
+      sealed.quarantine([{ place: 0, record: added('0'), reason: 'late' }]),
       hasCode('CONTINGENCY_FAILED'),
     );
-    assert.equal(await log.seal(), undefined);
+    assert.deepEqual(await sealedIds(log), ['0']);
   },
 
   'the backlog counts records, bytes and the oldest, sealed or not': async ({ log }) => {
@@ -247,7 +316,7 @@ const RULES: Readonly<Record<string, Check>> = {
     assert.equal(two.records, 3);
     assert.equal(two.oldestAt, 2_000);
     assert.ok(two.bytes > one.bytes);
-    await sealed.finish(NOTHING);
+    await settleAll(sealed);
     const three = await log.backlog();
     assert.deepEqual({ records: three.records, oldestAt: three.oldestAt }, { records: 1, oldestAt: 4_000 });
   },
@@ -272,12 +341,19 @@ const RULES: Readonly<Record<string, Check>> = {
     await using(await reopen(), async (next) => assert.deepEqual(await sealedIds(next), ['0', '1', '2']));
   },
 
-  'what finish kept survives the log': async ({ log, reopen }) => {
+  'what is settled stays settled, although nobody ended the part': async ({ log, reopen }) => {
     if (reopen === undefined) return;
-    await log.append([added('0'), added('1')]);
-    await (await sealOf(log)).finish({ keep: [added('1')], quarantine: [] });
+    await log.append(ids(6).map((id) => added(id)));
+    const sealed = await sealOf(log);
+    const places = (await entriesOf(sealed)).map(({ place }) => place);
+    await sealed.settle(places.slice(0, 2));
+    await sealed.settle(places.slice(3, 4));
+    await log.append([added('6')]);
     await log.close();
-    await using(await reopen(), async (next) => assert.deepEqual(await sealedIds(next), ['1']));
+    await using(await reopen(), async (next) => {
+      assert.equal((await next.backlog()).records, 4);
+      assert.deepEqual(await sealedIds(next), ['2', '4', '5', '6']);
+    });
   },
 
   'ping resolves while the log takes records': async ({ log }) => {
@@ -332,8 +408,6 @@ const BOUNDED_RULES: Readonly<Record<string, Check>> = {
   },
 };
 
-const NOTHING = { keep: [], quarantine: [] } as const;
-
 const NASTY_TEXTS = [
   'plain',
   'quotes " \\" back\\slash \\u0000 and ,"event":{},"metadata":{},"crc":"00000000"}',
@@ -361,8 +435,10 @@ function everyKind(text: string): ContingencyRecord[] {
       at: 1_767_225_600_000,
       topic: 't#ephemeral',
       sequence: 100_000,
+      outcome: 'unknown',
       event,
     },
+    { kind: 'event.unpublished', sessionId: 's_1-A', at: 5, topic: 't', sequence: 1, event },
   ];
 }
 
@@ -383,14 +459,31 @@ const ids = (count: number) => Array.from({ length: count }, (_, i) => `${i}`);
 
 async function sealOf(log: ContingencyLog): Promise<SealedRecords> {
   const sealed = await log.seal();
-  assert.ok(sealed !== undefined, 'seal() answered undefined although there are records');
+  assert.ok(typeof sealed === 'object', `seal() answered ${sealed} although there are records`);
   return sealed;
 }
 
+async function entriesOf(sealed: SealedRecords): Promise<SealedEntry[]> {
+  const entries: SealedEntry[] = [];
+  for await (const entry of sealed.read()) entries.push(entry);
+  return entries;
+}
+
 async function read(sealed: SealedRecords): Promise<ContingencyRecord[]> {
-  const records: ContingencyRecord[] = [];
-  for await (const entry of sealed.read()) records.push(recordOf(entry));
-  return records;
+  return (await entriesOf(sealed)).map(recordOf);
+}
+
+async function settleAll(sealed: SealedRecords): Promise<void> {
+  await sealed.settle((await entriesOf(sealed)).map(({ place }) => place));
+  await sealed.release();
+}
+
+/** Settles those of all that can be sealed now whose number, from 0, is chosen. */
+async function settleWhere(log: ContingencyLog, chosen: (i: number) => boolean): Promise<void> {
+  const sealed = await sealOf(log);
+  const places = (await entriesOf(sealed)).map(({ place }) => place);
+  await sealed.settle(places.filter((_, i) => chosen(i)));
+  await sealed.release();
 }
 
 function recordOf(entry: SealedEntry): ContingencyRecord {
@@ -401,7 +494,7 @@ function recordOf(entry: SealedEntry): ContingencyRecord {
 async function sealAndRead(log: ContingencyLog): Promise<ContingencyRecord[]> {
   const sealed = await sealOf(log);
   const records = await read(sealed);
-  await sealed.finish(NOTHING);
+  await settleAll(sealed);
   return records;
 }
 

@@ -473,13 +473,15 @@ describe('what it tells', () => {
     store.fault = 'down';
     for (let i = 0; i < 3; i += 1) await (await sessions.startSession()).add('a', i);
     store.fault = 'up';
-    const seen: number[] = [];
+    const seen: { sessions: number; records: number; remaining: number }[] = [];
     const [first, second] = await Promise.all([
-      sessions.recover({ onProgress: ({ sessions: done }) => seen.push(done) }),
+      sessions.recover({ onProgress: (progress) => seen.push(progress) }),
       sessions.recover(),
     ]);
     expect(second).toBe(first);
     expect(first).toMatchObject({ sessions: 3, events: 3 });
-    expect(seen).toEqual([1, 2, 3]);
+    expect([...new Set(seen.map((progress) => progress.sessions))]).toEqual([0, 1, 2, 3]);
+    expect([...new Set(seen.map((progress) => progress.remaining))]).toEqual([4, 2, 0]);
+    expect(seen.every(({ records }) => records === 6)).toBe(true);
   });
 });

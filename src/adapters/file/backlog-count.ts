@@ -2,7 +2,8 @@ import { open } from 'node:fs/promises';
 import type { ContingencyBacklog } from '../../ports/contingency-log.js';
 import { errnoOf } from './io-failure.js';
 import { linesOf } from './lines.js';
-import type { Segment } from './sealed-segments.js';
+import { replacedBy, type Segment } from './sealed-segments.js';
+import { countSettled } from './settled-lines.js';
 
 interface Count {
   records: number;
@@ -17,7 +18,8 @@ const AT_WITHIN_BYTES = 300;
 
 /**
  * Counts the lines of files, reading every byte once however often it is asked: it remembers how far it got in each
- * file, also under another name. Lines that can't be read count too. Calls must not overlap.
+ * file, also under another name. Lines that can't be read count too. Settled ones don't, but their bytes are still on
+ * the disk, and one of them may be the oldest. Calls must not overlap.
  */
 export function backlogCounter(): (files: readonly Segment[]) => Promise<ContingencyBacklog> {
   let counts = new Map<string, Count>();
@@ -34,9 +36,12 @@ export function backlogCounter(): (files: readonly Segment[]) => Promise<Conting
       present.set(file.identity, count);
     }
     counts = present;
+    const settled = await Promise.all(files.map(({ path }) => countSettled(path)));
     const times = [...present.values()].flatMap(({ oldestAt }) => oldestAt ?? []);
     return {
-      records: [...present.values()].reduce((sum, { records }) => sum + records, 0),
+      records:
+        [...present.values()].reduce((sum, { records }) => sum + records, 0) -
+        settled.reduce((sum, lines) => sum + lines, 0),
       bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
       oldestAt: times.length === 0 ? undefined : Math.min(...times),
     };
@@ -53,7 +58,9 @@ async function countOn(path: string, count: Count): Promise<void> {
     for await (const lines of linesOf(handle, { from: count.counted })) {
       for (const line of lines) {
         if (line.form === 'torn') return;
+        const isFirst = count.counted === 0;
         count.counted = line.end;
+        if (isFirst && replacedBy(line.bytes) !== undefined) continue;
         count.records += 1;
         const at = AT.exec(line.bytes.subarray(0, AT_WITHIN_BYTES).toString('latin1'))?.[1];
         if (at !== undefined)

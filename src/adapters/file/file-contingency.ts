@@ -12,12 +12,15 @@ import { encodeRecord } from './record-line.js';
 import { acquireLock } from './recovery-lock.js';
 import { sealedRecords } from './sealed-records.js';
 import { sealedSegments } from './sealed-segments.js';
+import { segmentReader } from './segment-reader.js';
+import { type SettledLines, settledLines } from './settled-lines.js';
 
 export interface FileContingencyOptions {
   /**
    * The file; default `contingency-log.jsonl` in the working directory. Beside it appear, with its name in front:
-   * `.…-….sealed` (a part under recovery), `.lock`, `.quarantine.jsonl`. Must be on a local disk: network file
-   * systems keep neither `O_APPEND` nor file identities over machines.
+   * `.…-….sealed` (a part under recovery) and `.…-….sealed.settled` (what of it is done), `.lock`,
+   * `.quarantine.jsonl`. Must be on a local disk: network file systems keep neither `O_APPEND` nor file identities
+   * over machines.
    */
   readonly path?: string | undefined;
   /**
@@ -76,6 +79,8 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
   const count = backlogCounter();
   let sealedBytes: number | undefined;
   let held: SealedRecords | undefined;
+  /** Of the segments of the last recovery: what a full disk did not take of it is only here. */
+  let settled: ReadonlyMap<string, SettledLines> = new Map();
   let counting: Promise<unknown> = Promise.resolve();
   let closed = false;
 
@@ -114,21 +119,30 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
     }
   }
 
-  async function seal(): Promise<SealedRecords | undefined> {
-    if ((await segments.live()) === undefined && (await segments.list()).length === 0) return undefined;
+  async function seal(): Promise<SealedRecords | 'empty' | 'busy'> {
+    if ((await segments.live()) === undefined && (await segments.list()).length === 0) return 'empty';
     const lock = await acquireLock(`${path}.lock`, mode);
-    if (lock === undefined) return undefined;
+    if (lock === undefined) return 'busy';
     try {
       await segments.removeUnfinished();
       await live.between(segments.setAside);
       const parts = await segments.list();
       if (parts.length > 0 && !closed) {
+        settled = new Map(
+          parts.map((part) => [part.path, settled.get(part.path) ?? settledLines(part.path, mode, sync)]),
+        );
+        const readers = [];
+        for (const part of parts) {
+          const lines = settled.get(part.path) as SettledLines;
+          await lines.load();
+          readers.push(segmentReader(part, lines));
+        }
         const ended = () => {
           held = undefined;
           sealedBytes = undefined;
         };
         sealedBytes = undefined;
-        held = sealedRecords({ path, parts, segments, lock, quarantine, ended });
+        held = sealedRecords({ path, parts: readers, segments, lock, quarantine, ended });
         return held;
       }
     } catch (error) {
@@ -137,7 +151,7 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
     }
     await lock.release();
     mustBeOpen();
-    return undefined;
+    return 'empty';
   }
 
   async function backlog(): Promise<ContingencyBacklog> {

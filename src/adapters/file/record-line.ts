@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
-import { crc32 } from 'node:zlib';
 import { EventSessionsError } from '../../core/errors.js';
 import type { ContingencyRecord, QuarantinedEntry } from '../../ports/contingency-log.js';
+import { CRC_MEMBER, withChecksum, withoutChecksum } from './checksum.js';
 import { MAX_LINE_BYTES } from './lines.js';
 
 /**
@@ -20,8 +20,6 @@ import { MAX_LINE_BYTES } from './lines.js';
  * - Records that were appended together carry `part` and `parts`: see whole-appends.ts.
  */
 const VERSION = 1;
-/** `,"crc":"` + 8 digits + `"}` */
-const CRC_MEMBER = ',"crc":"........"}';
 const EMBEDDED = { event: ',"event":', metadata: ',"metadata":' } as const;
 
 export interface Decoded {
@@ -50,8 +48,7 @@ export function encodeRecord(record: ContingencyRecord, part = 1, parts = 1): Bu
   let text = JSON.stringify({ ...head, ...plainFields(record) }).slice(0, -1);
   if ('event' in record) text += EMBEDDED.event + embeddable(record.event);
   if ('metadata' in record) text += EMBEDDED.metadata + embeddable(record.metadata);
-  const crc = crc32(`${text}}`).toString(16).padStart(8, '0');
-  const line = Buffer.from(`\n${text},"crc":"${crc}"}\n`);
+  const line = Buffer.from(`\n${withChecksum(`${text}}`)}\n`);
   if (line.length - 2 > MAX_LINE_BYTES) {
     throw new EventSessionsError(
       'CONTINGENCY_FAILED',
@@ -75,7 +72,7 @@ export function decodeRecord(line: Buffer): Decoded | Undecodable {
     return { reason: 'not a JSON object' };
   const { v, part = 1, parts = 1, crc: _, ...record } = fields as Record<string, unknown>;
   if (v !== VERSION) return { reason: `unknown version ${JSON.stringify(v)}` };
-  if (!checksumMatches(line)) return { reason: 'the checksum does not match' };
+  if (withoutChecksum(line) === undefined) return { reason: 'the checksum does not match' };
   for (const [name, marker] of Object.entries(EMBEDDED)) {
     if (typeof record[name] === 'object') {
       record[name] = text.slice(text.indexOf(marker) + marker.length, -CRC_MEMBER.length);
@@ -118,15 +115,6 @@ export function textOf(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : `base64:${bytes.toString('base64')}`;
 }
 
-function checksumMatches(line: Buffer): boolean {
-  const end = line.length - CRC_MEMBER.length;
-  if (end < 0) return false;
-  const crc = crc32('}', crc32(line.subarray(0, end)))
-    .toString(16)
-    .padStart(8, '0');
-  return line.subarray(end).toString('latin1') === `,"crc":"${crc}"}`;
-}
-
 function plainFields(record: ContingencyRecord): Record<string, unknown> {
   switch (record.kind) {
     case 'session.started':
@@ -134,7 +122,7 @@ function plainFields(record: ContingencyRecord): Record<string, unknown> {
     case 'event.added':
       return { topic: record.topic };
     case 'event.unpublished':
-      return { topic: record.topic, sequence: record.sequence };
+      return { topic: record.topic, sequence: record.sequence, outcome: record.outcome };
     case 'session.commit_requested':
       return { attemptId: record.attemptId, expectedEvents: record.expectedEvents };
     case 'session.rollback_requested':
@@ -165,7 +153,13 @@ const COMMON = { sessionId: isText, at: isNumber };
 const FIELDS: Readonly<Record<string, Readonly<Record<string, (value: unknown) => boolean>>>> = {
   'session.started': { ...COMMON, metadata: isText, ttlMs: isNumber },
   'event.added': { ...COMMON, topic: isText, event: isText },
-  'event.unpublished': { ...COMMON, topic: isText, sequence: isNumber, event: isText },
+  'event.unpublished': {
+    ...COMMON,
+    topic: isText,
+    sequence: isNumber,
+    outcome: optional((value) => value === 'unknown' || value === 'refused'),
+    event: isText,
+  },
   'session.commit_requested': { ...COMMON, attemptId: isText, expectedEvents: optional(isNumber) },
   'session.rollback_requested': { ...COMMON, reason: optional(isText) },
 };

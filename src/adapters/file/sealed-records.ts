@@ -1,22 +1,22 @@
-import { open } from 'node:fs/promises';
 import { EventSessionsError } from '../../core/errors.js';
-import type { SealedEntry, SealedRecords } from '../../ports/contingency-log.js';
+import type { ContingencyRecord, SealedRecords } from '../../ports/contingency-log.js';
 import type { AppendFile } from './append-file.js';
 import { ioFailure } from './io-failure.js';
-import { linesOf } from './lines.js';
 import { encodeQuarantined, encodeRecord } from './record-line.js';
 import type { RecoveryLock } from './recovery-lock.js';
-import type { SealedSegments, Segment } from './sealed-segments.js';
-import { wholeAppends } from './whole-appends.js';
+import type { SealedSegments } from './sealed-segments.js';
+import type { SegmentReader } from './segment-reader.js';
 
-/** Milliseconds that a write may take which was under way when its file was sealed. It is not lost if it takes longer. */
-const SETTLE_MS = 50;
 /** Entries of one write to the quarantine file. */
 const QUARANTINE_GROUP = 100;
+/** So many segments are merged when something of them is left: one comes with each recovery during an outage. */
+const MAX_SEGMENTS = 8;
+/** A place is the number of the segment times this, plus the number of the line in it. */
+const LINES_PER_SEGMENT = 2 ** 32;
 
 export interface SealedRecordsOptions {
   readonly path: string;
-  readonly parts: readonly Segment[];
+  readonly parts: readonly SegmentReader[];
   readonly segments: SealedSegments;
   readonly lock: RecoveryLock;
   readonly quarantine: AppendFile;
@@ -30,10 +30,7 @@ export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
 
   async function mustHold(): Promise<void> {
     if (over)
-      throw new EventSessionsError(
-        'CONTINGENCY_FAILED',
-        `${path}: this sealed part was finished or released`,
-      );
+      throw new EventSessionsError('CONTINGENCY_FAILED', `${path}: this sealed part was released already`);
     if (await lock.isHeld()) return;
     throw new EventSessionsError(
       'CONTINGENCY_FAILED',
@@ -41,60 +38,106 @@ export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
     );
   }
 
-  async function end(): Promise<void> {
-    over = true;
-    options.ended();
-    await lock.release();
+  async function attempt<T>(action: string, work: () => Promise<T>): Promise<T> {
+    await mustHold();
+    try {
+      return await work();
+    } catch (error) {
+      throw ioFailure(action, path, error);
+    }
+  }
+
+  async function settle(places: readonly number[]): Promise<void> {
+    for (const [part, lines] of byPart(places)) await parts[part]?.settle(lines);
+  }
+
+  /** Removes what is settled, and merges what is left of much. */
+  async function clear(): Promise<void> {
+    const settled = parts.filter((part) => part.left === 0);
+    const rest = parts.filter((part) => part.left !== 0);
+    if (settled.length > 0) await segments.remove(settled.map(({ segment }) => segment));
+    const known = rest.every((part) => part.left !== undefined && part.allReadable);
+    const sparse = rest.some((part) => (part.left ?? 0) * 2 < part.lines);
+    if (known && (rest.length > MAX_SEGMENTS || sparse)) {
+      await segments.merge(
+        rest.map(({ segment }) => segment),
+        linesOf(rest),
+      );
+    }
   }
 
   return {
     async *read() {
       await mustHold();
-      for (const { path: part } of parts) {
-        try {
-          yield* entriesOf(part);
-        } catch (error) {
-          throw ioFailure('read', part, error);
+      try {
+        for (const [index, part] of parts.entries()) {
+          for await (const entry of part.read()) {
+            yield { ...entry, place: index * LINES_PER_SEGMENT + entry.place };
+          }
         }
+      } catch (error) {
+        throw ioFailure('read', path, error);
       }
     },
 
-    async finish({ keep, quarantine: refused }) {
-      await mustHold();
-      try {
-        for (let from = 0; from < refused.length; from += QUARANTINE_GROUP) {
-          const at = Date.now();
-          const lines = refused
-            .slice(from, from + QUARANTINE_GROUP)
-            .map((entry) => encodeQuarantined(entry, at));
-          await quarantine.append(Buffer.concat(lines));
+    fetch: (places, maxBytes) =>
+      attempt('read', async () => {
+        const records: ContingencyRecord[] = [];
+        let left = maxBytes;
+        for (const [part, lines] of byPart(places)) {
+          const { records: found, bytes } = (await parts[part]?.fetch(lines, left, records.length === 0)) ?? {
+            records: [],
+            bytes: 0,
+          };
+          records.push(...found);
+          left -= bytes;
+          if (found.length < lines.length) break;
         }
-        await segments.replace(parts, linesFor(keep));
-      } catch (error) {
-        throw ioFailure('finish the sealed part of', path, error);
-      }
-      await end();
-    },
+        return records;
+      }),
+
+    settle: (places) => attempt('settle records of', () => settle(places)),
+
+    quarantine: (entries) =>
+      attempt('quarantine records of', async () => {
+        for (let from = 0; from < entries.length; from += QUARANTINE_GROUP) {
+          const group = entries.slice(from, from + QUARANTINE_GROUP);
+          const at = Date.now();
+          await quarantine.append(Buffer.concat(group.map((entry) => encodeQuarantined(entry, at))));
+          await settle(group.map(({ place }) => place));
+        }
+      }),
 
     async release() {
-      if (!over) await end();
+      if (over) return;
+      try {
+        if (await lock.isHeld()) await clear();
+      } catch (error) {
+        throw ioFailure('clear', path, error);
+      } finally {
+        over = true;
+        options.ended();
+        for (const part of parts) await part.close();
+        await lock.release();
+      }
     },
   };
 }
 
-function* linesFor(records: Parameters<SealedRecords['finish']>[0]['keep']): Generator<Buffer> {
-  for (const record of records) yield encodeRecord(record);
+/** Neighbours of one segment together, in the order given. */
+function byPart(places: readonly number[]): [part: number, lines: number[]][] {
+  const groups: [number, number[]][] = [];
+  for (const place of places) {
+    const part = Math.floor(place / LINES_PER_SEGMENT);
+    const group = groups.at(-1);
+    if (group?.[0] === part) group[1].push(place % LINES_PER_SEGMENT);
+    else groups.push([part, [place % LINES_PER_SEGMENT]]);
+  }
+  return groups;
 }
 
-async function* entriesOf(path: string): AsyncGenerator<SealedEntry> {
-  const handle = await open(path, 'r');
-  try {
-    const appends = wholeAppends();
-    for await (const lines of linesOf(handle, { settleMs: SETTLE_MS })) {
-      for (const line of lines) yield* appends.take(line);
-    }
-    yield* appends.end();
-  } finally {
-    await handle.close();
+async function* linesOf(parts: readonly SegmentReader[]): AsyncGenerator<Buffer> {
+  for (const part of parts) {
+    for await (const entry of part.read()) if ('record' in entry) yield encodeRecord(entry.record);
   }
 }

@@ -2,15 +2,28 @@ import { randomBytes } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { withChecksum, withoutChecksum } from './checksum.js';
 import { syncFolder } from './folder.js';
 import { errnoOf } from './io-failure.js';
+import { linesOf } from './lines.js';
+import { settledPath } from './settled-lines.js';
 
 /**
  * The sealed parts of a log: what the live file was renamed to, `<path>.<number>-<random>.sealed`, oldest first.
  *
  * The number gives the order. The random part makes sure that no rename ever overwrites a segment, even if two
- * processes choose the same number at the same time. A segment is removed only by the recovery that has read it, so
- * one that was left behind is simply there when the next recovery looks.
+ * processes choose the same number at the same time. A segment never changes. It is removed only by the recovery that
+ * has read it, so one that was left behind is simply there when the next recovery looks.
+ *
+ * **Merging.** What is left of many segments, or of one of which most is settled, goes into a new segment that begins
+ * with the names of those it stands for:
+ *
+ * ```text
+ * {"v":1,"kind":"log.merged","replaces":["contingency-log.jsonl.000000000001-5f0c9a3e.sealed"],"crc":"1c291ca3"}
+ * ```
+ *
+ * From the moment it has its name, they count for nothing. So a process that dies in between leaves no record twice
+ * and none missing.
  */
 export interface Segment {
   readonly path: string;
@@ -25,19 +38,26 @@ export interface SealedSegments {
   live(): Promise<Segment | undefined>;
   /** Renames the live file behind the last segment. Does nothing if it is missing or empty. */
   setAside(): Promise<void>;
-  /**
-   * Puts lines in the place of segments. They keep the place in the order, before all that was appended meanwhile.
-   * If the process dies in between, lines come twice, or all of the old ones do.
-   */
-  replace(segments: readonly Segment[], lines: Iterable<Buffer>): Promise<void>;
-  /** Removes what a recovery left that died while it replaced. Only for the holder of the recovery lock. */
+  /** Puts lines in the place of segments, before all that was appended meanwhile. */
+  merge(segments: readonly Segment[], lines: AsyncIterable<Buffer>): Promise<void>;
+  remove(segments: readonly Segment[]): Promise<void>;
+  /** Removes what a recovery left that died while it merged. Only for the holder of the recovery lock. */
   removeUnfinished(): Promise<void>;
 }
 
 const SEALED = /^\.(\d{12})-[0-9a-f]{8}\.sealed$/;
 const UNFINISHED = /^\.\d{12}-[0-9a-f]{8}\.sealed\.tmp$/;
+const ORPHANED = /^\.\d{12}-[0-9a-f]{8}\.sealed\.settled$/;
+const MERGED = '{"v":1,"kind":"log.merged",';
 /** Bytes of one write of lines that are kept. */
 const CHUNK_BYTES = 1024 * 1024;
+
+/** The names of the segments that this line says are replaced; undefined if it is another kind of line. */
+export function replacedBy(line: Buffer): string[] | undefined {
+  if (line.toString('latin1', 0, MERGED.length) !== MERGED) return undefined;
+  const intact = withoutChecksum(line);
+  return intact === undefined ? undefined : (JSON.parse(intact) as { replaces: string[] }).replaces;
+}
 
 export function sealedSegments(path: string, mode: number, sync: boolean): SealedSegments {
   const folder = dirname(path);
@@ -56,12 +76,10 @@ export function sealedSegments(path: string, mode: number, sync: boolean): Seale
   const numberOf = (name: string | undefined) =>
     Number(SEALED.exec((name ?? '').slice(prefix.length))?.[1] ?? 0);
 
-  async function writeKept(target: string, lines: Iterable<Buffer>): Promise<boolean> {
-    const file = await open(`${target}.tmp`, 'wx', mode);
-    let any = false;
+  async function writeMerged(target: string, lines: AsyncIterable<Buffer>): Promise<void> {
+    const file = await open(target, 'wx', mode);
     try {
-      for (const chunk of chunksOf(lines)) {
-        any = true;
+      for await (const chunk of chunksOf(lines)) {
         for (let from = 0; from < chunk.length; ) {
           const { bytesWritten } = await file.write(chunk, from);
           from += bytesWritten;
@@ -70,13 +88,17 @@ export function sealedSegments(path: string, mode: number, sync: boolean): Seale
       if (sync) await file.datasync();
     } catch (error) {
       await file.close().catch(() => {});
-      await rm(`${target}.tmp`, { force: true }).catch(() => {});
+      await rm(target, { force: true }).catch(() => {});
       throw error;
     }
     await file.close();
-    if (any) await rename(`${target}.tmp`, target);
-    else await rm(`${target}.tmp`, { force: true });
-    return any;
+  }
+
+  async function removeFiles(paths: readonly string[]): Promise<void> {
+    for (const segment of paths) await rm(segment, { force: true });
+    // Behind its segment: without this file the segment would come again as a whole.
+    for (const segment of paths) await rm(settledPath(segment), { force: true });
+    if (sync && paths.length > 0) await syncFolder(folder);
   }
 
   return {
@@ -97,18 +119,44 @@ export function sealedSegments(path: string, mode: number, sync: boolean): Seale
       if (sync) await syncFolder(folder);
     },
 
-    async replace(segments, lines) {
-      const place = numberOf(basename(segments.at(-1)?.path ?? ''));
-      const kept = await writeKept(nameAt(place), lines);
-      if (sync && kept) await syncFolder(folder);
-      for (const segment of segments) await rm(segment.path, { force: true });
+    async merge(segments, lines) {
+      const paths = segments.map((segment) => segment.path);
+      const target = nameAt(numberOf(basename(paths.at(-1) ?? '')));
+      const replaces = paths.map((name) => basename(name));
+      const head = withChecksum(JSON.stringify({ v: 1, kind: 'log.merged', replaces }));
+      await writeMerged(`${target}.tmp`, prepend(Buffer.from(`${head}\n`), lines));
+      await rename(`${target}.tmp`, target);
       if (sync) await syncFolder(folder);
+      await removeFiles(paths);
     },
+
+    remove: (segments) => removeFiles(segments.map((segment) => segment.path)),
 
     async removeUnfinished() {
       for (const name of await names(UNFINISHED)) await rm(join(folder, name), { force: true });
+      const sealed = await names(SEALED);
+      for (const name of sealed) {
+        const replaced = (await replacedByFile(join(folder, name))).filter((other) => sealed.includes(other));
+        await removeFiles(replaced.map((other) => join(folder, other)));
+      }
+      const there = await names(SEALED);
+      for (const name of await names(ORPHANED)) {
+        if (!there.some((segment) => name === settledPath(segment)))
+          await rm(join(folder, name), { force: true });
+      }
     },
   };
+}
+
+async function replacedByFile(path: string): Promise<string[]> {
+  const file = await open(path, 'r').catch(missing);
+  if (file === undefined) return [];
+  try {
+    for await (const [first] of linesOf(file)) return (first && replacedBy(first.bytes)) ?? [];
+    return [];
+  } finally {
+    await file.close();
+  }
 }
 
 async function segmentAt(path: string): Promise<Segment | undefined> {
@@ -123,10 +171,15 @@ function missing(error: unknown): undefined {
   if (errnoOf(error) !== 'ENOENT') throw error;
 }
 
-function* chunksOf(lines: Iterable<Buffer>): Generator<Buffer> {
+async function* prepend(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield first;
+  yield* rest;
+}
+
+async function* chunksOf(lines: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let chunk: Buffer[] = [];
   let bytes = 0;
-  for (const line of lines) {
+  for await (const line of lines) {
     chunk.push(line);
     bytes += line.length;
     if (bytes < CHUNK_BYTES) continue;

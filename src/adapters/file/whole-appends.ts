@@ -13,16 +13,16 @@ import { type Decoded, decodeRecord, reachesItsEnd, textOf, type Undecodable } f
  * Damage is not a cut: where the last part is there but can't be read, its neighbours count. When in doubt they do.
  */
 export function wholeAppends() {
-  let held: { line: Buffer; decoded: Decoded | Undecodable }[] = [];
+  let held: { place: number; line: Buffer; decoded: Decoded | Undecodable }[] = [];
   let last = 0;
   let parts = 0;
 
   const release = (cutShort: boolean): SealedEntry[] => {
-    const entries = held.map(({ line, decoded }): SealedEntry => {
-      if ('reason' in decoded) return { unreadable: textOf(line), reason: decoded.reason };
-      if (!cutShort) return { record: decoded.record };
+    const entries = held.map(({ place, line, decoded }): SealedEntry => {
+      if ('reason' in decoded) return { place, unreadable: textOf(line), reason: decoded.reason };
+      if (!cutShort) return { place, record: decoded.record };
       const reason = `part ${decoded.part} of an append of ${decoded.parts} that was cut short and not acknowledged`;
-      return { unreadable: textOf(line), reason };
+      return { place, unreadable: textOf(line), reason };
     });
     held = [];
     last = 0;
@@ -37,19 +37,19 @@ export function wholeAppends() {
     return release(!lastIsDamaged);
   };
 
-  const take = (line: Line): SealedEntry[] => {
+  const take = (line: Line, place: number): SealedEntry[] => {
     const decoded = decodeLine(line);
     if ('reason' in decoded) {
-      if (parts === 0) return [{ unreadable: textOf(line.bytes), reason: decoded.reason }];
-      held.push({ line: line.bytes, decoded });
+      if (parts === 0) return [{ place, unreadable: textOf(line.bytes), reason: decoded.reason }];
+      held.push({ place, line: line.bytes, decoded });
       const damagedAtMost = 2 * (parts - last);
       const lastReadable = held.findLastIndex((entry) => 'record' in entry.decoded);
       return held.length - 1 - lastReadable > damagedAtMost ? end() : [];
     }
     const continues = parts === decoded.parts && decoded.part > last;
     const before = parts === 0 || continues ? [] : end();
-    if (decoded.parts === 1) return [...before, { record: decoded.record }];
-    held.push({ line: line.bytes, decoded });
+    if (decoded.parts === 1) return [...before, { place, record: decoded.record }];
+    held.push({ place, line: line.bytes, decoded });
     last = decoded.part;
     parts = decoded.parts;
     return last === parts ? [...before, ...release(false)] : before;

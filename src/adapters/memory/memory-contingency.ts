@@ -31,9 +31,10 @@ const optionsSchema = z.strictObject({ maxBytes: z.optional(wholeNumber(1)) });
  */
 export function memoryContingency(options: MemoryContingencyOptions = {}): MemoryContingency {
   const { maxBytes = DEFAULT_MAX_BYTES } = validate(optionsSchema, options, 'memoryContingency');
-  let sealed: readonly ContingencyRecord[] = [];
-  let live: ContingencyRecord[] = [];
-  let quarantined: readonly QuarantinedEntry[] = [];
+  /** By place, oldest first. */
+  const waiting = new Map<number, ContingencyRecord>();
+  let nextPlace = 0;
+  const quarantined: QuarantinedEntry[] = [];
   let waitingBytes = 0;
   let held: SealedRecords | undefined;
   let closed = false;
@@ -52,23 +53,45 @@ export function memoryContingency(options: MemoryContingencyOptions = {}): Memor
     );
   }
 
-  function sealedRecords(part: readonly ContingencyRecord[]): SealedRecords {
+  function sealedRecords(end: number): SealedRecords {
     const mustBeHeld = () => {
       if (held === self) return;
-      throw new EventSessionsError('CONTINGENCY_FAILED', 'this sealed part was finished or released');
+      throw new EventSessionsError('CONTINGENCY_FAILED', 'this sealed part was released');
     };
+    function settle(places: readonly number[]): void {
+      for (const place of places) {
+        const record = waiting.get(place);
+        if (record !== undefined) waitingBytes -= bytesOf(record);
+        waiting.delete(place);
+      }
+    }
     const self: SealedRecords = {
       async *read() {
         mustBeHeld();
-        for (const record of part) yield { record };
+        for (const [place, record] of waiting) if (place < end) yield { place, record };
       },
-      async finish(result) {
+      async fetch(places, maxBytes) {
         mustBeHeld();
-        quarantined = [...quarantined, ...result.quarantine];
-        waitingBytes -= bytesOf(sealed);
-        sealed = result.keep.map(frozenCopy);
-        waitingBytes += bytesOf(sealed);
-        held = undefined;
+        const records: ContingencyRecord[] = [];
+        let bytes = 0;
+        for (const place of places) {
+          const record = waiting.get(place);
+          if (record === undefined)
+            throw new EventSessionsError('CONTINGENCY_FAILED', `no record at ${place}`);
+          bytes += bytesOf(record);
+          if (records.length > 0 && bytes > maxBytes) break;
+          records.push(record);
+        }
+        return records;
+      },
+      async settle(places) {
+        mustBeHeld();
+        settle(places);
+      },
+      async quarantine(entries) {
+        mustBeHeld();
+        quarantined.push(...entries.map(({ place: _, ...entry }) => entry));
+        settle(entries.map(({ place }) => place));
       },
       async release() {
         if (held === self) held = undefined;
@@ -79,7 +102,7 @@ export function memoryContingency(options: MemoryContingencyOptions = {}): Memor
 
   return {
     get records() {
-      return [...sealed, ...live];
+      return [...waiting.values()];
     },
     get quarantined() {
       return [...quarantined];
@@ -88,27 +111,25 @@ export function memoryContingency(options: MemoryContingencyOptions = {}): Memor
     async append(records) {
       mustBeOpen();
       const copies = records.map(frozenCopy);
-      const bytes = bytesOf(copies);
+      const bytes = copies.reduce((sum, record) => sum + bytesOf(record), 0);
       checkRoom(bytes);
       waitingBytes += bytes;
-      live.push(...copies);
+      for (const record of copies) waiting.set(nextPlace++, record);
     },
 
     async seal() {
       mustBeOpen();
-      if (held !== undefined) return undefined;
-      sealed = [...sealed, ...live];
-      live = [];
-      if (sealed.length === 0) return undefined;
-      held = sealedRecords(sealed);
+      if (held !== undefined) return 'busy';
+      if (waiting.size === 0) return 'empty';
+      held = sealedRecords(nextPlace);
       return held;
     },
 
     async backlog() {
       mustBeOpen();
-      const all = [...sealed, ...live];
-      const oldestAt = all.reduce((oldest, { at }) => Math.min(oldest, at), Number.POSITIVE_INFINITY);
-      return { records: all.length, bytes: waitingBytes, oldestAt: all.length === 0 ? undefined : oldestAt };
+      let oldestAt: number | undefined;
+      for (const { at } of waiting.values()) oldestAt = Math.min(oldestAt ?? at, at);
+      return { records: waiting.size, bytes: waitingBytes, oldestAt };
     },
 
     async ping() {
@@ -123,8 +144,8 @@ export function memoryContingency(options: MemoryContingencyOptions = {}): Memor
   };
 }
 
-function bytesOf(records: readonly ContingencyRecord[]): number {
-  return records.reduce((sum, record) => sum + Buffer.byteLength(JSON.stringify(record)), 0);
+function bytesOf(record: ContingencyRecord): number {
+  return Buffer.byteLength(JSON.stringify(record));
 }
 
 function frozenCopy(record: ContingencyRecord): ContingencyRecord {

@@ -23,7 +23,7 @@ function read(bytes: Buffer): SealedEntry[] {
     const newline = bytes.indexOf(0x0a, start);
     const end = newline === -1 ? bytes.length : newline;
     const form = newline === -1 ? 'torn' : 'whole';
-    if (end > start) entries.push(...appends.take({ bytes: bytes.subarray(start, end), end, form }));
+    if (end > start) entries.push(...appends.take({ bytes: bytes.subarray(start, end), end, form }, start));
     if (newline === -1) break;
     start = newline + 1;
   }

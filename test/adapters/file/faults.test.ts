@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { OpenedFile, OpenFile } from '../../../src/adapters/file/append-file.js';
 import { contingencyOn } from '../../../src/adapters/file/file-contingency.js';
 import { fileContingency } from '../../../src/adapters/file/index.js';
-import { added, entriesOf, idOf, idsOf, inFolder } from './support/log-files.js';
+import { added, entriesOf, idOf, idsOf, inFolder, sealOf } from './support/log-files.js';
 
 interface Hooks {
   open?: () => void;
@@ -100,10 +100,10 @@ describe('a failed fsync', () => {
       const { openFile } = filesWith({ datasync: failingAt([2], 'EIO') });
       const log = contingencyOn({ path }, openFile);
       await log.append([added('0')]);
-      const sealed = await log.seal();
-      const result = { keep: [], quarantine: [{ record: added('0'), reason: 'unknown' }] };
-      await expect(sealed?.finish(result)).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
-      await sealed?.release();
+      const sealed = await sealOf(log);
+      const entry = { place: 0, record: added('0'), reason: 'unknown' };
+      await expect(sealed.quarantine([entry])).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+      await sealed.release();
       expect(await idsOf(log)).toEqual(['0']);
       await log.close();
     });

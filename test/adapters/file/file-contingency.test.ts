@@ -18,7 +18,17 @@ import { fileContingency } from '../../../src/adapters/file/index.js';
 import { decodeRecord } from '../../../src/adapters/file/record-line.js';
 import type { QuarantinedEntry } from '../../../src/ports/contingency-log.js';
 import { contingencyLogCases } from '../../../src/testing/contingency-cases.js';
-import { added, entriesOf, idsOf, inFolder, removeFolder, temporaryFolder } from './support/log-files.js';
+import {
+  added,
+  entriesOf,
+  idOf,
+  idsOf,
+  inFolder,
+  placesOf,
+  removeFolder,
+  sealOf,
+  temporaryFolder,
+} from './support/log-files.js';
 
 async function quarantinedIn(path: string): Promise<QuarantinedEntry[]> {
   const lines = (await readFile(`${path}.quarantine.jsonl`, 'utf8'))
@@ -57,7 +67,7 @@ describe('fileContingency', () => {
     await inFolder(async (folder) => {
       const log = fileContingency({ path: join(folder, 'sub', 'log.jsonl') });
       await log.ping();
-      expect(await log.seal()).toBeUndefined();
+      expect(await log.seal()).toBe('empty');
       expect(await log.backlog()).toEqual({ records: 0, bytes: 0, oldestAt: undefined });
       expect(await readdir(folder)).toEqual([]);
       await log.append([added('0')]);
@@ -76,9 +86,14 @@ describe('fileContingency', () => {
         const log = fileContingency({ path, ...(mode && { mode }) });
         await log.append([added('0')]);
         expect((await stat(path)).mode & 0o777).toBe(mode ?? 0o600);
-        const sealed = await log.seal();
-        await sealed?.finish({ keep: [added('0')], quarantine: [{ unreadable: 'x', reason: 'y' }] });
-        for (const file of (await readdir(folder)).filter((file) => file.startsWith(name))) {
+        await log.append([added('1'), added('2')]);
+        const sealed = await sealOf(log);
+        const places = await placesOf(sealed);
+        await sealed.settle(places.slice(0, 1));
+        await sealed.quarantine([{ place: places[1] ?? -1, unreadable: 'x', reason: 'y' }]);
+        const files = await readdir(folder);
+        expect(files.filter((file) => file.endsWith('.settled'))).not.toEqual([]);
+        for (const file of files.filter((file) => file.startsWith(name))) {
           expect((await stat(join(folder, file))).mode & 0o777).toBe(mode ?? 0o600);
         }
         await log.close();
@@ -90,7 +105,12 @@ describe('fileContingency', () => {
     await inFolder(async (folder, path) => {
       const log = fileContingency({ path });
       await log.append([added('0')]);
-      await (await log.seal())?.finish({ keep: [], quarantine: [{ record: added('0'), reason: 'unknown' }] });
+      await log.append([added('1')]);
+      const sealed = await sealOf(log);
+      const [first = -1, second = -1] = await placesOf(sealed);
+      await sealed.quarantine([{ place: first, record: added('0'), reason: 'unknown' }]);
+      await sealed.settle([second]);
+      await sealed.release();
       expect(await readdir(folder)).toEqual(['log.jsonl.quarantine.jsonl']);
       await log.close();
     });
@@ -100,11 +120,61 @@ describe('fileContingency', () => {
     await inFolder(async (_, path) => {
       const log = fileContingency({ path });
       await log.append([added('0'), added('1')]);
-      const sealed = await log.seal();
+      const sealed = await sealOf(log);
       await log.append([added('2')]);
-      await sealed?.finish({ keep: [added('1')], quarantine: [] });
+      await sealed.settle((await placesOf(sealed)).slice(0, 1));
+      await sealed.release();
       expect(await idsOf(log)).toEqual(['1', '2']);
       await log.close();
+    });
+  });
+
+  it('brings nothing twice when a recovery dies between merging what is left and removing what it came from', async () => {
+    await inFolder(async (folder, path) => {
+      const log = fileContingency({ path });
+      await log.append(Array.from({ length: 5 }, (_, i) => added(`${i}`)));
+      const sealed = await sealOf(log);
+      await sealed.settle((await placesOf(sealed)).slice(0, 3));
+      const before = await Promise.all(
+        (await readdir(folder)).map(async (name) => [name, await readFile(join(folder, name))] as const),
+      );
+      await sealed.release();
+      const merged = (await readdir(folder)).filter((name) => name.endsWith('.sealed'));
+      expect(merged).toHaveLength(1);
+      for (const [name, bytes] of before)
+        if (!name.endsWith('.lock')) await writeFile(join(folder, name), bytes);
+      expect(await idsOf(fileContingency({ path }))).toEqual(['3', '4']);
+      expect(await readdir(folder)).toEqual([]);
+      await log.close();
+    });
+  });
+
+  it('takes a damaged mark for none: what it settled comes again, and nothing else is lost', async () => {
+    await inFolder(async (folder, path) => {
+      const log = fileContingency({ path });
+      await log.append(Array.from({ length: 6 }, (_, i) => added(`${i}`)));
+      const sealed = await sealOf(log);
+      const places = await placesOf(sealed);
+      await sealed.settle(places.slice(0, 1));
+      await sealed.settle(places.slice(2, 4));
+      await log.close();
+      const files = await readdir(folder);
+      const marks = join(folder, files.find((name) => name.endsWith('.settled')) ?? '');
+      const good = await readFile(marks);
+      for (let byte = 0; byte < good.length; byte += 1) {
+        for (const damaged of [good.subarray(0, byte), Buffer.from(good)]) {
+          if (damaged.length === good.length) damaged[byte] = (damaged[byte] ?? 0) ^ 1;
+          await writeFile(marks, damaged);
+          const next = fileContingency({ path });
+          const again = await sealOf(next);
+          const left = (await again.fetch(await placesOf(again), 1_000_000)).map((record) =>
+            idOf({ record }),
+          );
+          expect(['1,4,5', '0,1,4,5', '1,2,3,4,5', '0,1,2,3,4,5']).toContain(left.join());
+          await writeFile(marks, '');
+          await next.close();
+        }
+      }
     });
   });
 
@@ -175,7 +245,7 @@ describe('fileContingency', () => {
         path,
       ]);
       await once(child.stdout, 'data');
-      expect(await log.seal()).toBeUndefined();
+      expect(await log.seal()).toBe('busy');
       const gone = once(child, 'exit');
       child.kill('SIGKILL');
       await gone;
@@ -195,7 +265,7 @@ describe('fileContingency', () => {
       const log = fileContingency({ path });
       await log.append([added('0')]);
       await writeFile(`${path}.lock`, JSON.stringify({ pid: 1, host: 'elsewhere' }));
-      expect(await log.seal()).toBeUndefined();
+      expect(await log.seal()).toBe('busy');
       const before = new Date(Date.now() - 60_000);
       await utimes(`${path}.lock`, before, before);
       expect(await idsOf(log)).toEqual(['0']);
@@ -204,17 +274,16 @@ describe('fileContingency', () => {
     });
   });
 
-  it('refuses to finish once another process has taken the recovery over', async () => {
+  it('refuses to settle once another process has taken the recovery over', async () => {
     await inFolder(async (_, path) => {
       const log = fileContingency({ path });
       await log.append([added('0')]);
-      const sealed = await log.seal();
+      const sealed = await sealOf(log);
+      const places = await placesOf(sealed);
       await rename(`${path}.lock`, `${path}.lock.stolen`);
       await writeFile(`${path}.lock`, '');
-      await expect(sealed?.finish({ keep: [], quarantine: [] })).rejects.toMatchObject({
-        code: 'CONTINGENCY_FAILED',
-      });
-      await sealed?.release();
+      await expect(sealed.settle(places)).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+      await sealed.release();
       await access(`${path}.lock`);
       await log.close();
     });
@@ -231,9 +300,10 @@ describe('fileContingency', () => {
       const [a, b] = await Promise.all([two.backlog(), two.backlog()]);
       expect(a).toMatchObject({ records: 3, oldestAt: 5, bytes: (await stat(path)).size });
       expect(b).toEqual(a);
-      const sealed = await one.seal();
+      const sealed = await sealOf(one);
       expect(await two.backlog()).toEqual(a);
-      await sealed?.finish({ keep: [], quarantine: [] });
+      await sealed.settle(await placesOf(sealed));
+      await sealed.release();
       expect(await two.backlog()).toEqual({ records: 0, bytes: 0, oldestAt: undefined });
       await Promise.all([one.close(), two.close()]);
     });
@@ -250,9 +320,10 @@ describe('fileContingency', () => {
         message: expect.stringMatching(/log\.jsonl is full: \d+ of 500 bytes .*raise maxBytes/),
       });
       await expect(log.append([added('2')])).rejects.toEqual(full);
-      const sealed = await log.seal();
+      const sealed = await sealOf(log);
       await expect(log.append([added('2')])).rejects.toEqual(full);
-      await sealed?.finish({ keep: [], quarantine: [] });
+      await sealed.settle(await placesOf(sealed));
+      await sealed.release();
       await log.append([added('2')]);
       expect(await idsOf(log)).toEqual(['2']);
       await log.close();

@@ -23,9 +23,13 @@ describe('memoryContingency', () => {
     await log.append([record, { ...record, at: 2 }]);
     expect(log.records.map(({ at }) => at)).toEqual([1, 2]);
     const sealed = await log.seal();
+    if (typeof sealed !== 'object') throw new Error(sealed);
     await log.append([{ ...record, at: 3 }]);
     expect(log.records.map(({ at }) => at)).toEqual([1, 2, 3]);
-    await sealed?.finish({ keep: [{ ...record, at: 2 }], quarantine: [{ record, reason: 'unknown' }] });
+    for await (const { place } of sealed.read()) {
+      await sealed.quarantine([{ place, record, reason: 'unknown' }]);
+      break;
+    }
     expect(log.records.map(({ at }) => at)).toEqual([2, 3]);
     expect(log.quarantined).toEqual([{ record, reason: 'unknown' }]);
   });
@@ -41,16 +45,56 @@ describe('memoryContingency', () => {
 const BROKEN: Readonly<Record<string, (log: ContingencyLog) => ContingencyLog>> = {
   'loses the order': (log) => onSealed(log, (sealed) => ({ ...sealed, read: () => reversed(sealed) })),
   'forgets on release': (log) =>
-    onSealed(log, (sealed) => ({ ...sealed, release: () => sealed.finish({ keep: [], quarantine: [] }) })),
-  'drops keep': (log) =>
     onSealed(log, (sealed) => ({
       ...sealed,
-      finish: ({ quarantine }) => sealed.finish({ keep: [], quarantine }),
+      release: async () => {
+        for await (const { place } of sealed.read()) await sealed.settle([place]);
+        await sealed.release();
+      },
+    })),
+  'settles more than it was told': (log) =>
+    onSealed(log, (sealed) => ({
+      ...sealed,
+      settle: (places) => sealed.settle(places.flatMap((place) => [place, place + 1])),
     })),
   'drops the quarantine': (log) =>
-    onSealed(log, (sealed) => ({ ...sealed, finish: ({ keep }) => sealed.finish({ keep, quarantine: [] }) })),
-  'forgets nothing on finish': (log) =>
-    onSealed(log, (sealed) => ({ ...sealed, finish: () => sealed.release() })),
+    onSealed(log, (sealed) => ({
+      ...sealed,
+      quarantine: (entries) => sealed.settle(entries.map(({ place }) => place)),
+    })),
+  'lets what is quarantined come back': (log) =>
+    onSealed(log, (sealed) => ({ ...sealed, quarantine: async () => {} })),
+  'settles nothing': (log) => onSealed(log, (sealed) => ({ ...sealed, settle: async () => {} })),
+  'settles only at the end': (log) =>
+    onSealed(log, (sealed) => {
+      const settled: number[] = [];
+      return {
+        ...sealed,
+        settle: async (places) => {
+          settled.push(...places);
+        },
+        release: async () => {
+          await sealed.settle(settled).catch(() => {});
+          await sealed.release();
+        },
+      };
+    }),
+  'fetches in its own order': (log) =>
+    onSealed(log, (sealed) => ({
+      ...sealed,
+      fetch: (places, maxBytes) =>
+        sealed.fetch(
+          [...places].sort((a, b) => a - b),
+          maxBytes,
+        ),
+    })),
+  'fetches without a bound': (log) =>
+    onSealed(log, (sealed) => ({
+      ...sealed,
+      fetch: (places) => sealed.fetch(places, Number.MAX_SAFE_INTEGER),
+    })),
+  'can be used after its release': (log) =>
+    onSealed(log, (sealed) => ({ ...sealed, fetch: async () => [], settle: async () => {} })),
   'reads only once': (log) =>
     onSealed(log, (sealed) => {
       const entries = sealed.read();
@@ -74,7 +118,18 @@ const BROKEN: Readonly<Record<string, (log: ContingencyLog) => ContingencyLog>> 
   }),
   'lets two recoveries in': (log) => ({
     ...log,
-    seal: async () => (await log.seal()) ?? { async *read() {}, async finish() {}, async release() {} },
+    seal: async () => {
+      const sealed = await log.seal();
+      return sealed === 'busy'
+        ? {
+            async *read() {},
+            fetch: async () => [],
+            async settle() {},
+            async quarantine() {},
+            async release() {},
+          }
+        : sealed;
+    },
   }),
   'goes on after close': (log) => ({ ...log, close: async () => {} }),
 };
@@ -83,9 +138,14 @@ const BROKEN: Readonly<Record<string, (log: ContingencyLog) => ContingencyLog>> 
 const BROKEN_RULES: Readonly<Record<keyof typeof BROKEN, RegExp>> = {
   'loses the order': /^records come back in the order/,
   'forgets on release': /^release gives everything back, in front/,
-  'drops keep': /^finish keeps what is to be kept/,
+  'settles more than it was told': /^what is not settled stays/,
   'drops the quarantine': /^quarantined entries/,
-  'forgets nothing on finish': /^finish forgets the part/,
+  'lets what is quarantined come back': /^quarantined entries/,
+  'settles nothing': /^what is settled is forgotten/,
+  'settles only at the end': /^what is settled is no longer read/,
+  'fetches in its own order': /^fetch answers the records at places/,
+  'fetches without a bound': /^fetch answers at most so many bytes/,
+  'can be used after its release': /^a released part/,
   'reads only once': /^a sealed part can be read again/,
   'acknowledges before it has it': /^records come back in the order/,
   'takes half of an append': /^records of concurrent appends are all there/,
@@ -118,7 +178,7 @@ function onSealed(log: ContingencyLog, spoil: (sealed: SealedRecords) => SealedR
     ...log,
     async seal() {
       const sealed = await log.seal();
-      return sealed && spoil(sealed);
+      return typeof sealed === 'object' ? spoil(sealed) : sealed;
     },
   };
 }

@@ -1,7 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ContingencyLog, EventAddedRecord, SealedEntry } from '../../../../src/ports/contingency-log.js';
+import type {
+  ContingencyLog,
+  EventAddedRecord,
+  SealedContent,
+  SealedRecords,
+} from '../../../../src/ports/contingency-log.js';
 
 export const temporaryFolder = () => mkdtemp(join(tmpdir(), 'contingency-'));
 export const removeFolder = (folder: string) => rm(folder, { recursive: true, force: true });
@@ -21,19 +26,37 @@ export function added(id: string, { at = 1, text = '' } = {}): EventAddedRecord 
   return { kind: 'event.added', sessionId: 's-1', at, topic: 'order.placed', event };
 }
 
-export function idOf(entry: SealedEntry): string {
+export function idOf(entry: SealedContent): string {
   if ('reason' in entry) return `unreadable: ${entry.reason}`;
   return 'event' in entry.record ? (JSON.parse(entry.record.event) as { id: string }).id : entry.record.kind;
 }
 
-/** All that can be sealed now; the log forgets it. */
-export async function entriesOf(log: ContingencyLog): Promise<SealedEntry[]> {
+/** All that can be sealed now, without its places; the log forgets it. */
+export async function entriesOf(log: ContingencyLog): Promise<SealedContent[]> {
   const sealed = await log.seal();
-  if (sealed === undefined) return [];
-  const entries: SealedEntry[] = [];
-  for await (const entry of sealed.read()) entries.push(entry);
-  await sealed.finish({ keep: [], quarantine: [] });
+  if (sealed === 'empty') return [];
+  if (sealed === 'busy') throw new Error('another recovery is at work');
+  const entries: SealedContent[] = [];
+  const places: number[] = [];
+  for await (const { place, ...entry } of sealed.read()) {
+    entries.push(entry);
+    places.push(place);
+  }
+  await sealed.settle(places);
+  await sealed.release();
   return entries;
+}
+
+export async function sealOf(log: ContingencyLog): Promise<SealedRecords> {
+  const sealed = await log.seal();
+  if (typeof sealed !== 'object') throw new Error(`there is nothing to seal: ${sealed}`);
+  return sealed;
+}
+
+export async function placesOf(sealed: SealedRecords): Promise<number[]> {
+  const places: number[] = [];
+  for await (const { place } of sealed.read()) places.push(place);
+  return places;
 }
 
 export const idsOf = async (log: ContingencyLog) => (await entriesOf(log)).map(idOf);

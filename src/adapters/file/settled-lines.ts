@@ -1,0 +1,91 @@
+import { open, readFile } from 'node:fs/promises';
+import { type NumberRanges, numberRanges } from '../../core/number-ranges.js';
+import { withChecksum, withoutChecksum } from './checksum.js';
+import { errnoOf } from './io-failure.js';
+
+/**
+ * Which lines of one segment are settled, by their number from 0: in memory, and in `<segment>.settled` for whoever
+ * comes after this process.
+ *
+ * ```text
+ * {"settled":[[0,499],[502,502]],"crc":"1c291ca3"}
+ * ```
+ *
+ * The file is only appended to. A line of it that is torn or damaged counts for nothing: then what it settled comes
+ * again, which is safe. A disk that is too full for a line of it is no reason to stop, since recovery is what makes
+ * room; memory knows until the disk takes it.
+ */
+export interface SettledLines {
+  readonly lines: NumberRanges;
+  /** Adds what the file says: another process may have been at work on the segment. */
+  load(): Promise<void>;
+  /** Rejects if it is only in memory; the next call tries again. */
+  settle(lines: readonly number[]): Promise<void>;
+}
+
+type Run = readonly [first: number, last: number];
+
+export const settledPath = (segment: string) => `${segment}.settled`;
+
+export function settledLines(segment: string, mode: number, sync: boolean): SettledLines {
+  const path = settledPath(segment);
+  const lines = numberRanges();
+  let unwritten: Run[] = [];
+
+  return {
+    lines,
+    async load() {
+      for (const run of await readRuns(path)) lines.add(...run);
+    },
+    async settle(settled) {
+      for (const run of runsOf(settled)) {
+        lines.add(...run);
+        unwritten.push(run);
+      }
+      if (unwritten.length === 0) return;
+      const line = withChecksum(JSON.stringify({ settled: unwritten }));
+      await appendTo(path, mode, sync, Buffer.from(`\n${line}\n`));
+      unwritten = [];
+    },
+  };
+}
+
+/** How many lines of the segment are settled, as far as its file says. */
+export async function countSettled(segment: string): Promise<number> {
+  const lines = numberRanges();
+  for (const run of await readRuns(settledPath(segment))) lines.add(...run);
+  return lines.size;
+}
+
+async function appendTo(path: string, mode: number, sync: boolean, data: Buffer): Promise<void> {
+  const file = await open(path, 'a', mode);
+  try {
+    const { bytesWritten } = await file.write(data);
+    if (bytesWritten < data.length)
+      throw Object.assign(new Error('the disk took only a part'), { code: 'ENOSPC' });
+    if (sync) await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function readRuns(path: string): Promise<Run[]> {
+  const text = await readFile(path, 'latin1').catch((error: unknown) => {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    return '';
+  });
+  return text.split('\n').flatMap((line) => {
+    const intact = withoutChecksum(line);
+    return intact === undefined ? [] : (JSON.parse(intact) as { settled: Run[] }).settled;
+  });
+}
+
+function runsOf(lines: readonly number[]): Run[] {
+  const runs: [number, number][] = [];
+  for (const line of lines) {
+    const run = runs.at(-1);
+    if (run !== undefined && run[1] === line - 1) run[1] = line;
+    else runs.push([line, line]);
+  }
+  return runs;
+}

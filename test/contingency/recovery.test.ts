@@ -1,0 +1,237 @@
+import {
+  createEventSessions,
+  EventSessionsError,
+  type EventSessionsOptions,
+  type MemoryContingency,
+  memoryContingency,
+  memoryPublisher,
+  memoryStore,
+  type SealedRecords,
+} from 'event-sessions';
+import { describe, expect, test } from 'vitest';
+import type { ContingencyLog } from '../../src/ports/contingency-log.js';
+import { faultyStore } from '../support/faulty-store.js';
+
+const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
+const typed = (data: number) => ({ type: 'a', data });
+
+function instanceOn(options: EventSessionsOptions) {
+  return createEventSessions({ recovery: false, logger: false, commit: { retries: 0 }, ...options });
+}
+
+/** A log in which so many events of one committed session are owed to the broker. */
+async function owedLog(store: ReturnType<typeof memoryStore>, events: number): Promise<MemoryContingency> {
+  const log = memoryContingency();
+  const publisher = memoryPublisher({
+    onPublish: () => {
+      throw new EventSessionsError('PUBLISH_FAILED', 'down', { outcome: 'not_done' });
+    },
+  });
+  const sessions = instanceOn({ store, publisher, contingency: log });
+  const session = await sessions.startSession();
+  await session.addMany(numbers(events).map(typed));
+  expect(await session.commit()).toMatchObject({ status: 'committed', deferred: events });
+  return log;
+}
+
+function onSealed(log: ContingencyLog, change: (sealed: SealedRecords) => SealedRecords): ContingencyLog {
+  return {
+    ...log,
+    seal: async () => {
+      const sealed = await log.seal();
+      return typeof sealed === 'object' ? change(sealed) : sealed;
+    },
+  };
+}
+
+describe('G3: a pass that dies', () => {
+  test('has published again no more than what it had not yet marked', async () => {
+    const store = memoryStore();
+    const log = await owedLog(store, 2_300);
+    const publisher = memoryPublisher();
+    let marks = 0;
+    const dying = onSealed(log, (sealed) => ({
+      ...sealed,
+      settle: async (places) => {
+        marks += 1;
+        if (marks > 2) await new Promise(() => {});
+        await sealed.settle(places);
+      },
+    }));
+    void instanceOn({ store, publisher, contingency: dying }).recover();
+    await expect.poll(() => publisher.published.length).toBe(1_500);
+
+    const next = memoryContingency();
+    await next.append(log.records);
+    const report = await instanceOn({ store, publisher, contingency: next }).recover();
+    expect(report).toMatchObject({ published: 1_300, remaining: 0, complete: true });
+    const data = publisher.published.map(({ event }) => event.data);
+    expect([...new Set(data)]).toEqual(numbers(2_300));
+    expect(data).toHaveLength(2_300 + 500);
+  });
+
+  test('has its log marked chunk by chunk, in memory bounded by a chunk', async () => {
+    const store = memoryStore();
+    const log = await owedLog(store, 1_200);
+    const asked: number[] = [];
+    const watched = onSealed(log, (sealed) => ({
+      ...sealed,
+      fetch: (places, maxBytes) => {
+        asked.push(places.length);
+        expect(maxBytes).toBeLessThanOrEqual(4 * 1_048_576);
+        return sealed.fetch(places, maxBytes);
+      },
+    }));
+    await instanceOn({ store, contingency: watched }).recover();
+    expect(asked).toEqual([500, 500, 200]);
+  });
+});
+
+test('an event recorded twice by one append that was repeated is published once', async () => {
+  const store = memoryStore();
+  const log = await owedLog(store, 3);
+  await log.append(log.records);
+  const publisher = memoryPublisher();
+  expect(await instanceOn({ store, publisher, contingency: log }).recover()).toMatchObject({
+    published: 3,
+    remaining: 0,
+  });
+  expect(publisher.published).toHaveLength(3);
+});
+
+test('what may have been published before is counted', async () => {
+  const store = memoryStore();
+  const log = memoryContingency();
+  let outcome: 'unknown' | 'not_done' | undefined = 'unknown';
+  const publisher = memoryPublisher({
+    onPublish: () => {
+      if (outcome !== undefined) throw new EventSessionsError('PUBLISH_FAILED', 'cut off', { outcome });
+    },
+  });
+  const sessions = instanceOn({ store, publisher, contingency: log });
+  for (const next of ['unknown', 'not_done'] as const) {
+    outcome = next;
+    await sessions.transaction((session) => session.addMany([1, 2].map(typed)));
+  }
+  outcome = undefined;
+  expect(await sessions.recover()).toMatchObject({ published: 4, duplicatesPossible: 2 });
+});
+
+test('the batches that a dead attempt had in flight are counted as possible duplicates', async () => {
+  const now = { ms: 1_000_000 };
+  const store = memoryStore({ now: () => now.ms });
+  const sessions = instanceOn({ store, commit: { batchEvents: 2, inFlight: 2, retries: 0 } });
+  const session = await sessions.startSession();
+  await session.addMany(numbers(9).map(typed));
+  await store.beginCommit(session.id, { attemptId: 'dead', leaseMs: 1_000, cause: { instance: 'dead' } });
+  await store.advance(session.id, { epoch: 1, cursor: 2, deferred: 0, leaseMs: 1_000 });
+  now.ms += 1_001;
+  expect(await sessions.recover()).toMatchObject({ sessions: 1, published: 7, duplicatesPossible: 4 });
+});
+
+describe('one session that cannot be recovered', () => {
+  test('because the store lost its events is quarantined, and holds up no other', async () => {
+    const base = memoryStore();
+    const store = faultyStore({
+      ...base,
+      beginCommit: async (id, attempt) =>
+        id === 'corrupt' ? { outcome: 'corrupt', counted: 2, found: 1 } : base.beginCommit(id, attempt),
+    });
+    const log = memoryContingency();
+    const publisher = memoryPublisher();
+    const sessions = instanceOn({ store, publisher, contingency: log });
+    for (const sessionId of ['corrupt', 'good']) await sessions.startSession({ sessionId });
+    store.fault = 'down';
+    for (const id of ['corrupt', 'good']) {
+      await sessions.session(id).add('a', id);
+      await sessions.session(id).commit();
+    }
+    store.fault = 'up';
+    expect(await sessions.recover()).toMatchObject({ published: 1, quarantined: 1, complete: true });
+    expect(publisher.published.map(({ event }) => event.data)).toEqual(['good']);
+    expect(log.quarantined).toMatchObject([
+      { record: { kind: 'session.commit_requested', sessionId: 'corrupt' }, reason: /lost events/ },
+    ]);
+  });
+
+  test('does not hide those that are due behind it', async () => {
+    const base = memoryStore();
+    const stuck = new Set(numbers(150).map((n) => `stuck-${n}`));
+    const store = faultyStore({
+      ...base,
+      beginCommit: async (id, attempt) =>
+        stuck.has(id) && attempt.cause.instance !== 'dead'
+          ? { outcome: 'corrupt', counted: 2, found: 1 }
+          : base.beginCommit(id, attempt),
+    });
+    const publisher = memoryPublisher();
+    const sessions = instanceOn({ store, publisher });
+    for (const sessionId of [...stuck, 'good']) {
+      await (await sessions.startSession({ sessionId })).add('a', sessionId);
+      await store.beginCommit(sessionId, { attemptId: 'x', leaseMs: 1, cause: { instance: 'dead' } });
+      await store.releaseCommit(sessionId, 1);
+    }
+    expect(await sessions.recover()).toMatchObject({ sessions: 151, published: 1 });
+    expect(publisher.published.map(({ event }) => event.data)).toEqual(['good']);
+  });
+});
+
+test('close ends a pass behind the session it is at, and what is left stays', async () => {
+  const store = memoryStore();
+  const log = memoryContingency();
+  const down = faultyStore(store);
+  const writer = instanceOn({ store: down, contingency: log });
+  down.fault = 'down';
+  for (const n of numbers(5)) await writer.startSession({ sessionId: `s-${n}` });
+  const sessions = instanceOn({ store, contingency: log });
+  let closed: Promise<void> | undefined;
+  const report = await sessions.recover({
+    onProgress: ({ sessions: done }) => {
+      if (done === 2) closed ??= sessions.close();
+    },
+  });
+  expect(report).toMatchObject({ remaining: 3, complete: false });
+  await closed;
+  expect(log.records).toHaveLength(3);
+});
+
+describe('a process that starts with a backlog in its log', () => {
+  async function restarted() {
+    const store = memoryStore();
+    const log = memoryContingency();
+    const down = faultyStore(store);
+    const before = instanceOn({ store: down, contingency: log });
+    down.fault = 'down';
+    const { id } = await before.startSession();
+    await before.session(id).add('a', 1);
+    const publisher = memoryPublisher();
+    return { id, log, publisher, sessions: instanceOn({ store, publisher, contingency: log }) };
+  }
+
+  test('finds its sessions at the first command, with their events in front', async () => {
+    const { id, sessions, publisher } = await restarted();
+    expect(await sessions.session(id).add('a', 2)).toMatchObject({ deferred: false });
+    expect(await sessions.session(id).commit()).toMatchObject({ events: 2, published: 2 });
+    expect(publisher.published.map(({ event }) => event.data)).toEqual([1, 2]);
+  });
+
+  test('asks the log only once', async () => {
+    const { id, sessions, log } = await restarted();
+    await sessions.session(id).status();
+    const { length } = log.records;
+    await log.append([{ kind: 'session.started', sessionId: 'other', at: 1, metadata: '{}', ttlMs: 60_000 }]);
+    await expect(sessions.session('other').status()).rejects.toMatchObject({ code: 'SESSION_NOT_FOUND' });
+    expect(log.records).toHaveLength(length + 1);
+  });
+
+  test('recovers by itself soon, long before its first interval', async () => {
+    const { log } = await restarted();
+    const sessions = createEventSessions({
+      contingency: log,
+      logger: false,
+      recovery: { intervalMs: 3_600_000 },
+    });
+    await expect.poll(() => log.records, { timeout: 10_000 }).toEqual([]);
+    await sessions.close();
+  });
+});
