@@ -108,6 +108,12 @@ describe('a history without a fault', () => {
     expect(check(it.history, it.observations(), SETTINGS).totals.quarantined).toBe(2);
   });
 
+  it('passes when an event waits in the log of another host', () => {
+    const it = overtaken('log-a', 'log-b');
+    expect(rulesBroken(it)).toEqual([]);
+    expect(check(it.history, it.observations(), SETTINGS).totals.events.overtaken).toBe(1);
+  });
+
   it('passes when the log fails while its disk is full, or is as small as was said', () => {
     const failure = { code: 'CONTINGENCY_FAILED', message: 'ENOSPC', outcome: 'not_done' } as const;
     const full = committed('e1');
@@ -123,6 +129,28 @@ describe('a history without a fault', () => {
     expect(rulesBroken(small)).toEqual([]);
   });
 });
+
+/** Two events, of which the first waits in a log while the second is published. */
+function overtaken(first: string, second: string): World {
+  const it = world();
+  const [early, next] = [it.process('w1.1', first), it.process('w2.1', second)];
+  early.start('s');
+  early.add('s', 'e1', 'e2');
+  early.invoke({ command: 'commit', sessionId: 's' });
+  early.begin('s');
+  early.publish('s', ['e1'], 'not_done');
+  early.write({ kind: 'recording', records: [{ kind: 'event.unpublished', sessionId: 's', eventId: 'e1' }] });
+  early.die();
+  const commit = next.invoke({ command: 'commit', sessionId: 's' });
+  next.begin('s', 1);
+  next.publish('s', ['e2']);
+  next.finish('s');
+  commit.ok({ sessionId: 's', status: 'committed', events: 2, published: 1, deferred: 1, durationMs: 1 });
+  const recovery = it.process('w1.2', first);
+  recovery.publish('s', ['e1']);
+  recovery.end();
+  return it;
+}
 
 /** What is spoiled, how, the rule that must see it, and the others that it also breaks. */
 const SPOILED: Record<string, { spoil: () => World; caught: RuleName; also?: RuleName[] }> = {
@@ -319,6 +347,10 @@ const SPOILED: Record<string, { spoil: () => World; caught: RuleName; also?: Rul
       });
       return it;
     },
+    caught: 'out of order',
+  },
+  'a message that came before one which waits in the log of its own host': {
+    spoil: () => overtaken('log-a', 'log-a'),
     caught: 'out of order',
   },
   'a message with the position of another': {

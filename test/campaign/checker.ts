@@ -43,7 +43,7 @@ export interface Verdict {
 }
 
 export interface Violation {
-  readonly guarantee: 'G1' | 'G2' | 'G3' | 'G4' | 'G5' | 'G6' | 'G7';
+  readonly guarantee: 'G1' | 'G2' | 'G3' | 'G4' | 'G5' | 'G6' | 'G7' | 'G8';
   readonly rule: RuleName;
   readonly sessionId?: string | undefined;
   readonly message: string;
@@ -71,6 +71,8 @@ export type RuleName =
   | 'session unfinished'
   | 'aborted'
   | 'never settled'
+  | 'process crashed'
+  | 'process hung'
   | 'unexplained quarantine'
   | 'backlog left';
 

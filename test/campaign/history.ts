@@ -33,6 +33,9 @@ export type HistoryFact =
   | { readonly kind: 'ended' }
   /** Written by whoever killed it, or saw it die. */
   | { readonly kind: 'died'; readonly victim: string }
+  /** It ended by itself with an error, or did not close when it was told to. */
+  | { readonly kind: 'crashed'; readonly victim: string; readonly complaint: string }
+  | { readonly kind: 'hung'; readonly victim: string }
   | ({ readonly kind: 'invoke'; readonly op: number } & Command)
   | { readonly kind: 'ok'; readonly op: number; readonly receipt: Receipt }
   | ({ readonly kind: 'fail'; readonly op: number } & Failure)

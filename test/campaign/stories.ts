@@ -9,6 +9,8 @@ export interface Stories {
   readonly operations: readonly Operation[];
   readonly processes: ReadonlyMap<string, ProcessStory>;
   readonly faults: readonly Fault[];
+  /** Processes that ended as none should. */
+  readonly failures: readonly ProcessFailure[];
   readonly observations: Observations;
 }
 
@@ -63,8 +65,8 @@ export interface EventStory {
   id: string | undefined;
   readonly adds: Operation[];
   readonly messages: Message[];
-  /** How often it was written to a log as `event.added`, and as `event.unpublished`. */
-  readonly recorded: { added: number; unpublished: number };
+  /** How often it was written to a log as `event.added`, and in which logs it has waited as `event.unpublished`. */
+  readonly recorded: { added: number; readonly unpublishedIn: Set<string> };
 }
 
 /** A commit attempt of one process: everything the process did for the session until its next attempt. */
@@ -90,6 +92,7 @@ export interface PublishCall {
   outcome: 'published' | 'not_done' | 'unknown' | 'refused' | 'lost';
 }
 
+export type ProcessFailure = Extract<HistoryFact, { kind: 'crashed' | 'hung' }>;
 export type Fault = Extract<HistoryFact, { kind: 'fault' }>;
 
 export function tellStories(history: readonly HistoryEntry[], observations: Observations): Stories {
@@ -107,7 +110,7 @@ export function tellStories(history: readonly HistoryEntry[], observations: Obse
   for (const process of processes.values()) tellProcess(process, operations, sessionOf);
   const eventsById = new Map<string, EventStory>();
   for (const session of sessions.values()) gatherEvents(session, eventsById);
-  for (const { entries } of processes.values()) countRecords(entries, eventsById);
+  for (const process of processes.values()) countRecords(process, eventsById);
   const byTag = new Map<string, EventStory>();
   for (const { sessionId, events } of sessions.values()) {
     for (const event of events) byTag.set(key(sessionId, event.tag), event);
@@ -128,7 +131,10 @@ export function tellStories(history: readonly HistoryEntry[], observations: Obse
     if (entry.record !== undefined) sessionOf(entry.record.sessionId).quarantine.push(entry);
   }
   const faults = history.filter((entry): entry is HistoryEntry & Fault => entry.kind === 'fault');
-  return { sessions, operations, processes, faults, observations };
+  const failures = history.filter(
+    (entry): entry is HistoryEntry & ProcessFailure => entry.kind === 'crashed' || entry.kind === 'hung',
+  );
+  return { sessions, operations, processes, faults, failures, observations };
 }
 
 function processesOf(history: readonly HistoryEntry[]): Map<string, ProcessStory> {
@@ -290,14 +296,14 @@ function gatherEvents(session: SessionStory, byId: Map<string, EventStory>): voi
   }
 }
 
-function countRecords(entries: readonly HistoryEntry[], byId: ReadonlyMap<string, EventStory>): void {
+function countRecords({ entries, log }: ProcessStory, byId: ReadonlyMap<string, EventStory>): void {
   for (const entry of entries) {
     if (entry.kind !== 'recording') continue;
     for (const { kind, sessionId, eventId } of entry.records) {
       const event = eventId === undefined ? undefined : byId.get(key(sessionId, eventId));
       if (event === undefined) continue;
       if (kind === 'event.added') event.recorded.added += 1;
-      if (kind === 'event.unpublished') event.recorded.unpublished += 1;
+      if (kind === 'event.unpublished') event.recorded.unpublishedIn.add(log);
     }
   }
 }
@@ -305,7 +311,7 @@ function countRecords(entries: readonly HistoryEntry[], byId: ReadonlyMap<string
 const key = (sessionId: string, event: string) => `${sessionId} ${event}`;
 
 function newEvent({ tag, topic, id }: AddedEvent): EventStory {
-  return { tag, topic, id, adds: [], messages: [], recorded: { added: 0, unpublished: 0 } };
+  return { tag, topic, id, adds: [], messages: [], recorded: { added: 0, unpublishedIn: new Set() } };
 }
 
 function idInReceipt({ receipt }: Operation, index: number): string | undefined {

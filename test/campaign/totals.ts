@@ -1,6 +1,7 @@
 import type { Violation } from './checker.js';
 import { copiesBeyondFirst } from './interruptions.js';
 import { explainedReason } from './quarantine.js';
+import { isOvertaken } from './rules/order.js';
 import { certaintyOf, type SessionStory, type Stories } from './stories.js';
 
 /** What a campaign did and found, in numbers. */
@@ -17,12 +18,16 @@ export interface Totals {
     readonly rolledBack: number;
     readonly expired: number;
   };
-  /** `acknowledged`: by an add. `late`: published by recovery behind the end of a committed session. */
+  /**
+   * `acknowledged`: by an add. `late`: published by recovery behind the end of a committed session. `overtaken`: in
+   * how many sessions events waited in the log of one host while another one went on.
+   */
   readonly events: {
     readonly acknowledged: number;
     readonly deferred: number;
     readonly consumed: number;
     readonly late: number;
+    readonly overtaken: number;
   };
   readonly messages: number;
   readonly duplicates: number;
@@ -62,6 +67,7 @@ export function countTotals(stories: Stories, violations: readonly Violation[]):
       deferred: events.filter(({ recorded }) => recorded.added > 0).length,
       consumed: events.filter(({ messages }) => messages.length > 0).length,
       late: sum(sessions.map(lateEvents)),
+      overtaken: sessions.filter((session) => isOvertaken(stories, session)).length,
     },
     messages: observations.messages.length,
     duplicates: sum(sessions.map(copiesBeyondFirst)),

@@ -1,13 +1,14 @@
 import type { CheckerSettings, Rule, Violation } from '../checker.js';
 import { explainedReason } from '../quarantine.js';
-import type { Operation, Stories } from '../stories.js';
+import type { Operation, ProcessFailure, Stories } from '../stories.js';
 
-/** G6, G7: nothing was aborted that the log could take, nothing hangs, and the log is empty at the end. */
+/** G6, G7, G8: nothing was aborted that the log could take, nothing hangs or crashes, and the log is empty at the end. */
 export const leftovers: Rule = (stories, settings) => [
   ...stories.operations.flatMap((operation) => [
     ...aborted(stories, operation, settings),
     ...neverSettled(stories, operation),
   ]),
+  ...stories.failures.map(brokenProcess),
   ...quarantined(stories),
   ...backlog(stories),
 ];
@@ -46,6 +47,12 @@ function neverSettled({ processes }: Stories, operation: Operation): Violation[]
   if (settled !== undefined || processes.get(process)?.ended !== true) return [];
   const message = `${command.command} of ${process} was never answered, and the process closed`;
   return [{ guarantee: 'G7', rule: 'never settled', sessionId: command.sessionId, message }];
+}
+
+function brokenProcess(failure: ProcessFailure): Violation {
+  return failure.kind === 'crashed'
+    ? { guarantee: 'G8', rule: 'process crashed', message: `${failure.victim}: ${failure.complaint}` }
+    : { guarantee: 'G7', rule: 'process hung', message: `${failure.victim} did not close in time` };
 }
 
 function quarantined(stories: Stories): Violation[] {

@@ -1,20 +1,28 @@
 import type { Rule, Violation } from '../checker.js';
 import type { Message } from '../observations.js';
-import { certaintyOf, type EventStory, type Operation, type SessionStory } from '../stories.js';
+import {
+  certaintyOf,
+  type EventStory,
+  mayHaveReached,
+  type Operation,
+  type SessionStory,
+  type Stories,
+} from '../stories.js';
 
 /**
  * G4: what a session holds reaches the broker in the order of its positions, and carries them. Events that recovery
- * published behind a committed session's end have no position there, and are not judged.
+ * published behind a committed session's end have no position there, and are not judged. Nor is an event that waited
+ * in the log of one host, while another host, which knows nothing of that log, went on behind it.
  */
-export const order: Rule = ({ sessions }) =>
-  [...sessions.values()].flatMap((session) => [
+export const order: Rule = (stories) =>
+  [...stories.sessions.values()].flatMap((session) => [
     ...wrongSequences(session),
-    ...outOfOrder(session),
+    ...outOfOrder(stories, session),
     ...notInOrderOfAcceptance(session),
   ]);
 
 /** Position in the session, from 1; undefined for a late event. */
-export function positions({ final }: SessionStory): ReadonlyMap<string, number> {
+function positions({ final }: SessionStory): ReadonlyMap<string, number> {
   return new Map((final?.eventIds ?? []).map((id, i) => [id, i + 1]));
 }
 
@@ -35,28 +43,59 @@ function wrongSequences(session: SessionStory): Violation[] {
   );
 }
 
-function outOfOrder(session: SessionStory): Violation[] {
-  const { sessionId, events } = session;
+function outOfOrder(stories: Stories, session: SessionStory): Violation[] {
+  const { sessionId } = session;
+  const [first] = inversions(session).filter((inversion) => !waitedElsewhere(stories, session, inversion));
+  if (first === undefined) return [];
+  const { earlier, later } = first;
+  const message =
+    `on ${later.topic}, number ${later.sequence} came before number ${earlier.sequence} ` +
+    `(events ${later.id}, ${earlier.id})`;
+  return [{ guarantee: 'G4', rule: 'out of order', sessionId, message }];
+}
+
+/** Sessions with events that were overtaken while they waited in the log of another host. */
+export function isOvertaken(stories: Stories, session: SessionStory): boolean {
+  return inversions(session).some((inversion) => waitedElsewhere(stories, session, inversion));
+}
+
+/** `later` has the higher position, and came first. */
+interface Inversion {
+  readonly earlier: Message;
+  readonly later: Message;
+}
+
+function inversions(session: SessionStory): Inversion[] {
   const places = positions(session);
   const topics = new Map<string, Message[]>();
-  for (const { id = '', topic, messages } of events) {
+  for (const { id = '', topic, messages } of session.events) {
     const first = firstOf(messages);
-    if (first === undefined || !places.has(id)) continue;
-    const known = topics.get(topic);
-    if (known === undefined) topics.set(topic, [first]);
-    else known.push(first);
+    if (first !== undefined && places.has(id)) topics.set(topic, [...(topics.get(topic) ?? []), first]);
   }
-  return [...topics].flatMap(([topic, firsts]) => {
+  return [...topics.values()].flatMap((firsts) => {
     firsts.sort((a, b) => a.sequence - b.sequence);
-    const late = firsts.findIndex((message, i) => {
-      const before = firsts[i - 1];
-      return before !== undefined && message.timestamp < before.timestamp;
-    });
-    if (late === -1) return [];
-    const [before, after] = [firsts[late - 1], firsts[late]];
-    const message = `on ${topic}, number ${after?.sequence} came before number ${before?.sequence} (events ${after?.id}, ${before?.id})`;
-    return [{ guarantee: 'G4', rule: 'out of order', sessionId, message } as const];
+    return firsts.flatMap((earlier, i) =>
+      firsts
+        .slice(i + 1)
+        .filter((later) => later.timestamp < earlier.timestamp)
+        .map((later) => ({ earlier, later })),
+    );
   });
+}
+
+function waitedElsewhere(
+  { processes }: Stories,
+  { events, calls }: SessionStory,
+  { earlier, later }: Inversion,
+): boolean {
+  const waitedIn = events.find(({ id }) => id === earlier.id)?.recorded.unpublishedIn ?? new Set();
+  if (waitedIn.size === 0) return false;
+  return calls.some(
+    (call) =>
+      mayHaveReached(call) &&
+      call.events.some(([, id]) => id === later.id) &&
+      !waitedIn.has(processes.get(call.process)?.log ?? ''),
+  );
 }
 
 function firstOf(messages: readonly Message[]): Message | undefined {

@@ -96,8 +96,8 @@ function notCarriedOut(stories: Stories, session: SessionStory): Violation[] {
   const requested = commits.some((end) => end.receipt !== undefined && !isCommitted(end));
   const discarded = rollbacks.some((end) => end.receipt !== undefined && !isRolledBack(end));
   const violations: Violation[] = [];
-  if (attempts.length > 0 && status !== 'committed' && status !== 'committing') {
-    violations.push(broken('end not carried out', session, `a commit had begun, and it is ${status}`));
+  if (attempts.length > 0 && final.status !== 'committed' && final.status !== 'committing') {
+    violations.push(broken('end not carried out', session, `a commit had begun, and it is ${final.status}`));
   } else if (requested && status !== 'committed' && !lost('session.commit_requested')) {
     violations.push(broken('end not carried out', session, `a commit was acknowledged, and it is ${status}`));
   }
