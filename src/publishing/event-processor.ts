@@ -119,9 +119,20 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     });
   }
 
-  /** Publishes the parts side by side and answers which of them failed. */
-  async function publishParts(sessionId: string, parts: readonly Part[]): Promise<Failure | undefined> {
-    const results = await Promise.allSettled(parts.map((part) => publishPart(sessionId, part)));
+  /** Publishes the parts side by side and answers which of them failed. `onFailed` is told at once. */
+  async function publishParts(
+    sessionId: string,
+    parts: readonly Part[],
+    onFailed = () => {},
+  ): Promise<Failure | undefined> {
+    const results = await Promise.allSettled(
+      parts.map((part) =>
+        publishPart(sessionId, part).catch((error: unknown) => {
+          onFailed();
+          throw error;
+        }),
+      ),
+    );
     const failed = parts.filter((_, i) => results[i]?.status === 'rejected');
     const rejected = results.find((result) => result.status === 'rejected');
     return rejected === undefined
@@ -212,11 +223,15 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     async run(session) {
       const { sessionId, events, lease, signal } = session;
       const window: Sent[] = [];
+      /** Something in the window has failed, and has not been sent again yet. */
+      let failing = false;
       let brokerDown: EventSessionsError | undefined;
 
       const send = (parts: readonly Part[]): Promise<Failure | undefined> =>
         brokerDown === undefined
-          ? publishParts(sessionId, parts)
+          ? publishParts(sessionId, parts, () => {
+              failing = true;
+            })
           : Promise.resolve({ parts, error: notSent(brokerDown, sessionId) });
 
       function moveCursor(end: number, deferred: number): Promise<boolean> {
@@ -249,6 +264,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           if (deferred === undefined) return false;
           if (!(await moveCursor(end, deferred))) return false;
         }
+        failing = false;
         return true;
       }
 
@@ -268,7 +284,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           if (last === undefined) throw corrupt(sessionId, events, end);
           end = last.sequence;
           next = end < events ? ignoringUntilAwaited(read(end)) : undefined;
-          while (window.length >= config.inFlight) {
+          while (window.length >= config.inFlight || (failing && window.length > 0)) {
             if (!(await settleOldest())) return ended();
           }
           if (signal?.aborted || !lease.holds()) break;

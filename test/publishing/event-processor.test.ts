@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { memoryStore } from '../../src/adapters/memory/memory-store.js';
 import { createCircuitBreaker } from '../../src/core/circuit-breaker.js';
@@ -170,7 +171,7 @@ describe('a batch that fails', () => {
   test('is sent again before anything else, so that order holds', async () => {
     let failing = 2;
     const nsq = broker(async (_batch, call) => {
-      await new Promise((resolve) => setTimeout(resolve, call % 2));
+      await sleep(call % 2);
       // As a publisher has to: what overlaps behind a failed call fails too.
       if (call >= 3 && failing > 0) {
         if (call === 5) failing = 0;
@@ -181,6 +182,46 @@ describe('a batch that fails', () => {
     expect(await run()).toBe('complete');
     expect(nsq.taken).toEqual(upTo(100));
     expect(deferred).toEqual([]);
+  });
+
+  test('holds back a page that is read after it failed', async () => {
+    const nsq = broker((_batch, call) => {
+      if (call === 1) throw failure('not_done');
+    });
+    const { run, store } = await setUp(30, nsq);
+    const { read } = store;
+    store.read = async (sessionId, range) => {
+      // Long enough for the publisher to have forgotten the failure, which its caller has been told of.
+      if (range.after > 0) await sleep(1);
+      return read(sessionId, range);
+    };
+    expect(await run()).toBe('complete');
+    expect(nsq.taken).toEqual(upTo(30));
+  });
+
+  test('in one topic holds back the next page, though another topic of it is still on its way', async () => {
+    let nextPage = () => {};
+    const pageIsRead = new Promise<void>((resolve) => {
+      nextPage = resolve;
+    });
+    const nsq = broker(async ({ topic }, call) => {
+      if (topic === 'a' && call === 1) throw failure('not_done');
+      if (topic === 'b' && call === 2) await pageIsRead;
+    });
+    const { run, store } = await setUp(20, nsq, { topics: ['a', 'b'] });
+    const { read } = store;
+    store.read = async (sessionId, range) => {
+      if (range.after === 0) return read(sessionId, range);
+      await sleep(1);
+      const page = await read(sessionId, range);
+      setImmediate(nextPage);
+      return page;
+    };
+    expect(await run()).toBe('complete');
+    for (const odd of [1, 0]) {
+      const oneTopic = (sequence: number) => sequence % 2 === odd;
+      expect(nsq.taken.filter(oneTopic)).toEqual(upTo(20).filter(oneTopic));
+    }
   });
 
   test('goes to the log after its retries, with everything behind it, in order', async () => {
