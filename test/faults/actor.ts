@@ -6,14 +6,21 @@ import {
 } from 'event-sessions';
 import { fileContingency } from 'event-sessions/file';
 import { redisStore } from 'event-sessions/redis';
-import type { Command, Failure, History, Receipt } from '../campaign/history.js';
+import type { History } from '../campaign/history.js';
+import {
+  recordAttempts,
+  recordedCommands,
+  recordedContingency,
+  recordedPublisher,
+} from '../campaign/recording.js';
 import { LOG, logOf, redisPrefix, type Topics } from './case.js';
 import type { RedisBorder } from './redis-border.js';
 import type { Actor } from './scenarios/stage.js';
-import { watchedLog, watchedPublisher } from './watched-ports.js';
 
 /** Small batches, so that a commit has several; a short lease, so that whoever takes it over need not wait long. */
 const COMMIT = { batchEvents: 2, inFlight: 2, leaseMs: 400, retries: 1 };
+/** Events that one interruption of a commit may publish again. */
+export const WINDOW = COMMIT.batchEvents * COMMIT.inFlight;
 
 export interface ActorConfig {
   readonly id: string;
@@ -32,64 +39,42 @@ export function createActor(config: ActorConfig): Actor {
   const store = redisStore({ client: redis, prefix: redisPrefix(config.id), deadlineMs: 10_000 });
   const sessions = createEventSessions({
     store: config.onStoreCall === undefined ? store : tellingStore(store, config.onStoreCall),
-    publisher: watchedPublisher(config.publisher, history),
-    contingency: watchedLog(fileContingency({ path: logOf(config.folder) }), history),
+    publisher: recordedPublisher(config.publisher, history),
+    contingency: recordedContingency(fileContingency({ path: logOf(config.folder) }), history),
     commit: COMMIT,
     recovery: false,
     logger: false,
     instanceId: history.process,
   });
-  let ops = 0;
+  const commands = recordedCommands(sessions, history, (tag) => tag);
   let closed = false;
-
   history.write({ kind: 'started', log: LOG });
-  sessions.on('session.committing', ({ sessionId, epoch, events, cursor }) => {
-    history.write({ kind: 'committing', sessionId, epoch, events, cursor });
-  });
+  recordAttempts(sessions, history);
 
-  sessions.on('session.committed', ({ sessionId }) => {
-    history.write({ kind: 'committed', sessionId });
-  });
+  /** A failure is in the history: the checker decides on it. */
+  const run = async (name: string, command: () => Promise<unknown>) => {
+    await phase(name, command).catch(() => {});
+  };
 
-  async function run(command: Command, work: () => Promise<Receipt>): Promise<void> {
-    ops += 1;
-    const op = ops;
-    history.write({ kind: 'invoke', op, ...command });
-    try {
-      const receipt = await phase(command.command, work);
-      history.write({ kind: 'ok', op, receipt });
-    } catch (error) {
-      history.write({ kind: 'fail', op, ...failureOf(error) });
-    }
-  }
-
-  const eventOf = (sessionId: string, name: string) => ({
-    id: `${sessionId}-${name}`,
-    tag: name,
-    topic: config.topics[name.startsWith('a') ? 0 : 1],
-  });
-
-  const addAll = (sessionId: string, names: readonly string[]) => {
-    const events = names.map((name) => eventOf(sessionId, name));
-    return run({ command: 'add', sessionId, events }, () =>
-      sessions.commands.addEvents({
-        sessionId,
-        events: events.map(({ id, tag, topic }) => ({ type: 'step', id, data: tag, topic })),
-      }),
-    );
+  const add = (sessionId: string, names: readonly string[]) => {
+    const [a, b] = config.topics;
+    const events = names.map((name) => ({
+      id: `${sessionId}-${name}`,
+      tag: name,
+      topic: name.startsWith('a') ? a : b,
+    }));
+    return run('add', () => commands.add(sessionId, events));
   };
 
   return {
     redis,
     sessions,
     start: (sessionId, ttl) =>
-      run({ command: 'start', sessionId, ttl }, () => sessions.commands.startSession({ sessionId, ttl })),
-    add: (sessionId, event) => addAll(sessionId, [event]),
-    addMany: (sessionId, ...events) => addAll(sessionId, events),
-    commit: (sessionId) =>
-      run({ command: 'commit', sessionId }, () => sessions.commands.commitSession({ sessionId })),
-    rollback: (sessionId) =>
-      run({ command: 'rollback', sessionId }, () => sessions.commands.rollbackSession({ sessionId })),
+      run('start', () => commands.start({ sessionId, ...(ttl !== undefined && { ttl }) })),
+    add: (sessionId, event) => add(sessionId, [event]),
+    addMany: (sessionId, ...events) => add(sessionId, events),
+    commit: (sessionId) => run('commit', () => commands.commit(sessionId)),
+    rollback: (sessionId) => run('rollback', () => commands.rollback(sessionId)),
 
     async recover() {
       try {
@@ -123,12 +108,6 @@ function tellingStore(store: SessionStore, tell: (method: string) => void): Sess
     },
   ]);
   return Object.fromEntries(methods) as SessionStore;
-}
-
-function failureOf(error: unknown): Failure {
-  if (!isEventSessionsError(error)) return { code: 'unexpected', message: String(error) };
-  const { code, message, outcome, status, limit } = error;
-  return { code, message, outcome, status, limit };
 }
 
 function mustBeOurs(error: unknown): void {

@@ -27,7 +27,12 @@ export async function startConsumer(nsqd: { tcp: string; http: string }, topics:
   let heard = () => {};
 
   const readers = topics.map((topic) => {
-    const options = { nsqdTCPAddresses: [nsqd.tcp], maxInFlight: 100, outputBufferSize: -1, outputBufferTimeout: -1 };
+    const options = {
+      nsqdTCPAddresses: [nsqd.tcp],
+      maxInFlight: 100,
+      outputBufferSize: -1,
+      outputBufferTimeout: -1,
+    };
     const reader = new Reader(topic, 'checker', options);
     reader.on('message', (message) => {
       const { id, sessionid, sequence, data } = JSON.parse(message.body.toString()) as CloudEvent;
@@ -46,7 +51,9 @@ export async function startConsumer(nsqd: { tcp: string; http: string }, topics:
 
   /** Not the depth: with --mem-queue-size=0 nsqd reports too little of it. */
   async function given(topic: string): Promise<number> {
-    const response = await fetch(`http://${nsqd.http}/stats?format=json&include_clients=false&topic=${topic}`);
+    const response = await fetch(
+      `http://${nsqd.http}/stats?format=json&include_clients=false&topic=${topic}`,
+    );
     const stats = (await response.json()) as { topics: { message_count: number }[] };
     return stats.topics.reduce((sum, { message_count }) => sum + message_count, 0);
   }

@@ -1,6 +1,11 @@
 import { existsSync, readFileSync, utimesSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type EventPublisher, type EventSessions, isEventSessionsError, type SessionStatusView } from 'event-sessions';
+import {
+  type EventPublisher,
+  type EventSessions,
+  isEventSessionsError,
+  type SessionStatusView,
+} from 'event-sessions';
 import type { Redis } from 'ioredis';
 import { eventIdOf } from '../../src/core/event.js';
 import type { ContingencyRecord } from '../../src/ports/contingency-log.js';
@@ -123,7 +128,9 @@ function sessionsOf(history: readonly HistoryEntry[]): Set<string> {
 
 function rollbacksAskedFor(history: readonly HistoryEntry[]): Set<string> {
   return new Set(
-    history.flatMap((entry) => (entry.kind === 'invoke' && entry.command === 'rollback' ? [entry.sessionId] : [])),
+    history.flatMap((entry) =>
+      entry.kind === 'invoke' && entry.command === 'rollback' ? [entry.sessionId] : [],
+    ),
   );
 }
 

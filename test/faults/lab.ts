@@ -10,6 +10,7 @@ import { type CheckerSettings, check, type Violation } from '../campaign/checker
 import { readHistory } from '../campaign/history.js';
 import { startNsqd } from '../support/nsqd.js';
 import { startRedis } from '../support/redis.js';
+import { WINDOW } from './actor.js';
 import { bundleWorker } from './bundle.js';
 import { type Case, historyOf, logOf, type Played } from './case.js';
 import { type Consumer, startConsumer } from './consumer.js';
@@ -31,7 +32,7 @@ interface Place {
   worker: WorkerProcess | undefined;
 }
 
-const SETTINGS: CheckerSettings = { window: 4, recoveryBatch: 500 };
+const SETTINGS: CheckerSettings = { window: WINDOW, recoveryBatch: 500 };
 /** A machine that is busy may take the library another way before the point is reached. */
 const ATTEMPTS = 3;
 

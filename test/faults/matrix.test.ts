@@ -62,11 +62,16 @@ describe('no operation is forgotten', options, () => {
   });
 
   test('nsqd is connected to and published to', () => {
-    expect([...names].filter((name) => name.startsWith('nsqd.')).sort()).toEqual(['nsqd.connect', 'nsqd.publish']);
+    expect([...names].filter((name) => name.startsWith('nsqd.')).sort()).toEqual([
+      'nsqd.connect',
+      'nsqd.publish',
+    ]);
   });
 
   test('there are at least 50 points, and each is visited', () => {
-    const points = new Set(cases.flatMap(({ scenario, points }) => points.map((point) => `${scenario}: ${point}`)));
+    const points = new Set(
+      cases.flatMap(({ scenario, points }) => points.map((point) => `${scenario}: ${point}`)),
+    );
     expect(points.size).toBeGreaterThanOrEqual(50);
     expect([...points].filter((point) => !visited.has(point))).toEqual([]);
   });

@@ -80,7 +80,9 @@ function firstAndLast(reached: readonly string[]): string[] {
   const operations = [...new Set(reached.map(operationOf))];
   const kindOf = (operation: string) => operation.slice(0, operation.lastIndexOf('#'));
   const last = new Map(operations.map((operation) => [kindOf(operation), operation]));
-  return operations.filter((operation) => operation.endsWith('#1') || last.get(kindOf(operation)) === operation);
+  return operations.filter(
+    (operation) => operation.endsWith('#1') || last.get(kindOf(operation)) === operation,
+  );
 }
 
 function partsOf(point: string): { operation: string; edge: Edge } {

@@ -3,7 +3,9 @@ import { createInterface } from 'node:readline';
 import type { Case, Played } from './case.js';
 
 /** How a case ended: with an answer, or with the death of the worker. */
-export type Outcome = { readonly played: Played } | { readonly signal: NodeJS.Signals | null; readonly output: string };
+export type Outcome =
+  | { readonly played: Played }
+  | { readonly signal: NodeJS.Signals | null; readonly output: string };
 
 export interface WorkerProcess {
   /** One at a time. */
@@ -12,7 +14,7 @@ export interface WorkerProcess {
 }
 
 /** Longer than any case may take: whoever takes longer hangs. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 
 export function startWorkerProcess(script: string): WorkerProcess {
   const child: ChildProcessWithoutNullStreams = spawn(process.execPath, [script], { stdio: 'pipe' });

@@ -98,7 +98,14 @@ export const recoveryScenarios: readonly Scenario[] = [
 ];
 
 /** One session for each way in which something can be left to recovery. */
-async function leaveEverything({ actor, sessionId, broker, log, damageLog, abandonedCommit }: Stage): Promise<void> {
+async function leaveEverything({
+  actor,
+  sessionId,
+  broker,
+  log,
+  damageLog,
+  abandonedCommit,
+}: Stage): Promise<void> {
   const [client, cutOff] = [actor(), actor()];
   cutOff.redis.down = true;
 
