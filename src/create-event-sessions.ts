@@ -175,6 +175,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     metrics,
     logger,
     replay,
+    patienceMs: ttlMs,
     window: commit.inFlight * commit.batchEvents,
     closing: instance.closing,
   });

@@ -33,7 +33,7 @@ export async function checkHealth(
     ask(() => store.ping()),
     ask(() => publisher.ping()),
     log === undefined ? ({ status: 'off' } as const) : ask(() => log.ping()),
-    log?.backlog().catch(() => undefined),
+    (async () => log?.backlog())().catch(() => undefined),
   ]);
   const failing = storeHealth.status === 'down' || publisherHealth.status === 'down';
   const status =

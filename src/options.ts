@@ -4,6 +4,7 @@ import type { Catalogue, CatalogueEntry } from './core/catalogue.js';
 import {
   durationMs,
   functionOf,
+  named,
   plainText,
   timerMs,
   validate,
@@ -103,12 +104,12 @@ const schema = z.strictObject({
     ),
   ),
   events: z.optional(
-    z.record(
+    named(
+      'an object of event types and schemas',
       plainText(256),
       z.custom<CatalogueEntry>(isCatalogueEntry, {
         error: 'a schema (Standard Schema), or { schema, topic }',
       }),
-      { error: 'an object of event types and schemas' },
     ),
   ),
   topic: z.optional(functionOf<TopicRule>('a function (event) => topic')),

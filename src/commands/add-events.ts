@@ -3,6 +3,7 @@ import type { SessionRepository } from '../contingency/session-repository.js';
 import type { AcceptEvent, EventInput } from '../core/accept-event.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError } from '../core/errors.js';
+import type { AcceptedEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
 import { idSchema, validate } from '../core/validate.js';
 import type { SessionLimits } from '../ports/session-store.js';
@@ -56,7 +57,7 @@ const inputSchema = z.strictObject({
       Array.isArray(value) &&
       value.length > 0 &&
       value.length <= MAX_EVENTS_PER_CALL &&
-      value.every((event) => typeof event === 'object' && event !== null),
+      Array.from(value).every((event) => typeof event === 'object' && event !== null),
     { error: eventsError },
   ),
 });
@@ -66,8 +67,12 @@ export function createAddEvents(context: AddEventsContext): AddEvents {
 
   return async (input) => {
     const { sessionId, events } = validate(inputSchema, input, 'addEvents');
-    const accepted = [];
-    for (const event of events) accepted.push(await accept(sessionId, event));
+    const accepted: AcceptedEvent[] = [];
+    // A copy: an async schema gives the caller time to change the array.
+    for (const event of [...events]) {
+      const one = accept(sessionId, event);
+      accepted.push(one instanceof Promise ? await one : one);
+    }
 
     const result = await repository.append(sessionId, accepted, limits);
     if (result.outcome === 'not_found') throw sessionNotFound(sessionId);

@@ -10,7 +10,7 @@ import type { Logger } from '../ports/logger.js';
 import type { BeginCommitOutcome } from '../ports/session-store.js';
 import { type CommitLease, holdLease } from '../publishing/commit-lease.js';
 import type { EventProcessor } from '../publishing/event-processor.js';
-import { sessionNotFound, sessionNotOpen } from './refusals.js';
+import { sessionCorrupt, sessionNotFound, sessionNotOpen } from './refusals.js';
 
 export interface CommitSessionInput {
   readonly sessionId: string;
@@ -49,8 +49,13 @@ export interface CommitSessionContext {
 const inputSchema = z.strictObject({
   sessionId: idSchema,
   expectedEvents: z.optional(wholeNumber(0)),
-  signal: z.optional(withMethods<AbortSignal>('an AbortSignal', 'addEventListener', 'throwIfAborted')),
+  signal: z.optional(
+    withMethods<AbortSignal>('an AbortSignal', 'addEventListener', 'removeEventListener', 'throwIfAborted'),
+  ),
 });
+
+/** How often an attempt may lose its lease and begin again. */
+const MAX_ROUNDS = 5;
 
 type Granted = Extract<BeginCommitOutcome, { outcome: 'granted' }>;
 
@@ -76,11 +81,11 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     const attemptId = newId();
     const stop = anyOf(context.closing, signal);
     try {
-      for (;;) {
+      for (let round = 1; ; round += 1) {
         const askedAt = performance.now();
         const begun = await repository.beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, cause });
         if (begun.outcome === 'granted') {
-          const done = await carryOut({
+          const { receipt, leaseLost } = await carryOut({
             ...begun,
             sessionId,
             attemptId,
@@ -88,7 +93,8 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
             startedAt,
             stop: stop.signal,
           });
-          if (done !== undefined) return done;
+          // Then the store has to be asked what came of the session. A store slower than the lease is left to recovery.
+          if (!leaseLost || stop.signal.aborted || round === MAX_ROUNDS) return receipt;
         } else if (begun.outcome === 'deferred') {
           const durationMs = performance.now() - startedAt;
           return {
@@ -110,9 +116,9 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     }
   };
 
-  /** Undefined when the lease was lost: then the store has to be asked what came of the session. */
-  async function carryOut(attempt: Attempt): Promise<CommitReceipt | undefined> {
+  async function carryOut(attempt: Attempt): Promise<{ receipt: CommitReceipt; leaseLost: boolean }> {
     const { sessionId, epoch, events, cursor, stop } = attempt;
+    metrics.eventsTriedAgain(sessionId);
     domainEvents.emit('session.committing', { sessionId, epoch, events, cursor });
     logger.debug('Commit begun', { sessionId, commitEpoch: epoch, events, cursor });
     const lease = holdLease(
@@ -122,30 +128,34 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     try {
       // Once it has run, the lease is finished or given back; a renewal on its way must not bring it to life again.
       const result = await processor.run({ sessionId, events, lease, signal: stop }).finally(lease.stop);
-      if (result === 'lease_lost') return undefined;
-      if (result === 'complete') return await finish(attempt, receiptOf(attempt, lease, 'committed'));
-      await release(attempt);
-      return receiptOf(attempt, lease, 'committing');
+      const committing = receiptOf(attempt, lease, 'committing');
+      if (result === 'lease_lost') return { receipt: committing, leaseLost: true };
+      if (result === 'stopped') {
+        await release(attempt);
+        return { receipt: committing, leaseLost: false };
+      }
+      const receipt = receiptOf(attempt, lease, 'committed');
+      return (await finish(attempt, receipt))
+        ? { receipt, leaseLost: false }
+        : { receipt: committing, leaseLost: true };
     } catch (error) {
       if (isEventSessionsError(error, 'STORE_UNAVAILABLE') && repository.hasContingency) {
         await repository.deferCommit(sessionId, attempt.attemptId, error);
-        return receiptOf(attempt, lease, 'committing');
+        return { receipt: receiptOf(attempt, lease, 'committing'), leaseLost: false };
       }
-      metrics.eventsFailed(events - lease.cursor);
+      metrics.eventsFailed(sessionId, events - lease.cursor);
       await release(attempt);
       throw error;
     }
   }
 
-  async function finish(
-    { sessionId, epoch }: Attempt,
-    receipt: CommitReceipt,
-  ): Promise<CommitReceipt | undefined> {
+  /** False when another attempt has taken over. */
+  async function finish({ sessionId, epoch }: Attempt, receipt: CommitReceipt): Promise<boolean> {
     const { events, published, deferred, durationMs } = receipt;
     const { outcome } = await repository.ask(undefined, (store) =>
       store.finishCommit(sessionId, { epoch, cursor: events, deferred, receipt, retentionMs, cause }),
     );
-    if (outcome !== 'done') return undefined;
+    if (outcome !== 'done') return false;
     metrics.sessionCommitted(durationMs);
     domainEvents.emit('session.committed', { sessionId, events, published, deferred, durationMs });
     logger.info('Session committed', {
@@ -156,7 +166,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
       deferred,
       durationMs,
     });
-    return receipt;
+    return true;
   }
 
   /** So that the next attempt need not wait. If it fails, the lease runs out by itself. */
@@ -221,15 +231,7 @@ function refusal(
       const facts = { sessionId, expected: expectedEvents, actual: refused.events };
       return new EventSessionsError('EXPECTED_EVENTS_MISMATCH', message, facts);
     }
-    case 'corrupt': {
-      const message =
-        `Session ${sessionId} has counted ${refused.counted} events, but the store holds ${refused.found}. ` +
-        'Has the store evicted keys, or has somebody changed them? Nothing is published';
-      return new EventSessionsError('SESSION_CORRUPT', message, {
-        sessionId,
-        expected: refused.counted,
-        actual: refused.found,
-      });
-    }
+    case 'corrupt':
+      return sessionCorrupt(sessionId, refused.counted, refused.found);
   }
 }

@@ -11,3 +11,10 @@ export function sessionNotFound(sessionId: string): EventSessionsError {
   const message = `There is no session ${sessionId}: it was never started, or it ended longer ago than the retention`;
   return new EventSessionsError('SESSION_NOT_FOUND', message, { sessionId });
 }
+
+export function sessionCorrupt(sessionId: string, expected: number, actual: number): EventSessionsError {
+  const message =
+    `Session ${sessionId} has counted ${expected} events, but the store holds ${actual}. ` +
+    'Has the store evicted keys, or has somebody changed them?';
+  return new EventSessionsError('SESSION_CORRUPT', message, { sessionId, expected, actual });
+}

@@ -86,6 +86,10 @@ function metadataText(metadata: Readonly<Record<string, unknown>>): string {
     subject: 'metadata',
     code: 'INVALID_INPUT',
   });
+  if (!text.startsWith('{')) {
+    const issues = [{ path: 'metadata', message: 'expected an object, also as JSON' }];
+    throw new EventSessionsError('INVALID_INPUT', 'metadata: expected an object, also as JSON', { issues });
+  }
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_METADATA_BYTES) {
     const message = `metadata: has ${bytes} bytes of JSON; ${MAX_METADATA_BYTES} are allowed`;

@@ -1,11 +1,13 @@
+import { eventIdOf } from '../core/event.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
 
 /**
- * What this instance has written to the contingency log and not yet brought back into the store, by session: so that
- * the next command on a session can heal it without reading the log.
+ * What this instance knows of the contingency log that is not yet back in the store, by session: so that the next
+ * command on a session can heal it without reading the log.
  *
- * The log is the truth, this is a copy of its tail, bounded in bytes. Of a session that does not fit, only the fact
- * is kept: recovery has to bring it back.
+ * The log is the truth, this is a copy of its tail, bounded in bytes. Of a session that does not fit, and of one that
+ * an earlier process has left there, only the fact is kept, and how it was asked to end: recovery has to bring the
+ * rest back.
  */
 export interface HeldRecords {
   /** True until the log was found empty or recovery has read it: an earlier process may have left records there. */
@@ -14,79 +16,149 @@ export interface HeldRecords {
   hold(records: readonly ContingencyRecord[]): void;
   /** Forgets these records, if they are still held. */
   drop(sessionId: string, records: readonly ContingencyRecord[]): void;
-  /** Everything held up to now; hand it to `forget` when recovery has seen to it. */
+  /** Everything held up to now; hand it to `settle` when recovery has seen to it. */
   mark(): HeldMark;
-  /** From now on nothing is inherited any more. */
-  forget(mark: HeldMark, except: ReadonlySet<string>): void;
+  /**
+   * Recovery has read the log up to the mark: what is held of it is forgotten, but for the sessions that still wait
+   * for the store, which are held from now on whoever recorded them. Nothing is inherited any more.
+   */
+  settle(mark: HeldMark, waiting: ReadonlyMap<string, WaitingSession>): void;
 }
+
+/** What the log had of a session, when recovery could not bring it back. */
+export interface WaitingSession {
+  readonly records: number;
+  readonly end: SessionEnd | undefined;
+}
+
+export type SessionEnd = 'session.commit_requested' | 'session.rollback_requested';
 
 export interface HeldSession {
   readonly records: readonly ContingencyRecord[];
-  /** True when it has more records than are held here. */
+  /** True when the log has more of it than is held here. */
   readonly spilled: boolean;
+  readonly started: boolean;
+  /** How it was first asked to end. */
+  readonly end: SessionEnd | undefined;
+  /** Ids of the events that are held. */
+  readonly eventIds: ReadonlySet<string>;
 }
 
-export type HeldMark = ReadonlyMap<string, number>;
+/** A number that rises with every record held. */
+export type HeldMark = number;
 
 interface Held {
   records: ContingencyRecord[];
-  spilled: boolean;
-  /** Records of this session so far, dropped ones included. */
-  total: number;
+  /** The numbers of those records. */
+  numbers: number[];
+  /** The number of the last record that did not fit; 0 if all did. */
+  spilledAt: number;
+  startedAt: number;
+  end: { readonly kind: SessionEnd; readonly at: number } | undefined;
+  eventIds: Set<string>;
 }
 
 export function createHeldRecords(maxBytes: number): HeldRecords {
   const sessions = new Map<string, Held>();
   let bytes = 0;
+  let count = 1;
   let inherited = true;
 
-  function remove(sessionId: string, held: Held, gone: ReadonlySet<ContingencyRecord>): void {
-    held.records = held.records.filter((record) => {
-      if (gone.has(record)) bytes -= sizeOf(record);
-      return !gone.has(record);
+  function heldOf(sessionId: string): Held {
+    const known = sessions.get(sessionId);
+    if (known !== undefined) return known;
+    const held = {
+      records: [],
+      numbers: [],
+      spilledAt: 0,
+      startedAt: 0,
+      end: undefined,
+      eventIds: new Set<string>(),
+    };
+    sessions.set(sessionId, held);
+    return held;
+  }
+
+  function hold(record: ContingencyRecord): void {
+    const held = heldOf(record.sessionId);
+    count += 1;
+    if (record.kind === 'session.started') held.startedAt = count;
+    if (isEnd(record)) held.end ??= { kind: record.kind, at: count };
+    const size = sizeOf(record);
+    if (held.spilledAt > 0 || bytes + size > maxBytes) {
+      held.spilledAt = count;
+      return;
+    }
+    bytes += size;
+    held.records.push(record);
+    held.numbers.push(count);
+    if (record.kind === 'event.added') held.eventIds.add(eventIdOf(record.event));
+  }
+
+  function keepOnly(
+    sessionId: string,
+    held: Held,
+    stays: (record: ContingencyRecord, number: number) => boolean,
+  ): void {
+    const kept = held.records.map((record, i) => stays(record, held.numbers[i] as number));
+    held.records.forEach((record, i) => {
+      if (kept[i]) return;
+      bytes -= sizeOf(record);
+      if (record.kind === 'event.added') held.eventIds.delete(eventIdOf(record.event));
     });
-    if (held.records.length === 0 && !held.spilled) sessions.delete(sessionId);
+    held.numbers = held.numbers.filter((_, i) => kept[i]);
+    held.records = held.records.filter((_, i) => kept[i]);
+    if (held.records.length === 0 && held.spilledAt === 0) sessions.delete(sessionId);
   }
 
   return {
     get inherited() {
       return inherited;
     },
-    of: (sessionId) => sessions.get(sessionId),
+
+    of(sessionId) {
+      const held = sessions.get(sessionId);
+      if (held === undefined) return undefined;
+      const { records, eventIds, end, spilledAt, startedAt } = held;
+      return { records, eventIds, end: end?.kind, spilled: spilledAt > 0, started: startedAt > 0 };
+    },
 
     hold(records) {
-      for (const record of records) {
-        const held = sessions.get(record.sessionId) ?? { records: [], spilled: false, total: 0 };
-        sessions.set(record.sessionId, held);
-        held.total += 1;
-        const size = sizeOf(record);
-        if (held.spilled || bytes + size > maxBytes) {
-          held.spilled = true;
-        } else {
-          bytes += size;
-          held.records.push(record);
-        }
-      }
+      for (const record of records) hold(record);
     },
 
     drop(sessionId, records) {
       const held = sessions.get(sessionId);
-      if (held !== undefined) remove(sessionId, held, new Set(records));
+      if (held === undefined) return;
+      const gone = new Set(records);
+      keepOnly(sessionId, held, (record) => !gone.has(record));
     },
 
-    mark: () => new Map([...sessions].map(([sessionId, { total }]) => [sessionId, total])),
+    mark: () => count,
 
-    forget(mark, except) {
+    settle(mark, waiting) {
       inherited = false;
-      for (const [sessionId, total] of mark) {
-        const held = sessions.get(sessionId);
-        if (held === undefined || except.has(sessionId)) continue;
-        const newer = held.total - total;
-        if (newer === 0) held.spilled = false;
-        remove(sessionId, held, new Set(held.records.slice(0, Math.max(0, held.records.length - newer))));
+      for (const [sessionId, held] of sessions) {
+        if (waiting.has(sessionId)) continue;
+        if (held.spilledAt <= mark) held.spilledAt = 0;
+        if (held.startedAt <= mark) held.startedAt = 0;
+        if (held.end !== undefined && held.end.at <= mark) held.end = undefined;
+        keepOnly(sessionId, held, (_, number) => number > mark);
+      }
+      for (const [sessionId, { records, end }] of waiting) {
+        const held = heldOf(sessionId);
+        if (end !== undefined) held.end = { kind: end, at: Math.min(held.end?.at ?? mark, mark) };
+        if (held.spilledAt > 0 || held.numbers.filter((number) => number <= mark).length >= records) continue;
+        // There is more in front of what is held, so what is held can't be replayed by itself.
+        held.spilledAt = count;
+        keepOnly(sessionId, held, () => false);
       }
     },
   };
+}
+
+function isEnd(record: ContingencyRecord): record is ContingencyRecord & { kind: SessionEnd } {
+  return record.kind === 'session.commit_requested' || record.kind === 'session.rollback_requested';
 }
 
 function sizeOf(record: ContingencyRecord): number {

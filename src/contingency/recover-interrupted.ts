@@ -52,14 +52,16 @@ export async function finishCommit(pass: RecoveryPass, sessionId: string): Promi
   const before = await ask((store) => store.get(sessionId));
   if (down.broker && before?.status === 'committing' && before.cursor < before.events) return false;
   try {
-    const { status, published } = await commit({ sessionId });
+    const receipt = await commit({ sessionId });
     const { cursor = 0, deferred = 0, events = 0, leaseExpiresAt } = before ?? {};
-    tally.published += Math.max(0, published - (cursor - deferred));
+    tally.published += Math.max(0, receipt.published - (cursor - deferred));
+    // It has paid for its retries; the others need not.
+    if (receipt.deferred > deferred) down.broker = true;
     // A lease that was not given back is one whose holder may have died with batches in flight.
     if (before?.status === 'committing' && leaseExpiresAt !== undefined) {
       tally.duplicatesPossible += Math.min(window, events - cursor);
     }
-    return status === 'committed';
+    return receipt.status === 'committed';
   } catch (error) {
     if (isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
     if (SETTLED.some((code) => isEventSessionsError(error, code))) {

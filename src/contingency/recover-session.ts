@@ -14,15 +14,18 @@ import type { SessionBacklog } from './session-backlog.js';
 const REFUSED = 'the broker refuses this event for good';
 const REASONS: Partial<Record<ReplayProblem, string>> = {
   session_unknown: 'neither the store nor the log knows this session',
+  session_expired: 'the session expired before this could be brought back',
   events_mismatch: 'the session does not have the expected number of events; it was left open',
   already_ended: 'the session had already ended in another way',
   session_corrupt: 'the store has lost events of this session, so it cannot be committed',
 };
+/** What the recovery of another instance, which has a log of its own, may still bring: the start, or missing events. */
+const MAY_PASS = new Set<ReplayProblem>(['session_unknown', 'events_mismatch']);
 
 /**
  * Carries out all that the log has of one session, of which everything was read before anything is done: of several
  * requests to end it the first counts, and a rollback wins over the adds before it, which then need not pass through
- * the store at all. Answers false when something has to wait for the next pass.
+ * the store at all. Answers false when something has to wait for the store.
  */
 export async function recoverSession(
   pass: RecoveryPass,
@@ -31,21 +34,27 @@ export async function recoverSession(
 ): Promise<boolean> {
   const { sessionId } = session;
   const before = { remaining: work.remaining, published: pass.tally.published };
-  let done = true;
+  let isBack = true;
   try {
     if (session.forStore.length > 0) {
       if (pass.down.store) return false;
-      done =
+      isBack =
         session.end?.kind === 'session.rollback_requested'
           ? await rollBack(pass, work, session)
-          : await bringBack(pass, work, session);
+          : await bringBack(pass, work, session, session.forStore);
     }
     await work.settle(session.repeated);
-    done = (await publishOwed(pass, work, session)) && done;
+    await publishOwed(pass, work, session);
   } catch (error) {
     if (!isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
-    pass.down.store = true;
-    done = false;
+    // Something about this one session, or nothing works?
+    pass.down.store = await pass
+      .ask((store) => store.ping())
+      .then(
+        () => false,
+        () => true,
+      );
+    isBack = false;
     pass.logger.warn('A session could not be recovered yet', { sessionId, cause: messageOf(error) });
   }
   const records = before.remaining - work.remaining;
@@ -54,44 +63,56 @@ export async function recoverSession(
     pass.events.emit('contingency.recovered', report);
     pass.logger.info('Contingency records recovered', report);
   }
-  return done;
+  return isBack;
 }
 
 /** The adds need not pass through the store; they are done with as soon as the rollback is in there. */
 async function rollBack(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<boolean> {
   const done: number[] = [];
-  for await (const chunk of work.chunks(session.forStore)) {
-    const { settled, quarantined } = await replay(pass, {
-      places: chunk.places.filter((_, i) => chunk.records[i]?.kind !== 'event.added'),
-      records: chunk.records.filter(({ kind }) => kind !== 'event.added'),
+  const adds: number[] = [];
+  let refused = false;
+  for await (const { places, records } of work.chunks(session.forStore)) {
+    const isAdd = records.map(({ kind }) => kind === 'event.added');
+    const result = await replay(pass, {
+      places: places.filter((_, i) => !isAdd[i]),
+      records: records.filter((_, i) => !isAdd[i]),
     });
-    await work.quarantine(quarantined);
-    for (const place of settled) done.push(place);
-    for (const [i, place] of chunk.places.entries()) {
-      if (chunk.records[i]?.kind === 'event.added') done.push(place);
-    }
+    if (result.waiting) return false;
+    await work.quarantine(result.quarantined);
+    refused ||= result.quarantined.some(({ place }) => place === session.end?.place);
+    for (const place of result.settled) done.push(place);
+    for (const [i, place] of places.entries()) if (isAdd[i]) adds.push(place);
   }
-  pass.tally.discarded += session.events;
   await work.settle(done);
+  // The session has ended in another way, and if it was committed, they belong to it.
+  if (refused) return bringBack(pass, work, session, adds);
+  pass.tally.discarded += adds.length;
+  await work.settle(adds);
   return true;
 }
 
 /** Into the store, and if a commit was asked for, on to the broker. */
-async function bringBack(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<boolean> {
-  const { sessionId, end } = session;
+async function bringBack(
+  pass: RecoveryPass,
+  work: SealedWork,
+  { sessionId, end }: SessionBacklog,
+  places: readonly number[],
+): Promise<boolean> {
   const late: number[] = [];
-  let mustCommit = end !== undefined;
-  for await (const chunk of work.chunks(session.forStore)) {
+  let mustCommit = end?.kind === 'session.commit_requested';
+  for await (const chunk of work.chunks(places)) {
     if (pass.closing.aborted) return false;
     const result = await replay(pass, chunk);
     await work.quarantine(result.quarantined);
+    await work.settle(result.settled);
+    if (result.waiting) return false;
     if (result.quarantined.some(({ place }) => place === end?.place)) mustCommit = false;
     if (result.committing) mustCommit = true;
     for (const place of result.late) late.push(place);
-    await work.settle(result.settled);
   }
-  if (mustCommit && !(await finishCommit(pass, sessionId))) return late.length === 0;
-  return late.length === 0 || publishLate(pass, work, sessionId, late);
+  const ended = !mustCommit || (await finishCommit(pass, sessionId));
+  if (ended && late.length > 0) await publishLate(pass, work, sessionId, late);
+  return true;
 }
 
 interface Replayed {
@@ -99,27 +120,34 @@ interface Replayed {
   readonly quarantined: { place: number; record: ContingencyRecord; reason: string }[];
   /** Events that were acknowledged, but whose session is being committed, or has been, without them. */
   readonly late: number[];
+  /** The session is being committed. */
   readonly committing: boolean;
+  /** There is something that may still find its place. */
+  waiting: boolean;
 }
 
 async function replay(pass: RecoveryPass, { places, records }: Chunk): Promise<Replayed> {
-  const notReplayed = await pass.ask((store) => replayIntoStore(store, records, pass.replay));
+  const notReplayed =
+    records.length === 0 ? [] : await pass.ask((store) => replayIntoStore(store, records, pass.replay));
   const problems = new Map(notReplayed.map(({ record, problem }) => [record, problem]));
   const result: Replayed = {
     settled: [],
     quarantined: [],
     late: [],
     committing: notReplayed.some(({ problem }) => problem === 'session_committing'),
+    waiting: false,
   };
   records.forEach((record, i) => {
     const place = places[i] as number;
     const problem = problems.get(record);
     const reason = problem && REASONS[problem];
-    if (reason !== undefined) result.quarantined.push({ place, record, reason });
-    else if (problem === 'session_committing' || problem === 'session_committed') result.late.push(place);
+    if (problem === 'session_committing' || problem === 'session_committed') result.late.push(place);
+    else if (problem && MAY_PASS.has(problem) && Date.now() - record.at < pass.patienceMs)
+      result.waiting = true;
+    else if (reason !== undefined) result.quarantined.push({ place, record, reason });
     else {
       result.settled.push(place);
-      if (problem === 'session_discarded') pass.tally.discarded += 1;
+      if (problem === 'session_rolled_back') pass.tally.discarded += 1;
       else if (record.kind === 'event.added') pass.tally.events += 1;
     }
   });
@@ -132,14 +160,14 @@ async function publishLate(
   work: SealedWork,
   sessionId: string,
   places: readonly number[],
-): Promise<boolean> {
+): Promise<void> {
   const session = await pass.ask((store) => store.get(sessionId));
-  if (session?.status === 'committing') return false;
+  if (session?.status === 'committing') return;
   let sequence = session?.events ?? 0;
-  return publish(pass, work, sessionId, places, () => (sequence += 1));
+  await publish(pass, work, sessionId, places, () => (sequence += 1));
 }
 
-function publishOwed(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<boolean> {
+function publishOwed(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<void> {
   return publish(pass, work, session.sessionId, session.owed, (record) => {
     if ('outcome' in record && record.outcome === 'unknown') pass.tally.duplicatesPossible += 1;
     return (record as EventUnpublishedRecord).sequence;
@@ -152,11 +180,11 @@ async function publish(
   sessionId: string,
   places: readonly number[],
   sequenceOf: (record: EventAddedRecord | EventUnpublishedRecord) => number,
-): Promise<boolean> {
+): Promise<void> {
   const { processor, tally, down, closing } = pass;
-  if (places.length > 0 && down.broker) return false;
+  if (down.broker) return;
   for await (const chunk of work.chunks(places)) {
-    if (closing.aborted) return false;
+    if (closing.aborted) return;
     const records = chunk.records as readonly (EventAddedRecord | EventUnpublishedRecord)[];
     const events = records.map((record): StoredEvent => {
       const { topic, event } = record;
@@ -177,7 +205,6 @@ async function publish(
     );
     if (left.length === 0) continue;
     down.broker = true;
-    return false;
+    return;
   }
-  return true;
 }

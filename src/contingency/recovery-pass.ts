@@ -53,6 +53,8 @@ export interface RecoveryConfig {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly replay: ReplayContext;
+  /** How long a record waits for what another instance's log may have of its session, before it is quarantined. */
+  readonly patienceMs: number;
   /** Events that an attempt may have in flight when it dies. */
   readonly window: number;
   /** Aborts when the instance closes: a pass then ends behind what it is at. */

@@ -1,6 +1,6 @@
 import { messageOf } from '../core/errors.js';
 import type { QuarantinedEntry, SealedRecords } from '../ports/contingency-log.js';
-import type { HeldMark } from './held-records.js';
+import type { HeldMark, WaitingSession } from './held-records.js';
 import { recoverInterrupted } from './recover-interrupted.js';
 import { recoverSession } from './recover-session.js';
 import type { RecoverOptions, RecoveryConfig, RecoveryPass, RecoveryReport } from './recovery-pass.js';
@@ -42,7 +42,7 @@ export function createRecovery(
 
     const mark = held.mark();
     const sealed = (await log?.seal()) ?? 'empty';
-    if (sealed === 'empty') held.forget(mark, new Set());
+    if (sealed === 'empty') held.settle(mark, new Map());
     else if (sealed !== 'busy') {
       await recoverLog(pass, sealed, mark, (started) => {
         work = started;
@@ -85,13 +85,16 @@ async function recoverLog(
     });
     onStart(work);
     await work.quarantine(unreadable);
-    const unfinished = new Set<string>();
+    const waiting = new Map<string, WaitingSession>();
     for (const session of sessions.values()) {
-      if (closing.aborted || !(await recoverSession(pass, work, session))) unfinished.add(session.sessionId);
+      if (closing.aborted) return;
+      const isBack = await recoverSession(pass, work, session);
+      if (!isBack)
+        waiting.set(session.sessionId, { records: session.forStore.length, end: session.end?.kind });
       tally.sessions += 1;
       pass.progress();
     }
-    held.forget(mark, unfinished);
+    held.settle(mark, waiting);
   } finally {
     await (work?.end() ?? sealed.release()).catch((error) => {
       logger.error('The sealed part of the contingency log could not be cleared', {

@@ -7,7 +7,8 @@ import type { SessionLimits, SessionStore } from '../ports/session-store.js';
  *
  * - `session_unknown`: neither the store nor the log knows the session;
  * - `session_committing`, `session_committed`: the session has gone on without it; an event is late;
- * - `session_discarded`: it was rolled back or has expired, so the event must not be published;
+ * - `session_rolled_back`: so the event must not be published;
+ * - `session_expired`: it ran out before the event could be brought back;
  * - `events_mismatch`: the commit was asked for with an `expectedEvents` that is not met;
  * - `already_ended`: the request came second, the session has ended in another way;
  * - `session_corrupt`: the store no longer has all events of the session, so its commit is refused.
@@ -16,7 +17,8 @@ export type ReplayProblem =
   | 'session_unknown'
   | 'session_committing'
   | 'session_committed'
-  | 'session_discarded'
+  | 'session_rolled_back'
+  | 'session_expired'
   | 'events_mismatch'
   | 'already_ended'
   | 'session_corrupt';
@@ -135,6 +137,5 @@ async function replayEvents(
 }
 
 function problemOf(status: 'committing' | 'committed' | 'rolled_back' | 'expired'): ReplayProblem {
-  if (status === 'committing') return 'session_committing';
-  return status === 'committed' ? 'session_committed' : 'session_discarded';
+  return `session_${status}`;
 }

@@ -1,7 +1,7 @@
 import type { CircuitBreaker } from '../core/circuit-breaker.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
-import { type AcceptedEvent, eventIdOf, type StoredEvent } from '../core/event.js';
+import type { AcceptedEvent, StoredEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
 import type {
   CommitRequestedRecord,
@@ -84,8 +84,11 @@ export interface SessionRepositoryConfig {
   readonly replay: ReplayContext;
 }
 
-/** How long the first commands wait until recovery has read what an earlier process has left in the log. */
-const TAKE_OVER_MS = 2_000;
+/** How long a command waits for recovery to bring its session back, before it is deferred behind it. */
+const HEAL_WAIT_MS = 2_000;
+/** What is replayed at once. */
+const HEAL_RECORDS = 500;
+const HEAL_CHARACTERS = 4 * 1_048_576;
 
 export function createSessionRepository(config: SessionRepositoryConfig): SessionRepository {
   const { store, log, held, breaker, events: domainEvents, metrics, logger } = config;
@@ -133,15 +136,19 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     const mark = held.mark();
     const backlog = await log?.backlog().catch(() => undefined);
     if (backlog?.records === 0) {
-      held.forget(mark, new Set());
+      held.settle(mark, new Map());
       return;
     }
+    await recoverWithin(sessionId);
+  }
+
+  /** One pass of recovery, or the one that is running. Whether it got everything done is for the caller to look at. */
+  async function recoverWithin(sessionId: string): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(stillInLog(sessionId)), TAKE_OVER_MS);
+      timer = setTimeout(() => reject(stillInLog(sessionId)), HEAL_WAIT_MS);
     });
     try {
-      // Whether it got everything done does not matter here: the store is asked next.
       await Promise.race([config.recover().catch(() => {}), late]);
     } finally {
       clearTimeout(timer);
@@ -151,11 +158,13 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
   async function replayHeld(sessionId: string): Promise<void> {
     for (let session = held.of(sessionId); session !== undefined; session = held.of(sessionId)) {
       if (session.records.length === 0) {
-        await config.recover();
+        // There is no point in reading the log for a store that is away.
+        await guarded(sessionId, (target) => target.ping());
+        await recoverWithin(sessionId);
         if (held.of(sessionId)?.spilled) throw stillInLog(sessionId);
         continue;
       }
-      const batch = session.records.slice(0, 500);
+      const batch = firstOf(session.records);
       // What the store has no place for is still in the log, for recovery to decide on.
       await guarded(sessionId, (target) => replayIntoStore(target, batch, config.replay));
       held.drop(sessionId, batch);
@@ -212,18 +221,15 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     domainEvents.emit('contingency.recorded', { sessionId, kind, records: records.length, code: cause.code });
   }
 
-  const heldRecords = (sessionId: string) => held.of(sessionId)?.records ?? [];
-
   /** How a session ends, if this instance has already recorded its end or is about to. */
   function endOf(sessionId: string): End['kind'] | undefined {
-    const held = heldRecords(sessionId).find(isEnd);
-    return held?.kind ?? ending.get(sessionId)?.kind;
+    return held.of(sessionId)?.end ?? ending.get(sessionId)?.kind;
   }
 
   /** Records the end of a session once, however often and at once it is asked for. */
   async function recordEnd(end: End, failure: EventSessionsError): Promise<void> {
     const { sessionId } = end;
-    if (heldRecords(sessionId).some(isEnd)) return;
+    if (held.of(sessionId)?.end !== undefined) return;
     const recorded =
       ending.get(sessionId)?.recorded ?? record([end], failure).finally(() => ending.delete(sessionId));
     ending.set(sessionId, { kind: end.kind, recorded });
@@ -235,10 +241,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     status: end === 'session.commit_requested' ? 'committing' : 'rolled_back',
   });
 
-  const heldEventIds = (sessionId: string) =>
-    new Set(
-      heldRecords(sessionId).flatMap((held) => (held.kind === 'event.added' ? [eventIdOf(held.event)] : [])),
-    );
+  const heldEvents = (sessionId: string) => held.of(sessionId)?.eventIds.size ?? 0;
 
   return {
     hasContingency: log !== undefined,
@@ -252,8 +255,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           const { sessionId, metadata, ttlMs } = session;
           const end = endOf(sessionId);
           if (end !== undefined) return { outcome: 'exists', status: notOpen(end).status } as const;
-          const known = heldRecords(sessionId).some(({ kind }) => kind === 'session.started');
-          if (!known)
+          if (!held.of(sessionId)?.started)
             await record([{ kind: 'session.started', sessionId, at: Date.now(), metadata, ttlMs }], failure);
           return { outcome: 'deferred' } as const;
         },
@@ -266,11 +268,12 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         async (failure) => {
           const end = endOf(sessionId);
           if (end !== undefined) return notOpen(end);
-          const seen = heldEventIds(sessionId);
+          const known = held.of(sessionId)?.eventIds;
+          const seen = new Set<string>();
           const duplicates: number[] = [];
           const records: ContingencyRecord[] = [];
           events.forEach(({ id, topic, json }, index) => {
-            if (seen.has(id)) duplicates.push(index);
+            if (seen.has(id) || known?.has(id)) duplicates.push(index);
             else records.push({ kind: 'event.added', sessionId, at: Date.now(), topic, event: json });
             seen.add(id);
           });
@@ -290,7 +293,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
             { kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId, expectedEvents },
             failure,
           );
-          return { outcome: 'deferred', events: heldEventIds(sessionId).size } as const;
+          return { outcome: 'deferred', events: heldEvents(sessionId) } as const;
         },
       ),
 
@@ -305,7 +308,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           await recordEnd({ kind: 'session.rollback_requested', sessionId, at: Date.now(), reason }, failure);
           return {
             outcome: 'deferred',
-            discarded: heldEventIds(sessionId).size,
+            discarded: heldEvents(sessionId),
             repeated: end !== undefined,
           } as const;
         },
@@ -332,8 +335,14 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
 
 type End = CommitRequestedRecord | RollbackRequestedRecord;
 
-function isEnd(record: ContingencyRecord): record is End {
-  return record.kind === 'session.commit_requested' || record.kind === 'session.rollback_requested';
+/** Some of them, from the first on. */
+function firstOf(records: readonly ContingencyRecord[]): readonly ContingencyRecord[] {
+  let characters = 0;
+  const over = records.findIndex((record, i) => {
+    characters += 'event' in record ? record.event.length : 0;
+    return i > 0 && (i === HEAL_RECORDS || characters > HEAL_CHARACTERS);
+  });
+  return over === -1 ? records : records.slice(0, over);
 }
 
 function stillInLog(sessionId: string): EventSessionsError {

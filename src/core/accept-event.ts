@@ -5,7 +5,7 @@ import { type AcceptedEvent, type ExtensionValue, encodeEnvelope, SEQUENCE_BYTES
 import { newId } from './ids.js';
 import { toJsonText } from './json-text.js';
 import { isTopic, TOPIC_RULE } from './topic.js';
-import { describe, idSchema, plainText, validate } from './validate.js';
+import { describe, idSchema, named, plainText, validate } from './validate.js';
 
 export interface AddOptions {
   /** Makes the add idempotent: the same id twice in a session is one event. Default: 128 random bits. */
@@ -58,38 +58,41 @@ const RESERVED = new Set([
   'sequence',
 ]);
 // RFC 3339, section 5.6.
-const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
+const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt]([01]\d|2[0-3]):\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
+
+/** RFC 3339 has years of four digits; `Date.parse` takes February 30 for March 2. */
+function isRfc3339(text: string): boolean {
+  const day = text.slice(0, 10);
+  return RFC3339.test(text) && !Number.isNaN(Date.parse(text)) && new Date(day).toISOString().startsWith(day);
+}
 
 const timeError = 'a Date or an RFC 3339 time such as 2025-01-31T12:00:00Z';
+const timeText = z.pipe(
+  z.transform((time) => (time instanceof Date && !Number.isNaN(time.getTime()) ? time.toISOString() : time)),
+  z.string({ error: timeError }).check(z.refine(isRfc3339, { error: timeError })),
+);
+const extensionName = z.string().check(
+  z.refine((name) => /^[a-z0-9]{1,20}$/.test(name) && !RESERVED.has(name), {
+    error: 'a name of 1 to 20 characters a-z 0-9 that is not reserved',
+  }),
+);
 const extensionError = 'a string without control characters, a boolean or a 32-bit whole number';
 const extensionValue = z.union([z.boolean(), z.int32(), plainText(1024)], { error: extensionError });
 const addOptionsSchema = z.strictObject({
   id: z.optional(idSchema),
   topic: z.optional(z.string()),
   subject: z.optional(plainText(1024)),
-  time: z.optional(
-    z.custom<Date | string>(
-      (time) =>
-        time instanceof Date
-          ? !Number.isNaN(time.getTime())
-          : typeof time === 'string' && RFC3339.test(time) && !Number.isNaN(Date.parse(time)),
-      { error: timeError },
-    ),
-  ),
-  extensions: z.optional(
-    z.record(
-      z.string().check(z.refine((name) => /^[a-z0-9]{1,20}$/.test(name) && !RESERVED.has(name))),
-      extensionValue,
-      { error: 'an object of extension attributes' },
-    ),
-  ),
+  time: z.optional(timeText),
+  extensions: z.optional(named('an object of extension attributes', extensionName, extensionValue)),
 });
 const typeSchema = plainText(256);
+
+type CheckedOptions = z.output<typeof addOptionsSchema>;
 
 export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
   const json = { maxDepth: config.maxDepth, maxBytes: config.maxEventBytes };
 
-  function accept(sessionId: string, type: string, options: AddOptions, data: unknown): AcceptedEvent {
+  function accept(sessionId: string, type: string, options: CheckedOptions, data: unknown): AcceptedEvent {
     const id = options.id ?? newId();
     const topic = topicOf(type, options, data);
     if (!isTopic(topic)) {
@@ -100,18 +103,17 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
         { topic, eventId: id, eventType: type },
       );
     }
-    const time = options.time === undefined ? new Date() : options.time;
     const envelope = encodeEnvelope(
       {
         id,
         source: config.source,
         type,
-        time: typeof time === 'string' ? time : time.toISOString(),
+        time: options.time ?? new Date().toISOString(),
         sessionId,
         subject: options.subject,
         extensions: options.extensions,
       },
-      toJsonText(data, json),
+      toJsonText(data, { ...json, facts: { eventId: id, eventType: type } }),
     );
     const bytes = Buffer.byteLength(envelope) + SEQUENCE_BYTES;
     if (bytes > config.maxEventBytes) {
@@ -124,7 +126,7 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
     return { id, topic, json: envelope };
   }
 
-  function topicOf(type: string, options: AddOptions, data: unknown): string {
+  function topicOf(type: string, options: CheckedOptions, data: unknown): string {
     if (options.topic !== undefined) return options.topic;
     if (config.topic === undefined) return config.catalogue.topicOf(type) ?? type;
     try {

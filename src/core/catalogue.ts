@@ -1,5 +1,7 @@
+import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { EventSessionsError } from './errors.js';
+import { describe } from './validate.js';
 
 /** What is known of one event type: a schema of any Standard Schema library, alone or with a topic. */
 export type CatalogueEntry =
@@ -31,7 +33,8 @@ export interface CatalogueLookup {
 
 /** Without a catalogue every type and every data passes. */
 export function createCatalogue(entries: Catalogue | undefined): CatalogueLookup {
-  if (entries === undefined) return { topicOf: () => undefined, validate: (_type, data) => data };
+  if (entries === undefined)
+    return { topicOf: () => undefined, validate: (type, data) => settled(data, type) };
 
   const schemas = new Map<string, StandardSchemaV1>();
   const topics = new Map<string, string>();
@@ -65,7 +68,9 @@ export function createCatalogue(entries: Catalogue | undefined): CatalogueLookup
 function runSchema(schema: StandardSchemaV1, type: string, data: unknown) {
   try {
     const result = schema['~standard'].validate(data);
-    return result instanceof Promise ? result.catch((error) => schemaThrew(type, error)) : result;
+    return types.isPromise(result)
+      ? Promise.resolve(result).catch((error) => schemaThrew(type, error))
+      : result;
   } catch (error) {
     return schemaThrew(type, error);
   }
@@ -81,9 +86,16 @@ function schemaThrew(type: string, cause: unknown): never {
 }
 
 function outputOf(result: StandardSchemaV1.Result<unknown>, type: string): unknown {
-  if (result.issues === undefined) return result.value;
+  if (typeof result !== 'object' || result === null) {
+    const message = `The schema of ${type} answered ${describe(result)}, which says neither yes nor no`;
+    throw new EventSessionsError('INVALID_EVENT', message, { eventType: type });
+  }
+  if (result.issues === undefined) return settled(result.value, type);
   const issues = result.issues.map((issue) => ({
-    path: (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.'),
+    // ArkType's paths are a class of their own, whose map() puts out nonsense for an empty one.
+    path: Array.from(issue.path ?? [], (part) => String(typeof part === 'object' ? part.key : part)).join(
+      '.',
+    ),
     message: issue.message,
   }));
   const list = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
@@ -91,4 +103,11 @@ function outputOf(result: StandardSchemaV1.Result<unknown>, type: string): unkno
     eventType: type,
     issues,
   });
+}
+
+/** Data that is a promise would be taken for an answer of an async schema. */
+function settled(data: unknown, type: string): unknown {
+  if (!types.isPromise(data)) return data;
+  const issues = [{ path: 'data', message: 'a Promise is not JSON' }];
+  throw new EventSessionsError('INVALID_EVENT', 'data: a Promise is not JSON', { eventType: type, issues });
 }

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'eventemitter3';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
 import type { Logger } from '../ports/logger.js';
-import type { EventSessionsErrorCode } from './errors.js';
+import { catchRejection, type EventSessionsErrorCode, messageOf } from './errors.js';
 import type { MetricsSnapshot } from './metrics.js';
 
 /** What the library tells about sessions, by type. Every one also carries {@link DomainEventBase}. */
@@ -103,10 +103,9 @@ export function createDomainEvents(instanceId: string, logger: Logger): DomainEv
     if (known !== undefined) return known;
     const guarded: Guarded = (event) => {
       const failed = (error: unknown) =>
-        logger.error('A listener of a domain event failed', { type: event.type, error });
+        logger.error('A listener of a domain event failed', { type: event.type, cause: messageOf(error) });
       try {
-        const result = listener(event as DomainEvent<T>);
-        if (result instanceof Promise) result.catch(failed);
+        catchRejection(listener(event as DomainEvent<T>), failed);
       } catch (error) {
         failed(error);
       }

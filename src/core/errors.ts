@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { SessionStatus } from './lifecycle.js';
 
 /** Every way in which this library refuses or fails. The codes are part of the public contract. */
@@ -86,11 +87,21 @@ export function isEventSessionsError(
   error: unknown,
   code?: EventSessionsErrorCode,
 ): error is EventSessionsError {
-  if (!(error instanceof Error) || error.name !== 'EventSessionsError') return false;
+  if (!types.isNativeError(error) || error.name !== 'EventSessionsError') return false;
   const actual = (error as { code?: unknown }).code;
   return code === undefined ? ERROR_CODES.includes(actual as EventSessionsErrorCode) : actual === code;
 }
 
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** What was thrown, as text. Anything can be thrown, so it never throws itself. */
+export function messageOf(thrown: unknown): string {
+  try {
+    return String(types.isNativeError(thrown) ? thrown.message : thrown);
+  } catch {
+    return 'something was thrown that has no text';
+  }
+}
+
+/** Of what a function of the user answered: if it is a promise, of whatever kind and realm, it may reject unseen. */
+export function catchRejection(answer: unknown, handle: (error: unknown) => void): void {
+  if (typeof answer === 'object' && answer !== null) Promise.resolve(answer).catch(handle);
 }

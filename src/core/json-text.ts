@@ -1,113 +1,117 @@
-import { EventSessionsError, type EventSessionsErrorCode } from './errors.js';
+import { types } from 'node:util';
+import { EventSessionsError, type EventSessionsErrorCode, type EventSessionsErrorFacts } from './errors.js';
 import { describe } from './validate.js';
 
 export interface JsonLimits {
-  /** Levels of nesting; a bare value is level 1. */
+  /** Levels of nesting of objects and arrays. */
   readonly maxDepth: number;
-  /** A bound on the bytes of the text. More values than bytes can't fit, so it bounds the walk as well. */
+  /** No text of more characters is written out; the caller still has to count its bytes. */
   readonly maxBytes: number;
   /** What the value is called in messages, and the code for what is wrong with it. Default: `data`, `INVALID_EVENT`. */
   readonly subject?: string;
   readonly code?: EventSessionsErrorCode;
+  /** What else the error is to say. */
+  readonly facts?: EventSessionsErrorFacts;
 }
 
 /**
  * The value as JSON text, if nothing of it is lost on the way.
  *
  * `JSON.stringify` alone would turn NaN into null, a Map into {} and leave functions out, overflow the stack at
- * about 4,000 levels, and expand shared references without end. Undefined members of objects are left out, and
- * `toJSON` is honoured, as everywhere.
+ * about 4,000 levels, and expand shared references without end. So it is watched while it writes: in one pass, which
+ * asks each getter and each `toJSON` once, so that what was checked is what is written. Undefined members of objects
+ * are left out, and `toJSON` is honoured, as everywhere. Instances of classes count by their members, unless they
+ * call themselves something else than an Object (`Symbol.toStringTag`), as a Promise or a URLSearchParams does.
  *
- * @throws `INVALID_EVENT` naming the path of what JSON can't hold, `EVENT_TOO_LARGE` when it has too many values.
+ * @throws `INVALID_EVENT` naming the path of what JSON can't hold, `EVENT_TOO_LARGE`.
  */
 export function toJsonText(value: unknown, limits: JsonLimits): string {
-  const { subject = 'data', code = 'INVALID_EVENT' } = limits;
-  const walk = { ...limits, left: limits.maxBytes, ancestors: [] };
-  let text: string | undefined;
+  const { subject = 'data', code = 'INVALID_EVENT', facts } = limits;
+  const place: Place = { holders: [], keys: [] };
   try {
-    visit(value, '', walk);
-    text = JSON.stringify(value);
+    return JSON.stringify(value, watch(place, limits));
   } catch (error) {
-    if (error instanceof TooManyValues) {
-      const message = `${subject}: more than ${limits.maxBytes} values`;
+    if (error instanceof TooLarge) {
+      const message = `${subject}: more than ${limits.maxBytes} bytes of JSON`;
       throw new EventSessionsError(code === 'INVALID_EVENT' ? 'EVENT_TOO_LARGE' : code, message, {
+        ...facts,
         limit: limits.maxBytes,
       });
     }
-    const found = error instanceof NotJson ? error : new NotJson('', 'cannot be turned into JSON', error);
-    const path = `${subject}${found.path.length > 200 ? `${found.path.slice(0, 200)}…` : found.path}`;
-    const issues = [{ path, message: found.message }];
-    throw new EventSessionsError(code, `${path}: ${found.message}`, { issues }, found.cause);
-  }
-  return text;
-}
-
-class TooManyValues extends Error {}
-
-class NotJson extends Error {
-  constructor(
-    readonly path: string,
-    message: string,
-    cause?: unknown,
-  ) {
-    super(message, { cause });
+    const found = error instanceof NotJson;
+    const path = found ? `${subject}${pathOf(place)}` : subject;
+    const message = found ? error.message : 'cannot be turned into JSON';
+    const issues = [{ path, message }];
+    throw new EventSessionsError(
+      code,
+      `${path}: ${message}`,
+      { ...facts, issues },
+      found ? undefined : error,
+    );
   }
 }
 
-interface Walk {
-  readonly maxDepth: number;
-  left: number;
-  readonly ancestors: object[];
+class TooLarge extends Error {}
+class NotJson extends Error {}
+
+/** Where in the value `JSON.stringify` is: the objects around, and for each the key of what is next inside. */
+interface Place {
+  readonly holders: object[];
+  readonly keys: string[];
 }
 
-function visit(input: unknown, path: string, walk: Walk): void {
-  walk.left -= 1;
-  if (walk.left < 0) throw new TooManyValues();
-  let value = input;
-  if (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof (value as { toJSON?: unknown }).toJSON === 'function'
-  ) {
-    if (value instanceof Date && Number.isNaN(value.getTime()))
-      throw new NotJson(path, 'an invalid date is not JSON');
-    value = (value as { toJSON(key: string): unknown }).toJSON('');
-  }
-  switch (typeof value) {
-    case 'string':
-    case 'boolean':
-      return;
-    case 'number':
-      if (!Number.isFinite(value)) throw new NotJson(path, `${value} is not JSON`);
-      return;
-    case 'object':
-      if (value !== null) visitMembers(value, path, walk);
-      return;
-    default:
-      throw new NotJson(path, `${describe(value)} is not JSON`);
-  }
-}
+/** A replacer that replaces nothing: it is called with each value before that is written, and refuses what must not be. */
+function watch({ holders, keys }: Place, { maxDepth, maxBytes }: JsonLimits) {
+  let left = maxBytes;
 
-function visitMembers(value: object, path: string, walk: Walk): void {
-  if (walk.ancestors.length >= walk.maxDepth)
-    throw new NotJson(path, `nested deeper than ${walk.maxDepth} levels`);
-  if (walk.ancestors.includes(value)) throw new NotJson(path, 'a cycle is not JSON');
-  walk.ancestors.push(value);
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i += 1) visit(value[i], `${path}[${i}]`, walk);
-  } else if (
-    value instanceof Map ||
-    value instanceof Set ||
-    value instanceof Promise ||
-    ArrayBuffer.isView(value)
-  ) {
-    throw new NotJson(path, `a ${value.constructor.name} is not JSON`);
-  } else {
-    for (const key of Object.keys(value)) {
-      if (key === '__proto__') throw new NotJson(path, 'a key named __proto__ is not allowed');
-      const member = (value as Record<string, unknown>)[key];
-      if (member !== undefined) visit(member, `${path}.${key}`, walk);
+  return function check(this: object, key: string, value: unknown): unknown {
+    let depth = holders.length;
+    while (depth > 0 && holders[depth - 1] !== this) {
+      holders.pop();
+      depth -= 1;
     }
-  }
-  walk.ancestors.pop();
+    if (depth > 0) keys[depth - 1] = key;
+    const inArray = Array.isArray(this);
+    if (value === undefined && !inArray && depth > 0) return undefined;
+    left -= inArray ? 1 : 1 + key.length;
+    switch (typeof value) {
+      case 'string':
+        left -= value.length;
+        break;
+      case 'number':
+        if (!Number.isFinite(value)) throw new NotJson(`${value} is not JSON`);
+        break;
+      case 'boolean':
+        break;
+      case 'object':
+        if (value === null) {
+          // An invalid date has already been asked for its toJSON, which answered null.
+          if (types.isDate((this as Record<string, unknown>)[key]))
+            throw new NotJson('an invalid date is not JSON');
+          break;
+        }
+        if (depth >= maxDepth) throw new NotJson(`nested deeper than ${maxDepth} levels`);
+        if (holders.includes(value)) throw new NotJson('a cycle is not JSON');
+        if (!Array.isArray(value)) checkMembers(value);
+        holders.push(value);
+        break;
+      default:
+        throw new NotJson(`${describe(value)} is not JSON`);
+    }
+    if (left < 0) throw new TooLarge();
+    return value;
+  };
+}
+
+function checkMembers(value: object): void {
+  if (Object.hasOwn(value, '__proto__')) throw new NotJson('a key named __proto__ is not allowed');
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return;
+  const [, name = ''] = /^\[object (.*)\]$/.exec(Object.prototype.toString.call(value)) ?? [];
+  if (name !== 'Object') throw new NotJson(`${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name} is not JSON`);
+}
+
+function pathOf({ holders, keys }: Place): string {
+  const path = holders.map((holder, i) => (Array.isArray(holder) ? `[${keys[i]}]` : `.${keys[i]}`)).join('');
+  return path.length > 200 ? `${path.slice(0, 200)}…` : path;
 }

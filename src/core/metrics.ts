@@ -11,13 +11,16 @@ export interface MetricsSnapshot {
   readonly events: {
     /** Taken by `add`, without duplicates. */
     readonly added: number;
-    /** `published + deferred + failed`: events that a commit has dealt with, once each. */
+    /** `published + deferred + failed`: events that commits have dealt with, once each. */
     readonly processed: number;
     /** Acknowledged by the broker at a commit. */
     readonly published: number;
     /** Written to the contingency log at a commit, because the broker could not take them. */
     readonly deferred: number;
-    /** Left over by a commit that failed (neither the broker nor the log took them). They are still in the store. */
+    /**
+     * Left over in the store by commits that failed: neither the broker nor the log took them. Another attempt of
+     * this instance at their session takes them off again, and counts them anew.
+     */
     readonly failed: number;
     /** Published by recovery from the contingency log: deferred and late ones. Not part of `processed`. */
     readonly recovered: number;
@@ -66,7 +69,10 @@ export interface Metrics {
   eventsAdded(count: number): void;
   eventsPublished(count: number): void;
   eventsDeferred(count: number): void;
-  eventsFailed(count: number): void;
+  /** A commit has failed and left so many events of the session. */
+  eventsFailed(sessionId: string, count: number): void;
+  /** Another attempt deals with what an earlier one has left of the session. */
+  eventsTriedAgain(sessionId: string): void;
   eventsRecovered(count: number): void;
   sessionStarted(): void;
   sessionCommitted(durationMs: number): void;
@@ -80,6 +86,8 @@ export interface Metrics {
 }
 
 const RECENT_FAILURES = 50;
+/** Sessions of which is known how many events a failed commit has left. What an older one left stays counted as failed. */
+const MAX_LEFT_OVER = 10_000;
 const SLOT_MS = 1_000;
 const SLOTS = 60;
 
@@ -97,6 +105,7 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
     expired: 0,
   };
   const failures: FailureEntry[] = [];
+  const leftOver = new Map<string, number>();
   const microseconds = createHistogram();
   const window = createSlidingWindow(now);
 
@@ -112,9 +121,21 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
       counts.deferred += count;
       window.add(count);
     },
-    eventsFailed: (count) => {
+    eventsFailed: (sessionId, count) => {
       counts.failed += count;
       window.add(count);
+      leftOver.set(sessionId, count);
+      for (const [oldest] of leftOver) {
+        if (leftOver.size <= MAX_LEFT_OVER) break;
+        leftOver.delete(oldest);
+      }
+    },
+    eventsTriedAgain: (sessionId) => {
+      const count = leftOver.get(sessionId);
+      if (count === undefined) return;
+      leftOver.delete(sessionId);
+      counts.failed -= count;
+      window.add(-count);
     },
     eventsRecovered: (count) => {
       counts.recovered += count;
@@ -196,7 +217,11 @@ function createSlidingWindow(now: () => number) {
     },
     total() {
       turn();
-      return slots.reduce((sum, count) => sum + count, 0);
+      // What is tried again may have been counted before the window.
+      return Math.max(
+        0,
+        slots.reduce((sum, count) => sum + count, 0),
+      );
     },
   };
 }

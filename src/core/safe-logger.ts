@@ -1,4 +1,5 @@
 import type { LogContext, Logger } from '../ports/logger.js';
+import { catchRejection } from './errors.js';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
@@ -8,8 +9,7 @@ export function safeLogger(logger: Logger): Logger {
   for (const level of LEVELS) {
     safe[level] = (message, context) => {
       try {
-        const result: unknown = logger[level](message, context);
-        if (result instanceof Promise) result.catch(() => {});
+        catchRejection(logger[level](message, context), () => {});
       } catch {
         // There is nobody left to tell.
       }

@@ -7,12 +7,16 @@ import { EventSessionsError, type InputIssue } from './errors.js';
  * @throws `INVALID_INPUT` with one issue per mistake: where it is, what was expected, what came.
  */
 export function validate<T>(schema: z.ZodMiniType<T>, input: unknown, subject: string): T {
-  const result = schema.safeParse(input);
+  const result = schema.safeParse(input, { error: ownWords });
   if (result.success) return result.data;
   const issues = result.error.issues.flatMap((issue) => explain(issue, input));
   const list = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
   throw new EventSessionsError('INVALID_INPUT', `${subject}: ${list}`, { issues });
 }
+
+/** What zod has no message of ours for. An application's own zod shares its settings with this one: its locale, its words. */
+const ownWords: z.core.$ZodErrorMap = (issue) =>
+  issue.code === 'invalid_type' ? issue.expected : 'something else';
 
 function explain(issue: z.core.$ZodIssue, input: unknown): InputIssue[] {
   const path = issue.path.map(String).join('.');
@@ -22,11 +26,13 @@ function explain(issue: z.core.$ZodIssue, input: unknown): InputIssue[] {
       message: 'is not an option',
     }));
   }
+  if (issue.code === 'invalid_key') {
+    const expected = issue.issues[0]?.message;
+    return [{ path, message: `expected ${expected}, got ${describe(issue.path.at(-1))}` }];
+  }
   let value = input;
   for (const key of issue.path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
-  const expected =
-    issue.message === 'Invalid input' && issue.code === 'invalid_type' ? issue.expected : issue.message;
-  return [{ path, message: `expected ${expected}, got ${describe(value)}` }];
+  return [{ path, message: `expected ${issue.message}, got ${describe(value)}` }];
 }
 
 /** A value as it may be shown in a message: short, on one line. */
@@ -65,6 +71,16 @@ export const plainText = (maxLength: number) => {
     .string({ error })
     .check(z.minLength(1, { error }), z.maxLength(maxLength, { error }), z.regex(/^\P{Cc}*$/u, { error }));
 };
+
+/** An object whose keys are names of something. `__proto__` is none: zod would leave it out without a word. */
+export const named = <T>(what: string, name: z.ZodMiniType<string, string>, value: z.ZodMiniType<T, T>) =>
+  z.pipe(
+    z.custom<Record<string, T>>(
+      (input) => typeof input !== 'object' || input === null || !Object.hasOwn(input, '__proto__'),
+      { error: `${what}, none of them __proto__` },
+    ),
+    z.record(name, value, { error: what }) as z.ZodMiniType<Record<string, T>, Record<string, T>>,
+  );
 
 /** An object that has these methods; it is passed on as it is. */
 export const withMethods = <T>(what: string, ...methods: readonly (keyof T & string)[]) =>

@@ -8,7 +8,7 @@ import type { StoredEvent } from '../core/event.js';
  * - **Acknowledged means acknowledged.** `publish` resolves when the broker has confirmed every event of the batch.
  * - **Order.** Calls may overlap. Those for one topic are handed to the broker in the order of the calls. When one
  *   fails, no later call for the same topic that was made before its caller could know may succeed: it fails as well,
- *   and the caller sends all of them again, in order.
+ *   and the caller sends all of them again, in order. Only behind a single event that was `refused` may it succeed.
  * - **Faults.** Reject with an `EventSessionsError` of code `PUBLISH_FAILED` whose `outcome` says `not_done`,
  *   `unknown` (cut off or timed out after it may have been taken), or `refused` (the broker will never take it, or at
  *   least one event of it). The `outcome` counts whatever the code; an error without one is taken as `unknown`.

@@ -86,17 +86,20 @@ interface Sent {
   /** Sequence of the batch's last event. */
   readonly end: number;
   readonly settled: Promise<Failure | undefined>;
+  /** Known at once, before `settled` tells: from then on nothing may be sent. */
+  readonly failed: boolean;
 }
 
 export function createEventProcessor(config: EventProcessorConfig): EventProcessor {
   const { store, publisher, breaker, events: domainEvents, metrics } = config;
 
-  async function publishPart(sessionId: string, events: Part): Promise<void> {
+  async function publishPart(sessionId: string, events: Part, onFailure: () => void): Promise<void> {
     const [first] = events;
     const last = events.at(-1);
     if (first === undefined || last === undefined) return;
     const { topic } = first;
     if (!breaker.allows()) {
+      onFailure();
       const message = 'The broker has failed repeatedly and is not asked again yet';
       throw new EventSessionsError('PUBLISH_FAILED', message, { sessionId, topic, outcome: 'not_done' });
     }
@@ -104,6 +107,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     try {
       await publisher.publish({ sessionId, topic, events });
     } catch (error) {
+      onFailure();
       const failure = toPublishError(error, sessionId, topic);
       if (failure.outcome !== 'refused') breaker.failed(failure);
       throw failure;
@@ -119,20 +123,13 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     });
   }
 
-  /** Publishes the parts side by side and answers which of them failed. `onFailed` is told at once. */
+  /** Publishes the parts side by side and answers which of them failed. */
   async function publishParts(
     sessionId: string,
     parts: readonly Part[],
-    onFailed = () => {},
+    onFailure: () => void = () => {},
   ): Promise<Failure | undefined> {
-    const results = await Promise.allSettled(
-      parts.map((part) =>
-        publishPart(sessionId, part).catch((error: unknown) => {
-          onFailed();
-          throw error;
-        }),
-      ),
-    );
+    const results = await Promise.allSettled(parts.map((part) => publishPart(sessionId, part, onFailure)));
     const failed = parts.filter((_, i) => results[i]?.status === 'rejected');
     const rejected = results.find((result) => result.status === 'rejected');
     return rejected === undefined
@@ -223,21 +220,28 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     async run(session) {
       const { sessionId, events, lease, signal } = session;
       const window: Sent[] = [];
-      /** Something in the window has failed, and has not been sent again yet. */
-      let failing = false;
-      let brokerDown: EventSessionsError | undefined;
+      let brokerDown = config.defer !== undefined && lease.deferred > 0 ? owedBefore(sessionId) : undefined;
 
-      const send = (parts: readonly Part[]): Promise<Failure | undefined> =>
-        brokerDown === undefined
-          ? publishParts(sessionId, parts, () => {
-              failing = true;
-            })
-          : Promise.resolve({ parts, error: notSent(brokerDown, sessionId) });
+      function send(end: number, parts: readonly Part[]): void {
+        if (brokerDown !== undefined) {
+          const failure = { parts, error: notSent(brokerDown, sessionId) };
+          window.push({ end, settled: Promise.resolve(failure), failed: true });
+          return;
+        }
+        const state = { failed: false };
+        const settled = publishParts(sessionId, parts, () => {
+          state.failed = true;
+        });
+        window.push(Object.assign(state, { end, settled }));
+      }
 
-      function moveCursor(end: number, deferred: number): Promise<boolean> {
-        metrics.eventsPublished(end - lease.cursor - deferred);
+      /** What the cursor has not moved past is published, and counted, by the next attempt. */
+      async function moveCursor(end: number, deferred: number): Promise<boolean> {
+        const published = end - lease.cursor - deferred;
+        if (!(await lease.advance(end, lease.deferred + deferred))) return false;
+        metrics.eventsPublished(published);
         metrics.eventsDeferred(deferred);
-        return lease.advance(end, lease.deferred + deferred);
+        return true;
       }
 
       async function settleFailed(failure: Failure): Promise<number | undefined> {
@@ -264,7 +268,6 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           if (deferred === undefined) return false;
           if (!(await moveCursor(end, deferred))) return false;
         }
-        failing = false;
         return true;
       }
 
@@ -284,11 +287,11 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           if (last === undefined) throw corrupt(sessionId, events, end);
           end = last.sequence;
           next = end < events ? ignoringUntilAwaited(read(end)) : undefined;
-          while (window.length >= config.inFlight || (failing && window.length > 0)) {
+          while (window.length >= config.inFlight || window.some(({ failed }) => failed)) {
             if (!(await settleOldest())) return ended();
           }
           if (signal?.aborted || !lease.holds()) break;
-          window.push({ end, settled: send(byTopic(batch)) });
+          send(end, byTopic(batch));
         }
         while (window.length > 0) {
           if (!(await settleOldest())) return ended();
@@ -320,6 +323,12 @@ function byTopic(events: readonly StoredEvent[]): Part[] {
 function corrupt(sessionId: string, expected: number, actual: number): EventSessionsError {
   const message = `Session ${sessionId} should have ${expected} events, but the store has only ${actual}`;
   return new EventSessionsError('SESSION_CORRUPT', message, { sessionId, expected, actual });
+}
+
+/** An attempt before this one has left events in the log; what is behind them must not overtake them. */
+function owedBefore(sessionId: string): EventSessionsError {
+  const message = 'Events before these are in the contingency log';
+  return new EventSessionsError('PUBLISH_FAILED', message, { sessionId, outcome: 'not_done' });
 }
 
 function notSent(brokerDown: EventSessionsError, sessionId: string): EventSessionsError {

@@ -14,9 +14,13 @@ export interface GetMetricsContext {
 export function createGetMetrics({ repository, log, metrics }: GetMetricsContext): GetMetrics {
   return async () => {
     const [active, contingency] = await Promise.all([
-      repository.ask(undefined, (store) => store.countActive()).catch(() => undefined),
-      log?.backlog().catch(() => undefined),
+      orUndefined(async () => repository.ask(undefined, (store) => store.countActive())),
+      orUndefined(async () => log?.backlog()),
     ]);
     return metrics.snapshot({ active, contingency });
   };
+}
+
+async function orUndefined<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  return ask().catch(() => undefined);
 }

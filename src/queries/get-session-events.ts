@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { sessionNotFound } from '../commands/refusals.js';
+import { sessionCorrupt, sessionNotFound } from '../commands/refusals.js';
 import type { SessionRepository } from '../contingency/session-repository.js';
 import { type CloudEvent, decodeEvent } from '../core/event.js';
 import { idSchema, validate, wholeNumber } from '../core/validate.js';
@@ -40,6 +40,7 @@ export function createGetSessionEvents({
     if (session === undefined) throw sessionNotFound(sessionId);
     const range = { after, limit, maxBytes: MAX_PAGE_BYTES };
     const stored = await repository.ask(sessionId, (store) => store.read(sessionId, range));
+    if (stored.length === 0 && after < session.events) throw sessionCorrupt(sessionId, session.events, after);
     const last = stored.at(-1)?.sequence ?? after;
     return {
       events: stored.map((event) => decodeEvent(event)),

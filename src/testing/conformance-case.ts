@@ -4,7 +4,11 @@ export interface ConformanceCase {
   readonly run: () => Promise<void>;
 }
 
-/** Repeats the check until it stops throwing: for what happens when time has passed. Gives up after 5 s. */
+/**
+ * Repeats the check until it stops throwing: for what happens when time has passed. Gives up after 5 s.
+ *
+ * An `assert.ok` in it needs a message: without one, Node parses the source file to make one up, each time.
+ */
 export async function eventually(check: () => Promise<void>): Promise<void> {
   const deadline = Date.now() + 5_000;
   for (;;) {

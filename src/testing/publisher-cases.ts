@@ -93,7 +93,7 @@ const CASES: Record<string, (under: PublisherUnderTest) => Promise<void>> = {
     const [probe] = newEvents(topic, ['']) as [StoredEvent];
     const room = publisher.limits.maxEventBytes - Buffer.byteLength(probe.json) - 100;
     const events = newEvents(topic, ['x'.repeat(room), 'small']);
-    assert.ok(dataOf((events[0] as StoredEvent).json).length > room);
+    assert.ok(dataOf((events[0] as StoredEvent).json).length > room, 'the event is as large as may be');
     await publisher.publish({ sessionId: 'conformance', topic, events });
     const [large, small] = (await consume(topic, 2)).map(dataIn);
     assert.equal((large as string).length, room);

@@ -309,7 +309,7 @@ const SPOILED: Record<string, { spoil: () => World; caught: RuleName; also?: Rul
     },
     caught: 'duplicates beyond the bound',
   },
-  'a recovery that publishes sessions again which it was done with': {
+  'a recovery that publishes again what it had marked as done': {
     spoil() {
       const it = world();
       const process = it.process('w1.1');
@@ -317,14 +317,16 @@ const SPOILED: Record<string, { spoil: () => World; caught: RuleName; also?: Rul
         process.start(sessionId);
         process.add(sessionId, `${sessionId}1`);
         process.commit(sessionId);
-        process.addDeferred(sessionId, `${sessionId}2`);
       }
+      process.addDeferred('s', 's2');
+      process.addDeferred('t', ...IDS);
       process.publish('s', ['s2']);
-      process.publish('t', ['t2']);
+      process.publish('t', IDS);
       process.die();
       const next = it.process('w1.2');
       next.publish('s', ['s2']);
-      next.publish('t', ['t2']);
+      next.publish('t', IDS);
+      next.end();
       return it;
     },
     caught: 'duplicates beyond the bound',

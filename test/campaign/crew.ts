@@ -55,14 +55,9 @@ export function assemble(
     lives.set(name, number);
     const life = `${name}.${number}`;
     const child = launch(bundle, configOf(name, life), history);
-    const started: Member = {
-      life,
-      child,
-      exited: exitOf(child),
-      expected: false,
-      operations: 0,
-      sessions: 0,
-    };
+    const exited = exitOf(child);
+    const ready = Promise.race([once(child, 'message'), exited]);
+    const started: Member = { life, child, exited, ready, operations: 0, sessions: 0 };
     members.set(name, started);
     child.on('message', (message: FromWorker) => {
       if (message.kind === 'session') share(name, message.sessionId);

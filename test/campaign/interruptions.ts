@@ -15,9 +15,10 @@ export function copiesBeyondFirst({ events }: SessionStory): number {
  * `window` for each interruption of the session:
  *
  * - an attempt that had published or deferred something, and was taken over or begun again;
- * - calls of one process that were in flight together, and whose outcome nobody could know;
- * - recovery that published what is owed, and died or failed before that was noted down. What recovery publishes in
- *   one call counts as its window, and it does one session after another: only the last one before the end counts.
+ * - calls of one process that were in flight together, and whose outcome nobody could know. Where recovery publishes
+ *   what is owed, that is one call, of `recoveryBatch` events at most;
+ * - recovery that published what is owed, and did not get as far as marking it in the log. It marks `recoveryBatch`
+ *   records at a time, over all sessions.
  *
  * An event that several instances wrote down, each for itself, and that came too late for the commit, is published
  * once from each log: the store has no place where they could learn of each other.
@@ -34,8 +35,7 @@ export function duplicateBound(
     why.push(`${count} for ${reason}`);
   };
   const callWindow = (calls: readonly PublishCall[]) => {
-    const owed = calls.filter(isOwed).reduce((sum, call) => sum + call.events.length, 0);
-    return Math.max(window, Math.min(owed, recoveryBatch));
+    return Math.max(window, Math.min(eventsIn(calls.filter(isOwed)), recoveryBatch));
   };
 
   const worked = session.attempts.filter((attempt) => attempt.worked).length;
@@ -44,9 +44,9 @@ export function duplicateBound(
     allow(callWindow(calls), `${calls.length} calls of ${calls[0]?.process} with an unknown outcome`);
   }
   for (const { process, interruptedRecoveries } of processes.values()) {
-    for (const call of interruptedRecoveries) {
-      const counts = call.sessionId === session.sessionId && call.outcome === 'published';
-      if (counts) allow(callWindow([call]), `a recovery of ${process} that did not get to its end`);
+    for (const calls of interruptedRecoveries) {
+      const again = unmarked(calls, recoveryBatch).filter(({ sessionId }) => sessionId === session.sessionId);
+      if (again.length > 0) allow(eventsIn(again), `a recovery of ${process} that did not get to its end`);
     }
   }
   const late = session.events
@@ -54,6 +54,18 @@ export function duplicateBound(
     .reduce((sum, { recorded }) => sum + Math.max(0, recorded.added - 1), 0);
   if (late > 0) allow(late, 'late events in more than one log');
   return { events, why };
+}
+
+const eventsIn = (calls: readonly PublishCall[]) => calls.reduce((sum, { events }) => sum + events.length, 0);
+
+/** The last ones: a batch that was not full yet, and the call that would have filled it. */
+function unmarked(calls: readonly PublishCall[], batch: number): PublishCall[] {
+  const last: PublishCall[] = [];
+  for (const call of calls.filter(({ outcome }) => outcome === 'published').reverse()) {
+    if (eventsIn(last) >= batch) break;
+    last.push(call);
+  }
+  return last;
 }
 
 /** Published by recovery, outside of any commit. */

@@ -52,6 +52,7 @@ export function startService(config: ServiceConfig, history: History): Service {
   };
   const ports = config.mutation === undefined ? real : mutated(config.mutation, real);
   const silent = () => {};
+  let unmarked = false;
   const sessions = createEventSessions({
     source: '/chaos',
     ...ports,
@@ -62,8 +63,11 @@ export function startService(config: ServiceConfig, history: History): Service {
       info: silent,
       warn(message) {
         if (message === 'A recovery pass failed') history.write({ kind: 'recovered', failed: true });
+        if (message === 'What is recovered could not be marked') unmarked = true;
       },
-      error: silent,
+      error(message) {
+        if (message === 'The sealed part of the contingency log could not be cleared') unmarked = true;
+      },
     },
   });
   recordAttempts(sessions, history);
@@ -73,7 +77,8 @@ export function startService(config: ServiceConfig, history: History): Service {
     async recover() {
       try {
         const report = await sessions.recover();
-        history.write({ kind: 'recovered', failed: false, report });
+        history.write({ kind: 'recovered', failed: unmarked, report });
+        unmarked = false;
         return report;
       } catch (error) {
         history.write({ kind: 'recovered', failed: true });

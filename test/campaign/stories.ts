@@ -18,8 +18,8 @@ export interface ProcessStory {
   readonly process: string;
   readonly log: string;
   readonly entries: readonly HistoryEntry[];
-  /** Of each recovery that failed or died with the process: the last call it made to publish what is owed. */
-  readonly interruptedRecoveries: PublishCall[];
+  /** Of each recovery that did not get to its end: the calls with which it published what is owed, in order. */
+  readonly interruptedRecoveries: PublishCall[][];
   /** It said itself that it ended, with nothing under way. */
   readonly ended: boolean;
   readonly died: boolean;
@@ -184,7 +184,7 @@ function tellProcess(
   const calls = new Map<number, PublishCall>();
   /** The attempts that go on, by session. */
   const attempts = new Map<string, Attempt>();
-  let owed: PublishCall | undefined;
+  let owed: PublishCall[] = [];
   const isBeingCommitted = (sessionId: string) =>
     [...underWay.values()].some(
       ({ command }) => command.command === 'commit' && command.sessionId === sessionId,
@@ -227,8 +227,8 @@ function tellProcess(
         for (const sessionId of attempts.keys()) {
           if (!isBeingCommitted(sessionId)) attempts.delete(sessionId);
         }
-        if (entry.failed && owed !== undefined) process.interruptedRecoveries.push(owed);
-        owed = undefined;
+        if (entry.failed) process.interruptedRecoveries.push(owed);
+        owed = [];
         break;
       case 'publish': {
         const { topic, events, sessionId } = entry;
@@ -243,7 +243,7 @@ function tellProcess(
           outcome: 'lost',
         };
         calls.set(entry.call, call);
-        if (attempt === undefined) owed = call;
+        if (attempt === undefined) owed.push(call);
         sessionOf(sessionId).calls.push(call);
         break;
       }
@@ -263,7 +263,7 @@ function tellProcess(
         break;
     }
   }
-  if (!process.ended && owed !== undefined) process.interruptedRecoveries.push(owed);
+  if (!process.ended) process.interruptedRecoveries.push(owed);
   for (const call of calls.values()) {
     if (mayHaveReached(call) && call.attempt !== undefined) call.attempt.worked = true;
   }

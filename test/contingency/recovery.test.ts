@@ -224,6 +224,31 @@ describe('a process that starts with a backlog in its log', () => {
     expect(log.records).toHaveLength(length + 1);
   });
 
+  test('and with the store still away knows how its sessions were asked to end', async () => {
+    const store = memoryStore();
+    const log = memoryContingency();
+    const down = faultyStore(store);
+    const before = instanceOn({ store: down, contingency: log });
+    const [x, y] = [await before.startSession(), await before.startSession()];
+    await y.add('a', 1);
+    down.fault = 'down';
+    await x.add('a', 'money');
+    await x.commit();
+    await y.add('a', 2);
+
+    const publisher = memoryPublisher();
+    const after = instanceOn({ store: down, publisher, contingency: log });
+    await expect(after.session(x.id).rollback()).rejects.toMatchObject({ status: 'committing' });
+    expect(await after.session(y.id).add('a', 3)).toMatchObject({ deferred: true });
+    down.fault = 'up';
+    expect(await after.session(y.id).commit()).toMatchObject({ status: 'committed', events: 3 });
+    await after.recover();
+    expect(publisher.published.map(({ event }) => event.data).sort()).toEqual([1, 2, 3, 'money']);
+    expect(
+      publisher.published.flatMap(({ event }) => (event.sessionid === y.id ? [event.data] : [])),
+    ).toEqual([1, 2, 3]);
+  });
+
   test('recovers by itself soon, long before its first interval', async () => {
     const { log } = await restarted();
     const sessions = createEventSessions({
@@ -234,4 +259,116 @@ describe('a process that starts with a backlog in its log', () => {
     await expect.poll(() => log.records, { timeout: 10_000 }).toEqual([]);
     await sessions.close();
   });
+});
+
+describe('several instances, each with a log of its own', () => {
+  function pods(count: number) {
+    const base = memoryStore();
+    const publisher = memoryPublisher();
+    const made = numbers(count).map(() => {
+      const store = faultyStore(base);
+      const log = memoryContingency();
+      return { store, log, sessions: instanceOn({ store, publisher, contingency: log }) };
+    });
+    const all = (fault: 'down' | 'up') => {
+      for (const { store } of made) store.fault = fault;
+    };
+    return { made, publisher, all, base };
+  }
+
+  test('in whatever order they recover, nothing is taken for unknown that another one still has', async () => {
+    const { made, publisher, all } = pods(3);
+    const [a, b, c] = made as [(typeof made)[0], (typeof made)[0], (typeof made)[0]];
+    all('down');
+    const { id } = await a.sessions.startSession();
+    await b.sessions.session(id).add('t', 1);
+    await c.sessions.session(id).commit({ expectedEvents: 1 });
+    all('up');
+    expect(await c.sessions.recover()).toMatchObject({ remaining: 1, quarantined: 0 });
+    expect(await b.sessions.recover()).toMatchObject({ remaining: 1, quarantined: 0 });
+    expect(await a.sessions.recover()).toMatchObject({ remaining: 0 });
+    expect(await c.sessions.recover()).toMatchObject({ remaining: 1, quarantined: 0 });
+    expect(await b.sessions.recover()).toMatchObject({ remaining: 0 });
+    expect(await c.sessions.recover()).toMatchObject({ remaining: 0, published: 1, quarantined: 0 });
+    expect(publisher.published.map(({ event }) => event.data)).toEqual([1]);
+  });
+
+  test('a rollback of a session that only another one knows waits for it, and wins', async () => {
+    const { made, publisher, all } = pods(2);
+    const [a, b] = made as [(typeof made)[0], (typeof made)[0]];
+    all('down');
+    const { id } = await a.sessions.startSession();
+    await a.sessions.session(id).add('t', 1);
+    await b.sessions.session(id).rollback();
+    all('up');
+    await b.sessions.recover();
+    await a.sessions.recover();
+    expect(await b.sessions.recover()).toMatchObject({ remaining: 0, quarantined: 0 });
+    expect(await a.sessions.session(id).status()).toMatchObject({ status: 'rolled_back' });
+    expect(publisher.published).toEqual([]);
+  });
+
+  test('events whose rollback came too late belong to the session that was committed', async () => {
+    const { made, publisher } = pods(2);
+    const [a, b] = made as [(typeof made)[0], (typeof made)[0]];
+    const { id } = await a.sessions.startSession();
+    await a.sessions.session(id).add('t', 1);
+    a.store.fault = 'down';
+    await a.sessions.session(id).add('t', 2);
+    await b.sessions.session(id).commit();
+    await a.sessions.session(id).rollback();
+    a.store.fault = 'up';
+    expect(await a.sessions.recover()).toMatchObject({ published: 1, discarded: 0, quarantined: 1 });
+    expect(publisher.published.map(({ event }) => event.data)).toEqual([1, 2]);
+    expect(a.log.quarantined).toMatchObject([{ record: { kind: 'session.rollback_requested' } }]);
+  });
+});
+
+test('G5: a commit that was recorded while a pass was under way is not forgotten by it', async () => {
+  const store = faultyStore(memoryStore());
+  const log = memoryContingency();
+  const publisher = memoryPublisher();
+  let afterRead = async () => {};
+  const watched = onSealed(log, (sealed) => ({
+    ...sealed,
+    settle: async (places) => {
+      await sealed.settle(places);
+      await afterRead();
+    },
+  }));
+  const sessions = instanceOn({ store, publisher, contingency: watched });
+  const session = await sessions.startSession();
+  store.fault = 'down';
+  await session.add('a', 1);
+  store.fault = 'up';
+  afterRead = async () => {
+    afterRead = async () => {};
+    await session.add('a', 2);
+    store.fault = 'down';
+    expect(await session.commit()).toMatchObject({ status: 'committing' });
+    store.fault = 'up';
+  };
+  await sessions.recover();
+  await expect(session.rollback()).rejects.toMatchObject({ code: 'SESSION_NOT_OPEN' });
+  await sessions.recover();
+  expect(publisher.published.map(({ event }) => event.data)).toEqual([1, 2]);
+});
+
+test('G7: with a broker that takes nothing, a pass pays for its retries once', async () => {
+  const store = memoryStore();
+  let calls = 0;
+  const publisher = memoryPublisher({
+    onPublish: () => {
+      calls += 1;
+      throw new EventSessionsError('PUBLISH_FAILED', 'down', { outcome: 'not_done' });
+    },
+  });
+  const sessions = instanceOn({ store, publisher, contingency: memoryContingency() });
+  for (const sessionId of numbers(20).map(String)) {
+    await (await sessions.startSession({ sessionId })).add('a', 1);
+    await store.beginCommit(sessionId, { attemptId: 'x', leaseMs: 1, cause: { instance: 'dead' } });
+    await store.releaseCommit(sessionId, 1);
+  }
+  expect(await sessions.recover()).toMatchObject({ sessions: 20, published: 0, complete: false });
+  expect(calls).toBe(1);
 });

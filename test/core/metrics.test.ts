@@ -44,7 +44,7 @@ test('every count has its own place', () => {
   metrics.eventsAdded(100);
   metrics.eventsPublished(30);
   metrics.eventsDeferred(8);
-  metrics.eventsFailed(2);
+  metrics.eventsFailed('s-1', 2);
   metrics.eventsRecovered(5);
   metrics.sessionStarted();
   metrics.sessionStarted();
@@ -83,7 +83,7 @@ describe('events per minute', () => {
     metrics.eventsPublished(10);
     clock.now += 30_000;
     metrics.eventsDeferred(5);
-    metrics.eventsFailed(1);
+    metrics.eventsFailed('s-1', 1);
     expect(perMinute()).toBe(16);
     clock.now += 29_000;
     expect(perMinute()).toBe(16);

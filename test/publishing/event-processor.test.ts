@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { memoryStore } from '../../src/adapters/memory/memory-store.js';
 import { createCircuitBreaker } from '../../src/core/circuit-breaker.js';
@@ -8,6 +7,7 @@ import type { StoredEvent } from '../../src/core/event.js';
 import { createMetrics } from '../../src/core/metrics.js';
 import { silentLogger } from '../../src/core/safe-logger.js';
 import type { EventPublisher, PublishBatch } from '../../src/ports/event-publisher.js';
+import type { SessionStore } from '../../src/ports/session-store.js';
 import { type CommitLease, holdLease } from '../../src/publishing/commit-lease.js';
 import { createEventProcessor, type EventProcessorConfig } from '../../src/publishing/event-processor.js';
 import { CAUSE, LIMITS, newEvent, newSession } from '../../src/testing/store-cases.js';
@@ -50,9 +50,16 @@ function broker(decide: (batch: PublishBatch, call: number) => Promise<void> | v
 async function setUp(
   events: number,
   publisher: EventPublisher,
-  change: Partial<EventProcessorConfig> & { topics?: string[]; leaseMs?: number } = {},
+  change: Partial<EventProcessorConfig> & {
+    topics?: string[];
+    leaseMs?: number;
+    /** What the processor reads from. */
+    reader?: (store: SessionStore) => Pick<SessionStore, 'read'>;
+    /** How far an attempt before has come. */
+    before?: { cursor: number; deferred: number };
+  } = {},
 ) {
-  const { topics = ['t'], leaseMs = 60_000, ...config } = change;
+  const { topics = ['t'], leaseMs = 60_000, reader = (store) => store, before, ...config } = change;
   const store = memoryStore();
   const { sessionId } = newSession();
   await store.start(newSession({ sessionId }));
@@ -61,12 +68,17 @@ async function setUp(
   );
   if (events > 0) await store.append(sessionId, accepted, LIMITS);
   const askedAt = performance.now();
+  if (before !== undefined) {
+    await store.beginCommit(sessionId, { attemptId: 'before', leaseMs, cause: CAUSE });
+    await store.advance(sessionId, { epoch: 1, ...before, leaseMs });
+    await store.releaseCommit(sessionId, 1);
+  }
   const grant = await store.beginCommit(sessionId, { attemptId: 'a', leaseMs, cause: CAUSE });
   if (grant.outcome !== 'granted') throw new Error(grant.outcome);
   const deferred: StoredEvent[] = [];
   const metrics = createMetrics('test');
   const processor = createEventProcessor({
-    store,
+    store: reader(store),
     publisher,
     breaker: createCircuitBreaker({ failures: 100, probeAfterMs: 1, onDegraded() {}, onRestored() {} }),
     defer: async (_id, rest) => {
@@ -171,7 +183,7 @@ describe('a batch that fails', () => {
   test('is sent again before anything else, so that order holds', async () => {
     let failing = 2;
     const nsq = broker(async (_batch, call) => {
-      await sleep(call % 2);
+      await new Promise((resolve) => setTimeout(resolve, call % 2));
       // As a publisher has to: what overlaps behind a failed call fails too.
       if (call >= 3 && failing > 0) {
         if (call === 5) failing = 0;
@@ -184,44 +196,32 @@ describe('a batch that fails', () => {
     expect(deferred).toEqual([]);
   });
 
-  test('holds back a page that is read after it failed', async () => {
-    const nsq = broker((_batch, call) => {
-      if (call === 1) throw failure('not_done');
-    });
-    const { run, store } = await setUp(30, nsq);
-    const { read } = store;
-    store.read = async (sessionId, range) => {
-      // Long enough for the publisher to have forgotten the failure, which its caller has been told of.
-      if (range.after > 0) await sleep(1);
-      return read(sessionId, range);
-    };
-    expect(await run()).toBe('complete');
-    expect(nsq.taken).toEqual(upTo(30));
-  });
-
-  test('in one topic holds back the next page, though another topic of it is still on its way', async () => {
-    let nextPage = () => {};
-    const pageIsRead = new Promise<void>((resolve) => {
-      nextPage = resolve;
+  test('is not overtaken by a batch that is read after the failure, though the window has room', async () => {
+    let release = () => {};
+    const otherTopic = new Promise<void>((resolve) => {
+      release = resolve;
     });
     const nsq = broker(async ({ topic }, call) => {
-      if (topic === 'a' && call === 1) throw failure('not_done');
-      if (topic === 'b' && call === 2) await pageIsRead;
+      if (call > 2) return;
+      if (topic === 'b') await otherTopic;
+      else throw failure('unknown');
     });
-    const { run, store } = await setUp(20, nsq, { topics: ['a', 'b'] });
+    const { run, store, deferred } = await setUp(30, nsq, { topics: ['a', 'b'] });
     const { read } = store;
     store.read = async (sessionId, range) => {
-      if (range.after === 0) return read(sessionId, range);
-      await sleep(1);
       const page = await read(sessionId, range);
-      setImmediate(nextPage);
+      // One topic of the first batch has failed, the other one is still in flight.
+      if (range.after === 10) {
+        await expect.poll(() => nsq.calls.length === 2 && nsq.inFlight === 1).toBe(true);
+        setTimeout(release, 20);
+      }
       return page;
     };
     expect(await run()).toBe('complete');
-    for (const odd of [1, 0]) {
-      const oneTopic = (sequence: number) => sequence % 2 === odd;
-      expect(nsq.taken.filter(oneTopic)).toEqual(upTo(20).filter(oneTopic));
-    }
+    const firstOfA = nsq.calls.flatMap(({ topic, events }) => (topic === 'a' ? events[0]?.sequence : []));
+    expect(firstOfA).toEqual([1, 1, 11, 21]);
+    expect(nsq.taken.filter((n) => n % 2 === 1)).toEqual(upTo(30).filter((n) => n % 2 === 1));
+    expect(deferred).toEqual([]);
   });
 
   test('goes to the log after its retries, with everything behind it, in order', async () => {
@@ -369,5 +369,59 @@ describe('owed events', () => {
     expect(result.refused.map(({ sequence }) => sequence)).toEqual([4]);
     expect(result.left.map(({ sequence }) => sequence)).toEqual([7, 8, 9]);
     expect(result.error?.outcome).toBe('not_done');
+  });
+});
+
+describe('G4: nothing overtakes what has failed', () => {
+  const slowReader = (store: SessionStore): Pick<SessionStore, 'read'> => ({
+    read: async (sessionId, range) => {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      return store.read(sessionId, range);
+    },
+  });
+
+  test('although the window has room, and reading takes longer than failing', async () => {
+    const taken = broker((_, call) => {
+      if (call === 1) throw failure('unknown');
+    });
+    const { run } = await setUp(8, taken, { batchEvents: 2, inFlight: 4, reader: slowReader });
+    expect(await run()).toBe('complete');
+    expect(taken.taken).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  test('when the circuit turned it away while its probe was on the way', async () => {
+    let now = 0;
+    const breaker = createCircuitBreaker({
+      failures: 1,
+      probeAfterMs: 10,
+      onDegraded() {},
+      onRestored() {},
+      now: () => now,
+    });
+    breaker.failed(new Error('before'));
+    now = 10;
+    const taken = broker(() => new Promise((resolve) => setTimeout(resolve, 1)));
+    const { run } = await setUp(8, taken, { batchEvents: 2, inFlight: 4, breaker });
+    expect(await run()).toBe('complete');
+    expect(taken.taken).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  test('behind an event that was refused for good, when the next one fails in another way', async () => {
+    const taken = broker(({ events }) => {
+      if (events.some(({ sequence }) => sequence === 1)) throw failure('refused');
+      if (events.length === 1 && events[0]?.sequence === 2) throw failure('not_done');
+    });
+    const { run, deferred } = await setUp(9, taken, { batchEvents: 3, inFlight: 1 });
+    expect(await run()).toBe('complete');
+    expect(taken.taken).toEqual([]);
+    expect(deferred.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  test('when an attempt before has left events in the log', async () => {
+    const taken = broker();
+    const { run, deferred } = await setUp(6, taken, { batchEvents: 2, before: { cursor: 2, deferred: 2 } });
+    expect(await run()).toBe('complete');
+    expect(taken.taken).toEqual([]);
+    expect(deferred.map(({ sequence }) => sequence)).toEqual([3, 4, 5, 6]);
   });
 });

@@ -21,14 +21,23 @@ import { errnoOf, ioFailure } from './io-failure.js';
  * therefore begin with a newline.
  *
  * **Failed syncs.** After one, the kernel may have dropped the pages and yet report success next time. The descriptor
- * is closed, the file is set aside, and the group is written again to a new file, once.
+ * is closed, the file is set aside, and what is not known to be on the disk is written again to a new file, once.
+ *
+ * **Syncs at intervals.** A group is acknowledged when it is written; a copy of it is kept until the descriptor has
+ * been synced: at the latest after the interval, and before the descriptor is let go, for whatever reason. A copy that
+ * would grow too large is synced earlier. If the sync fails and writing it again fails too, a process warning says
+ * how much may not survive the machine, and from then on groups are synced before they are acknowledged, until a sync
+ * has worked.
  */
 export interface AppendFile {
   /** Lines, each with a newline on both sides. Resolves when durable, rejects with `CONTINGENCY_FAILED`. */
   append(lines: Buffer): Promise<void>;
   /** Does the work between two writes, without a descriptor: nothing of this process is then under way in the file. */
   between<T>(work: () => Promise<T>): Promise<T>;
-  /** Lets go of the descriptor after the appends under way; the next append opens the file anew. */
+  /**
+   * Lets go of the descriptor after the appends under way; the next append opens the file anew. Rejects with
+   * `CONTINGENCY_FAILED` if what was acknowledged could not be synced.
+   */
   close(): Promise<void>;
 }
 
@@ -42,7 +51,8 @@ export type OpenedFile = Pick<FileHandle, 'datasync' | 'close'> & {
 export interface AppendFileOptions {
   readonly path: string;
   readonly mode: number;
-  readonly sync: boolean;
+  /** `always`: synced before it is acknowledged; a number: so many milliseconds later at most. */
+  readonly sync: 'always' | 'never' | number;
   readonly open: OpenFile;
   /** Throws if there is no room for `bytes` more. `size` is what the file had when it was last looked at. */
   readonly checkRoom?: (bytes: number, size: number) => Promise<void>;
@@ -75,6 +85,8 @@ const GROUP_BYTES = 4 * 1024 * 1024;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** How often the file may be renamed under one group. Each time, some recovery has begun: more than this is a fault. */
 const MAX_MOVES = 100;
+/** Bytes that are acknowledged before they are synced, and of which a copy is kept. Beyond it they are synced at once. */
+const MAX_UNSYNCED_BYTES = 16 * 1024 * 1024;
 /** Milliseconds after which an idle descriptor is closed, so that it doesn't keep the space of a removed file. */
 const IDLE_MS = 5_000;
 
@@ -90,6 +102,12 @@ export function appendFile(options: AppendFileOptions): AppendFile {
   let current: Opened | undefined;
   let turn: Promise<unknown> = Promise.resolve();
   let idle: NodeJS.Timeout | undefined;
+  /** Acknowledged and written to `current`, but not known to be on the disk. */
+  let unsynced: Buffer[] = [];
+  let unsyncedBytes = 0;
+  let nextSync: NodeJS.Timeout | undefined;
+  /** After a sync that could not be made good: nothing more is acknowledged before it is synced. */
+  let distrusted = false;
 
   async function openCurrent() {
     if (current !== undefined && (await isThere(current))) return current;
@@ -103,7 +121,7 @@ export function appendFile(options: AppendFileOptions): AppendFile {
       const identity = await file.stat({ bigint: true });
       if (!identity.isFile()) throw new Error('not a regular file');
       // Whoever created it may not have got as far as this.
-      if (sync) await syncFolder(dirname(path));
+      if (sync !== 'never') await syncFolder(dirname(path));
       current = { file, identity, size: Number(identity.size) };
       return current;
     } catch (error) {
@@ -112,28 +130,83 @@ export function appendFile(options: AppendFileOptions): AppendFile {
     }
   }
 
-  async function letGo(): Promise<void> {
+  async function closeCurrent(): Promise<void> {
     clearTimeout(idle);
     const file = current?.file;
     current = undefined;
     await file?.close().catch(() => {});
   }
 
-  /** Writes once. Answers how many of the appends are durable in the file that is now under the path. */
-  async function write(group: readonly Waiting[]): Promise<{ done: number; moved: boolean }> {
+  /** Answers what {@link syncNow} does. */
+  async function letGo(): Promise<EventSessionsError | undefined> {
+    const lost = await syncNow();
+    await closeCurrent();
+    return lost;
+  }
+
+  function keepUnsynced(group: readonly Waiting[]): void {
+    if (sync === 'never' || group.length === 0) return;
+    for (const { lines } of group) {
+      unsynced.push(lines);
+      unsyncedBytes += lines.length;
+    }
+    nextSync ??= setTimeout(() => void inTurn(syncNow), Number(sync)).unref();
+  }
+
+  /** Makes durable what was acknowledged without it. Never rejects: answers, and warns of, what it could not. */
+  async function syncNow(): Promise<EventSessionsError | undefined> {
+    clearTimeout(nextSync);
+    nextSync = undefined;
+    if (unsyncedBytes === 0) return undefined;
+    const lines = Buffer.concat(unsynced);
+    unsynced = [];
+    unsyncedBytes = 0;
+    try {
+      await current?.file.datasync();
+      return undefined;
+    } catch (error) {
+      await closeCurrent();
+      distrusted = true;
+      return writeAgain(lines, error);
+    }
+  }
+
+  /** After a failed sync: to a new file, synced. */
+  async function writeAgain(lines: Buffer, cause: unknown): Promise<EventSessionsError | undefined> {
+    try {
+      if (setAside === undefined) throw cause;
+      await setAside();
+      await new Promise<void>((resolve, reject) => write([{ lines, resolve, reject }], 1));
+      return undefined;
+    } catch (error) {
+      const why = ioFailure('sync', path, error);
+      const message = `${lines.length} bytes of acknowledged contingency records may not survive this machine: ${why.message}`;
+      process.emitWarning(message, { type: 'EventSessionsWarning', code: 'CONTINGENCY_FAILED' });
+      return new EventSessionsError('CONTINGENCY_FAILED', message, {}, error);
+    } finally {
+      await closeCurrent();
+    }
+  }
+
+  /** Writes once. Answers how many of the appends are in the file that is now under the path, and if they are synced. */
+  async function writeOnce(
+    group: readonly Waiting[],
+  ): Promise<{ done: number; synced: boolean; moved: boolean }> {
     const opened = await openCurrent();
     const [first] = group;
     const data = group.length === 1 && first ? first.lines : Buffer.concat(group.map(({ lines }) => lines));
     const { bytesWritten } = await opened.file.write(data);
     const done = countFitting(group, bytesWritten);
-    if (sync && done > 0) {
+    const synced = done > 0 && (sync === 'always' || (sync !== 'never' && distrusted));
+    if (synced) {
       await opened.file.datasync().catch((error: unknown) => {
         throw new SyncFailure(error);
       });
+      distrusted = false;
     }
-    if (await isThere(opened)) return { done, moved: false };
+    if (await isThere(opened)) return { done, synced, moved: false };
     await letGo();
-    return { done: 0, moved: true };
+    return { done: 0, synced, moved: true };
   }
 
   /** Whether the path still leads to the file that is open. */
@@ -147,15 +220,24 @@ export function appendFile(options: AppendFileOptions): AppendFile {
     return true;
   }
 
-  async function commit(group: Waiting[]): Promise<void> {
-    let rest = await withRoom(group);
+  async function commit(group: readonly Waiting[]): Promise<void> {
+    const admitted = await withRoom(group);
+    const bytes = admitted.reduce((sum, { lines }) => sum + lines.length, 0);
+    if (unsyncedBytes + bytes > MAX_UNSYNCED_BYTES) await syncNow();
+    await write(admitted, 0);
+  }
+
+  async function write(group: readonly Waiting[], failedSyncs: number): Promise<void> {
+    let rest = group;
     let moves = 0;
     let fruitless = 0;
-    let syncFailures = 0;
+    let syncFailures = failedSyncs;
     while (rest.length > 0) {
       try {
-        const { done, moved } = await write(rest);
-        for (const { resolve } of rest.slice(0, done)) resolve();
+        const { done, synced, moved } = await writeOnce(rest);
+        const written = rest.slice(0, done);
+        if (!synced) keepUnsynced(written);
+        for (const { resolve } of written) resolve();
         rest = rest.slice(done);
         if (moved) moves += 1;
         else if (done === 0) fruitless += 1;
@@ -245,7 +327,8 @@ export function appendFile(options: AppendFileOptions): AppendFile {
 
     async close() {
       await pumping;
-      await inTurn(letGo);
+      const lost = await inTurn(letGo);
+      if (lost !== undefined) throw lost;
     },
   };
 }

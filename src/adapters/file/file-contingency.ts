@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import * as z from 'zod/mini';
 import { EventSessionsError } from '../../core/errors.js';
-import { validate, wholeNumber } from '../../core/validate.js';
+import { timerMs, validate, wholeNumber } from '../../core/validate.js';
 import type { ContingencyBacklog, ContingencyLog, SealedRecords } from '../../ports/contingency-log.js';
 import { appendFile, type OpenFile } from './append-file.js';
 import { backlogCounter } from './backlog-count.js';
@@ -31,10 +31,20 @@ export interface FileContingencyOptions {
   /** Permissions of new files; default 0o600, because events may hold personal data. */
   readonly mode?: number | undefined;
   /**
-   * `always` (default): acknowledged records survive the machine. `never`: they survive the process only, and an
-   * append costs no wait for the disk.
+   * When the disk is told to keep what was written. With each policy an acknowledged record survives the death of the
+   * process, `kill -9` included. What the machine takes with it when it loses power or crashes:
+   *
+   * - `always` (default): nothing. An append waits for the disk, together with those that came at the same time.
+   * - `interval`: what was acknowledged within the last `fsyncIntervalMs` and the time of one sync.
+   * - `never`: what the operating system has not written by itself, on Linux as a rule the last 30 seconds.
+   *
+   * With `interval`, acknowledged records that can't be synced, nor written to a new file, are told of by a process
+   * warning (`code` `CONTINGENCY_FAILED`), or by the rejection of `close()`; appends then wait for the disk as with
+   * `always` until it works again.
    */
-  readonly fsync?: 'always' | 'never' | undefined;
+  readonly fsync?: 'always' | 'interval' | 'never' | undefined;
+  /** For `interval`, in milliseconds; default 1,000. */
+  readonly fsyncIntervalMs?: number | undefined;
 }
 
 const DEFAULTS = {
@@ -42,6 +52,7 @@ const DEFAULTS = {
   maxBytes: 1024 ** 3,
   mode: 0o600,
   fsync: 'always',
+  fsyncIntervalMs: 1_000,
 } as const;
 
 const pathError = 'the path of a file';
@@ -54,7 +65,8 @@ const optionsSchema = z.strictObject({
   ),
   maxBytes: z.optional(wholeNumber(1)),
   mode: z.optional(wholeNumber(0, 0o777)),
-  fsync: z.optional(z.enum(['always', 'never'], { error: "'always' or 'never'" })),
+  fsync: z.optional(z.enum(['always', 'interval', 'never'], { error: "'always', 'interval' or 'never'" })),
+  fsyncIntervalMs: z.optional(timerMs()),
 });
 
 /**
@@ -74,8 +86,9 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
   const given = validate(optionsSchema, options, 'fileContingency');
   const path = resolve(given.path ?? DEFAULTS.path);
   const { maxBytes = DEFAULTS.maxBytes, mode = DEFAULTS.mode, fsync = DEFAULTS.fsync } = given;
-  const sync = fsync === 'always';
-  const segments = sealedSegments(path, mode, sync);
+  const { fsyncIntervalMs = DEFAULTS.fsyncIntervalMs } = given;
+  const durable = fsync === 'never' ? 'never' : 'always';
+  const segments = sealedSegments(path, mode, fsync !== 'never');
   const count = backlogCounter();
   let sealedBytes: number | undefined;
   let held: SealedRecords | undefined;
@@ -84,8 +97,10 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
   let counting: Promise<unknown> = Promise.resolve();
   let closed = false;
 
+  const sync = fsync === 'interval' ? fsyncIntervalMs : durable;
   const live = appendFile({ path, mode, sync, open: openFile, checkRoom, setAside: segments.setAside });
-  const quarantine = appendFile({ path: `${path}.quarantine.jsonl`, mode, sync, open: openFile });
+  // What goes there is removed from the log right after: it never waits for the interval.
+  const quarantine = appendFile({ path: `${path}.quarantine.jsonl`, mode, sync: durable, open: openFile });
 
   async function measure(): Promise<{ live: number; sealed: number }> {
     const sealed = (await segments.list()).reduce((sum, { bytes }) => sum + bytes, 0);
@@ -129,7 +144,10 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
       const parts = await segments.list();
       if (parts.length > 0 && !closed) {
         settled = new Map(
-          parts.map((part) => [part.path, settled.get(part.path) ?? settledLines(part.path, mode, sync)]),
+          parts.map((part) => [
+            part.path,
+            settled.get(part.path) ?? settledLines(part.path, mode, fsync !== 'never'),
+          ]),
         );
         const readers = [];
         for (const part of parts) {

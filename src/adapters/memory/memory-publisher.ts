@@ -42,7 +42,7 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
         ? error
         : new EventSessionsError('PUBLISH_FAILED', message, { topic, outcome: 'unknown' }, error);
       failures += 1;
-      if (failure.outcome !== 'refused') recent.add(placeOf(batch), failure);
+      recent.add(placeOf(batch), failure);
       throw failure;
     }
     batches.push(batch);

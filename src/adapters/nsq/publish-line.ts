@@ -1,4 +1,4 @@
-import type { FailureOutcome } from '../../core/errors.js';
+import type { EventSessionsError, FailureOutcome } from '../../core/errors.js';
 import type { PublishBatch } from '../../ports/event-publisher.js';
 import { placeOf, recentFailures } from '../../publishing/recent-failures.js';
 import { type CurrentNsqd, currentNsqd } from './current-nsqd.js';
@@ -35,7 +35,7 @@ export function publishLine(settings: NsqSettings): PublishLine {
   const calls = new Set<PublishCall>();
   /** Those of them with something left to hand over: always the last ones. */
   let line: PublishCall[] = [];
-  let refused: { call: PublishCall; error: Error }[] = [];
+  let refused: { call: PublishCall; error: EventSessionsError }[] = [];
   let number = 0;
   let turnIsDue = false;
   let waitsForConnection = false;
@@ -69,7 +69,7 @@ export function publishLine(settings: NsqSettings): PublishLine {
       call.deadline = setTimeout(deadlineOver, deadlineMs, call);
       line.push(call);
     } catch (error) {
-      refused.push({ call, error: error as Error });
+      refused.push({ call, error: error as EventSessionsError });
     }
     takeTurnSoon();
   }
@@ -88,7 +88,10 @@ export function publishLine(settings: NsqSettings): PublishLine {
   function failRefused(): void {
     const failed = refused;
     refused = [];
-    for (const { call, error } of failed) settle(call, error);
+    for (const { call, error } of failed) {
+      failures.add(call, error);
+      settle(call, error);
+    }
     for (const { call, error } of failed) failFollowers(call, error);
   }
 
@@ -169,7 +172,7 @@ export function publishLine(settings: NsqSettings): PublishLine {
   function fail(call: PublishCall, reason: string, outcome: FailureOutcome, cause?: unknown): void {
     if (!calls.has(call)) return;
     const error = publishFailed(call, reason, outcomeOfCall(call, outcome), cause);
-    if (outcome !== 'refused') failures.add(call, error);
+    failures.add(call, error);
     settle(call, error);
     failFollowers(call, error);
   }
@@ -183,7 +186,7 @@ export function publishLine(settings: NsqSettings): PublishLine {
     }
   }
 
-  function behind(call: PublishCall, cause: Error): Error {
+  function behind(call: PublishCall, cause: Error): EventSessionsError {
     const reason = `a batch before this one failed, and order is kept (${reasonOf(cause)})`;
     return publishFailed(call, reason, outcomeOfCall(call, call.lost?.outcome ?? 'not_done'), cause);
   }

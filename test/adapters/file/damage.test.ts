@@ -4,15 +4,8 @@ import { fileContingency } from '../../../src/adapters/file/index.js';
 import { encodeRecord } from '../../../src/adapters/file/record-line.js';
 import { wholeAppends } from '../../../src/adapters/file/whole-appends.js';
 import type { SealedEntry } from '../../../src/ports/contingency-log.js';
+import { APPENDS, IDS, idAt, LINES, SAMPLE, withBitFlipped } from './support/damage-sample.js';
 import { added, entriesOf, idOf, inFolder } from './support/log-files.js';
-
-/** Five appends, of 1, 3, 1, 2 and 1 records; `b` and `d` are the larger ones. */
-const APPENDS = [['a'], ['b1', 'b2', 'b3'], ['c'], ['d1', 'd2'], ['e']];
-const LINES = APPENDS.flatMap((ids) =>
-  ids.map((id, i) => ({ id, bytes: encodeRecord(added(id), i + 1, ids.length) })),
-);
-const SAMPLE = Buffer.concat(LINES.map(({ bytes }) => bytes));
-const IDS = LINES.map(({ id }) => id);
 
 /** What a reader makes of the bytes; the file around it is tested elsewhere. */
 function read(bytes: Buffer): SealedEntry[] {
@@ -37,10 +30,8 @@ describe('damage', () => {
   it('of one bit, anywhere, hides at most the record it is in', () => {
     for (let byte = 0; byte < SAMPLE.length; byte += 1) {
       for (let bit = 0; bit < 8; bit += 1) {
-        const damaged = Buffer.from(SAMPLE);
-        damaged[byte] = (damaged[byte] ?? 0) ^ (1 << bit);
-        const lost = lineAt(byte);
-        const found = readableIds(read(damaged));
+        const lost = idAt(byte);
+        const found = readableIds(read(withBitFlipped(byte, bit)));
         if (found.length !== IDS.length) expect(found).toEqual(IDS.filter((id) => id !== lost));
         else expect(found).toEqual(IDS);
       }
@@ -50,9 +41,7 @@ describe('damage', () => {
   it('of one bit shows the damaged line as unreadable', () => {
     for (let byte = 1; byte < SAMPLE.length; byte += 1) {
       if (SAMPLE[byte] === 0x0a) continue;
-      const damaged = Buffer.from(SAMPLE);
-      damaged[byte] = (damaged[byte] ?? 0) ^ 1;
-      const unreadable = read(damaged).filter((entry) => 'unreadable' in entry);
+      const unreadable = read(withBitFlipped(byte, 0)).filter((entry) => 'unreadable' in entry);
       expect(unreadable).toHaveLength(1);
     }
   });
@@ -60,7 +49,8 @@ describe('damage', () => {
   it('by truncation hides the append it is in, and none before', () => {
     let before: string[] = [];
     let offset = 0;
-    for (const ids of APPENDS) {
+    for (const records of APPENDS) {
+      const ids = records.map((record) => idOf({ record }));
       const bytes = LINES.filter(({ id }) => ids.includes(id)).reduce(
         (sum, line) => sum + line.bytes.length,
         0,
@@ -117,6 +107,7 @@ describe('damage', () => {
         'c',
         'd1',
         'd2',
+        'session.started',
         'e',
         'unreadable: not JSON',
       ]);
@@ -126,11 +117,3 @@ describe('damage', () => {
     });
   });
 });
-
-function lineAt(offset: number): string | undefined {
-  let end = 0;
-  return LINES.find(({ bytes }) => {
-    end += bytes.length;
-    return offset < end;
-  })?.id;
-}

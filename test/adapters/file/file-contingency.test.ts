@@ -58,8 +58,10 @@ describe('fileContingency keeps the rules of the port', () => {
   const cases = contingencyLogCases(make, { makeBounded: (maxBytes) => make({ maxBytes }) });
   for (const { name, run } of cases) it(name, run);
 
-  const unsynced = contingencyLogCases(() => make({ fsync: 'never' }));
-  for (const { name, run } of unsynced) it(`without fsync: ${name}`, run);
+  for (const fsync of ['interval', 'never'] as const) {
+    const unsynced = contingencyLogCases(() => make({ fsync }));
+    for (const { name, run } of unsynced) it(`with fsync '${fsync}': ${name}`, run);
+  }
 });
 
 describe('fileContingency', () => {
@@ -390,7 +392,8 @@ describe('fileContingency', () => {
     [{ path: 'folder/' }, /path/],
     [{ maxBytes: 0 }, /maxBytes: expected a whole number of at least 1, got 0/],
     [{ mode: 0o1000 }, /mode: expected a whole number from 0 to 511/],
-    [{ fsync: 'sometimes' }, /fsync: expected 'always' or 'never', got "sometimes"/],
+    [{ fsync: 'sometimes' }, /fsync: expected 'always', 'interval' or 'never', got "sometimes"/],
+    [{ fsyncIntervalMs: 0 }, /fsyncIntervalMs: expected a whole number from 1/],
     [{ pahth: 'x' }, /pahth/],
   ])('refuses the options %j', (options, message) => {
     expect(() => fileContingency(options as object)).toThrow(

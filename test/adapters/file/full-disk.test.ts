@@ -5,18 +5,16 @@ import { promisify } from 'node:util';
 import { describe, expect, it, type TestContext } from 'vitest';
 import { fileContingency } from '../../../src/adapters/file/index.js';
 import type { ContingencyLog } from '../../../src/ports/contingency-log.js';
+import { inject } from '../../support/injecting.js';
 import { added, entriesOf, idOf, inFolder, placesOf, sealOf } from './support/log-files.js';
 
 const run = promisify(execFile);
 
-/** Runs the work on a disk of 1 MiB of its own, or skips aloud where none can be mounted. */
+/** Runs the work on a disk of 1 MiB of its own. */
 async function onSmallDisk(context: TestContext, work: (disk: string) => Promise<void>): Promise<void> {
   await inFolder(async (disk) => {
-    try {
-      await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk]);
-    } catch (error) {
-      context.skip(`needs to mount a tmpfs: ${(error as Error).message}`);
-    }
+    const mount = ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk];
+    await inject(context, 'mount a disk', () => run('mount', mount));
     try {
       await work(disk);
     } finally {

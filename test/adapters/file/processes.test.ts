@@ -3,18 +3,21 @@ import { once } from 'node:events';
 import { watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { fileContingency } from '../../../src/adapters/file/index.js';
 import { encodeRecord } from '../../../src/adapters/file/record-line.js';
 import type { SealedContent, SealedEntry } from '../../../src/ports/contingency-log.js';
-import { startAppender } from './support/children.js';
+import { randomFrom } from '../../support/random.js';
+import { startAppender, startAppendingForever } from './support/children.js';
 import { added, entriesOf, idOf, inFolder } from './support/log-files.js';
+import { sizedRecord } from './support/sized-records.js';
 
 const MIB = 1024 ** 2;
 const readable = (entries: readonly SealedContent[]) =>
   entries.filter((entry) => 'record' in entry).map(idOf);
 
-describe('several processes on one file', { timeout: 120_000 }, () => {
+describe('several processes on one file', { timeout: 300_000 }, () => {
   it('write large records at the same time without a corrupt line', async () => {
     await inFolder(async (_, path) => {
       const appenders = ['a', 'b', 'c', 'd'].map((name) => startAppender(path, name, 15, MIB, 3));
@@ -89,6 +92,50 @@ describe('several processes on one file', { timeout: 120_000 }, () => {
         expect(found).toEqual(expect.arrayContaining(heard));
         expect(found.at(-1)).toBe('next');
       }
+      await log.close();
+    });
+  });
+
+  it('have everything that they acknowledged exactly as written, when four of them are killed at random moments', async () => {
+    const seed = Number(process.env.TEST_SEED ?? Date.now() % 1_000_000_000);
+    console.log(
+      `four processes killed at random: seed ${seed} (TEST_SEED=${seed} repeats sizes and moments)`,
+    );
+    const random = randomFrom(seed);
+    await inFolder(async (folder, path) => {
+      const appended = async (name: string) => {
+        const appender = startAppendingForever(path, name, Math.floor(random() * 2 ** 32));
+        const enough = 1 + Math.floor(random() * 12);
+        await appender.begun;
+        const changes = watch(folder);
+        while (appender.heard().length < enough) await once(changes, 'change');
+        // At a sign of a write, of this process or of another one, or at any time after it.
+        for (let left = Math.floor(random() * 10); left > 0; left -= 1) await once(changes, 'change');
+        changes.close();
+        appender.child.kill('SIGKILL');
+        return appender.acknowledged;
+      };
+      const rounds = async (name: string) => {
+        const heard: string[] = [];
+        for (let round = 0; round < 2; round += 1) heard.push(...(await appended(`${name}${round}`)));
+        return heard;
+      };
+      const heard = (await Promise.all(['a', 'b', 'c', 'd'].map(rounds))).flat();
+      const log = fileContingency({ path });
+      const entries = await entriesOf(log);
+      const found = readable(entries);
+      expect(new Set(found)).toEqual(new Set([...heard, ...found]));
+      const wrong = entries.filter(
+        (entry) => 'record' in entry && !isDeepStrictEqual(entry.record, sizedRecord(idOf(entry))),
+      );
+      expect(wrong.map(idOf)).toEqual([]);
+      for (const name of new Set(found.map((id) => id.split('-')[0]))) {
+        const numbers = found.filter((id) => id.startsWith(`${name}-`)).map((id) => Number(id.split('-')[1]));
+        expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+      }
+      console.log(
+        `acknowledged ${heard.length}, found ${found.length}, torn ${entries.length - found.length} of 8 processes`,
+      );
       await log.close();
     });
   });

@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DomainEventType, MetricsSnapshot } from 'event-sessions';
+import { describe, expect, test } from 'vitest';
+import { ERROR_CODES } from '../../src/core/errors.js';
+import { resolveOptions } from '../../src/options.js';
+import { codeIn, pages, ROOT, tableBelow } from './markdown.js';
+
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  engines: { node: string };
+};
+const textOf = (page: string) => pages.find(({ path }) => path === page)?.text ?? '';
+
+test('the Node version of the README is the one of the package', () => {
+  const [, version] = /Node (\d+\.\d+) or later/.exec(textOf('README.md')) ?? [];
+  expect(manifest.engines.node).toBe(`>=${version}`);
+});
+
+describe('the options of the README', () => {
+  const rows = tableBelow('README.md', '## Options').map(([names = '', value = '']) => ({
+    names: codeIn(names),
+    value,
+  }));
+  const defaults = flat(resolveOptions({}));
+
+  test('are all there are', () => {
+    const known = [
+      ...defaults.keys(),
+      ...['store', 'publisher', 'contingency', 'events', 'topic', 'logger', 'instanceId'],
+    ];
+    expect(rows.flatMap(({ names }) => names).sort()).toEqual(known.sort());
+  });
+
+  test('have the defaults that the code has', () => {
+    for (const [path, value] of defaults) {
+      const row = rows.find(({ names }) => names.includes(path));
+      const told =
+        typeof value === 'number' ? row?.value.replace(/ ms$/, '').replaceAll(',', '') : row?.value;
+      expect(told, path).toBe(typeof value === 'number' ? String(value) : `\`${value}\``);
+    }
+  });
+});
+
+test('the errors of the README are all there are', () => {
+  const codes = tableBelow('README.md', '## Errors').flatMap(([code = '']) => codeIn(code));
+  expect(codes).toEqual([...ERROR_CODES]);
+});
+
+test('the domain events of the concepts are all there are', () => {
+  const types: Record<DomainEventType, true> = {
+    'session.started': true,
+    'event.added': true,
+    'session.committing': true,
+    'batch.published': true,
+    'session.committed': true,
+    'session.rolled_back': true,
+    'session.expired': true,
+    'contingency.recorded': true,
+    'contingency.recovered': true,
+    'contingency.quarantined': true,
+    'store.degraded': true,
+    'store.restored': true,
+    'publisher.degraded': true,
+    'publisher.restored': true,
+    'metrics.snapshot': true,
+  };
+  const told = tableBelow('docs/concepts.md', '## Domain events').flatMap(([cell = '']) => codeIn(cell));
+  expect(told.sort()).toEqual(Object.keys(types).sort());
+});
+
+test('the metrics of the concepts are all there are', () => {
+  const fields: { [K in keyof MetricsSnapshot]: readonly (keyof NonNullable<MetricsSnapshot[K]>)[] } = {
+    at: [],
+    instanceId: [],
+    uptimeMs: [],
+    events: [
+      'added',
+      'processed',
+      'published',
+      'deferred',
+      'failed',
+      'recovered',
+      'successRate',
+      'perMinute',
+    ],
+    sessions: ['active', 'started', 'committed', 'rolledBack', 'expired'],
+    commitDuration: ['count', 'meanMs', 'p50Ms', 'p95Ms', 'p99Ms'],
+    recentFailures: [],
+    contingency: ['records', 'bytes', 'oldestAt'],
+  };
+  const told = tableBelow('docs/concepts.md', '## Metrics').flat().join(' ');
+  const words = new Set(codeIn(told).flatMap((code) => code.split(/[.\s]/)));
+  for (const [group, names] of Object.entries(fields)) {
+    for (const name of [group, ...names]) expect([...words]).toContain(name);
+  }
+});
+
+describe('the defaults of the adapters', () => {
+  // What the tables say must also stand in the docstrings, where an editor shows it.
+  test.each([
+    ['## redisStore', 'src/adapters/redis/redis-store.ts'],
+    ['## nsqPublisher', 'src/adapters/nsq/nsq-options.ts'],
+    ['## fileContingency', 'src/adapters/file/file-contingency.ts'],
+  ])('%s are told for every option', (heading, file) => {
+    const source = readFileSync(join(ROOT, file), 'utf8');
+    for (const [names = '', value = ''] of tableBelow('docs/adapters.md', heading)) {
+      for (const name of codeIn(names)) expect(source, name).toMatch(new RegExp(`readonly ${name}\\??:`));
+      const plain = value.replace(/`/g, '').replace(' ms', '');
+      if (/^[\d,]+$/.test(plain)) expect(source, names).toMatch(asInCode(plain));
+    }
+  });
+});
+
+/** 33,554,432 stands in the code as `33_554_432`, `32 * 1_048_576` or `1024 ** 3`. */
+function asInCode(number: string): RegExp {
+  const value = Number(number.replaceAll(',', ''));
+  const forms = [
+    number.replaceAll(',', '_'),
+    value === 1024 ** 3 ? '1024 \\*\\* 3' : `${value / 1_048_576} \\* 1_048_576`,
+  ];
+  return new RegExp(`\\b(${forms.join('|')})\\b`);
+}
+
+function flat(value: object, prefix = ''): Map<string, unknown> {
+  return new Map(
+    Object.entries(value).flatMap(([key, inner]): [string, unknown][] =>
+      typeof inner === 'object' && inner !== null
+        ? [...flat(inner, `${prefix}${key}.`)]
+        : inner === undefined
+          ? []
+          : [[prefix + key, inner]],
+    ),
+  );
+}
