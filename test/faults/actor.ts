@@ -42,6 +42,8 @@ export function createActor(config: ActorConfig): Actor {
     publisher: recordedPublisher(config.publisher, history),
     contingency: recordedContingency(fileContingency({ path: logOf(config.folder) }), history),
     commit: COMMIT,
+    // How long recovery waits for the start of a session that nobody knows; each session is given a time of its own.
+    ttl: 50,
     recovery: false,
     logger: false,
     instanceId: history.process,
@@ -69,8 +71,7 @@ export function createActor(config: ActorConfig): Actor {
   return {
     redis,
     sessions,
-    start: (sessionId, ttl) =>
-      run('start', () => commands.start({ sessionId, ...(ttl !== undefined && { ttl }) })),
+    start: (sessionId, ttl = 60_000) => run('start', () => commands.start({ sessionId, ttl })),
     add: (sessionId, event) => add(sessionId, [event]),
     addMany: (sessionId, ...events) => add(sessionId, events),
     commit: (sessionId) => run('commit', () => commands.commit(sessionId)),
@@ -95,6 +96,7 @@ export function createActor(config: ActorConfig): Actor {
       closed = true;
       await phase('close', () => sessions.close());
       history.write({ kind: 'ended' });
+      history.close();
     },
   };
 }

@@ -43,19 +43,16 @@ export async function heal(job: Case, { redis, publisher, drained }: Surrounding
   });
   const { sessions } = healer;
   const ids = sessionsOf(readHistory(historyOf(job.folder)));
+  const recoverAll = () => recoverUntilDone(healer, ids, `${logOf(job.folder)}.lock`);
 
-  const lock = `${logOf(job.folder)}.lock`;
-
-  await recoverAll(healer, ids, lock);
+  await recoverAll();
   const recovered = await statuses(sessions, ids);
   const history = readHistory(historyOf(job.folder));
   const rolledBack = rollbacksAskedFor(history);
   const promised = endsPromised(history);
-  for (const [id, view] of recovered) {
-    if (view.status !== 'open') continue;
-    await (rolledBack.has(id) ? healer.rollback(id) : healer.commit(id));
-  }
-  await recoverAll(healer, ids, lock);
+  const open = [...recovered].flatMap(([id, { status }]) => (status === 'open' ? [id] : []));
+  for (const id of open) await (rolledBack.has(id) ? healer.rollback(id) : healer.commit(id));
+  if (open.length > 0) await recoverAll();
 
   const final = new Map<string, FinalSession>();
   for (const [id, { status, events }] of await statuses(sessions, ids)) {
@@ -64,14 +61,9 @@ export async function heal(job: Case, { redis, publisher, drained }: Surrounding
     const eventIds = (await sessions.session(id).events({ limit: 1_000 })).events.map((event) => event.id);
     final.set(id, { status, statusAfterRecovery, events, eventIds });
   }
-  const backlog = new Map([[LOG, (await sessions.health()).backlog?.records ?? Number.NaN]]);
+  const backlog = new Map([[LOG, await recordsLeft(sessions)]]);
   await healer.close();
-  return {
-    messages: await drained(job.id),
-    sessions: final,
-    quarantine: quarantineOf(job),
-    backlog,
-  };
+  return { messages: await drained(job.id), sessions: final, quarantine: quarantineOf(job), backlog };
 }
 
 /** An instance that wrote no `ended` is gone without a word. */
@@ -85,17 +77,21 @@ function buryTheDead(job: Case): void {
   witness.close();
 }
 
-async function recoverAll(healer: Actor, ids: ReadonlySet<string>, lock: string): Promise<void> {
+async function recoverUntilDone(healer: Actor, ids: ReadonlySet<string>, lock: string): Promise<void> {
   const { sessions } = healer;
   const deadline = Date.now() + PATIENCE_MS;
   do {
     await healer.recover();
-    const { backlog } = await sessions.health();
+    const left = await recordsLeft(sessions);
     const views = [...(await statuses(sessions, ids)).values()];
-    if (backlog?.records === 0 && views.every(({ status }) => status !== 'committing')) return;
-    if (backlog?.records !== 0) letTimePass(lock);
+    if (left === 0 && views.every(({ status }) => status !== 'committing')) return;
+    if (left !== 0) letTimePass(lock);
     await sleep(10);
   } while (Date.now() < deadline);
+}
+
+async function recordsLeft(sessions: EventSessions): Promise<number> {
+  return (await sessions.metrics()).contingency?.records ?? Number.NaN;
 }
 
 /** Makes a lock that stands in the way look old: who dies before writing a name into it keeps others out for a while. */
@@ -107,6 +103,7 @@ function letTimePass(lock: string): void {
   }
 }
 
+/** Of those that the store has, and that do not wait for something in the log. */
 async function statuses(
   sessions: EventSessions,
   ids: ReadonlySet<string>,
@@ -116,7 +113,10 @@ async function statuses(
     try {
       views.set(id, await sessions.session(id).status());
     } catch (error) {
-      if (!isEventSessionsError(error, 'SESSION_NOT_FOUND')) throw error;
+      const isMissing = (['SESSION_NOT_FOUND', 'STORE_UNAVAILABLE'] as const).some((code) =>
+        isEventSessionsError(error, code),
+      );
+      if (!isMissing) throw error;
     }
   }
   return views;

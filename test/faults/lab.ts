@@ -84,7 +84,8 @@ export async function openLab(places: number): Promise<Lab> {
     place.worker ??= startWorkerProcess(bundle.script);
     const outcome = await place.worker.play(job);
     if (!('played' in outcome)) {
-      place.worker = undefined;
+      // Starts while the case is being healed.
+      place.worker = startWorkerProcess(bundle.script);
       const wanted = job.fault !== undefined && job.fault.action !== 'fail';
       if (wanted && outcome.signal === 'SIGKILL') return undefined;
       throw new Error(`the process ended (${outcome.signal ?? 'by itself'}): ${outcome.output}`);

@@ -2,4 +2,5 @@ import { outageScenarios } from './outages.js';
 import { recoveryScenarios } from './recoveries.js';
 import { sessionScenarios } from './sessions.js';
 
-export const scenarios = [...sessionScenarios, ...outageScenarios, ...recoveryScenarios];
+/** Those first whose recoveries have the most to do. */
+export const scenarios = [...recoveryScenarios, ...sessionScenarios, ...outageScenarios];
