@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { defineConfig } from 'tsup';
+import { defineConfig, type Options } from 'tsup';
 import { entryPoints } from './entry-points.js';
 
 /** `event-sessions` is built as dist/index.*, `event-sessions/redis` as dist/redis.*. */
@@ -10,27 +10,42 @@ const outputs = Object.keys(entryPoints).map((name) => (name.includes('/') ? bas
 
 assertExportsMatch();
 
-export default defineConfig({
-  entry: Object.fromEntries(Object.values(entryPoints).map((source, index) => [outputs[index], source])),
-  format: ['esm', 'cjs'],
+const shared: Options = {
   target: 'node20',
   platform: 'node',
   // zod/mini is part of the build: tree-shaken it loads in 3 ms, from node_modules it takes 45.
   noExternal: [/^zod/],
-  dts: { resolve: ['@standard-schema/spec'] },
-  // One copy of the core for all CJS entry points too. It needs `treeshake`, which writes the CJS with rollup:
-  // tsup's own splitting of CJS compiles `?.` and `??` away.
-  splitting: true,
-  treeshake: true,
   sourcemap: true,
-  clean: true,
-  onSuccess: dropForeignSources,
-});
+};
+
+export default defineConfig([
+  {
+    ...shared,
+    entry: Object.fromEntries(Object.values(entryPoints).map((source, index) => [outputs[index], source])),
+    format: ['esm', 'cjs'],
+    dts: { resolve: ['@standard-schema/spec'] },
+    // One copy of the core for all CJS entry points too. It needs `treeshake`, which writes the CJS with rollup:
+    // tsup's own splitting of CJS compiles `?.` and `??` away.
+    splitting: true,
+    treeshake: true,
+    clean: ['!cli.*'],
+    onSuccess: () => dropForeignSources((name) => !name.startsWith('cli.')),
+  },
+  {
+    ...shared,
+    // The bin uses the package through its own entry points, which load ioredis and nsqjs: only those it needs.
+    entry: { cli: 'src/cli/bin.ts' },
+    format: ['esm'],
+    external: [/^event-sessions/],
+    splitting: false,
+    onSuccess: () => dropForeignSources((name) => name.startsWith('cli.')),
+  },
+]);
 
 /** Maps keep the names of the dependencies' files, but not their text: that was two thirds of the package. */
-async function dropForeignSources(): Promise<void> {
+async function dropForeignSources(isOurs: (name: string) => boolean): Promise<void> {
   for (const file of await readdir('dist')) {
-    if (!file.endsWith('.map')) continue;
+    if (!file.endsWith('.map') || !isOurs(file)) continue;
     const path = join('dist', file);
     const map = JSON.parse(await readFile(path, 'utf8')) as {
       sources: string[];

@@ -11,7 +11,7 @@ import { createRollbackSession } from './commands/rollback-session.js';
 import { createStartSession, type StartSessionInput } from './commands/start-session.js';
 import { createHeldRecords } from './contingency/held-records.js';
 import { createRecovery } from './contingency/recovery.js';
-import type { RecoverOptions, RecoveryReport } from './contingency/recovery-pass.js';
+import type { RecoverOptions, RecoveryProgress, RecoveryReport } from './contingency/recovery-pass.js';
 import { createSessionRepository, type SessionRepository } from './contingency/session-repository.js';
 import { createAcceptEvent } from './core/accept-event.js';
 import { type Catalogue, createCatalogue } from './core/catalogue.js';
@@ -22,11 +22,11 @@ import {
   type DomainEvents,
   type DomainEventType,
 } from './core/domain-events.js';
-import { messageOf } from './core/errors.js';
+import { catchRejection, messageOf } from './core/errors.js';
 import { newId } from './core/ids.js';
 import { createMetrics, type MetricsSnapshot } from './core/metrics.js';
 import { consoleLogger, safeLogger, silentLogger } from './core/safe-logger.js';
-import { idSchema, timerMs, validate } from './core/validate.js';
+import { functionOf, idSchema, timerMs, validate } from './core/validate.js';
 import { checkHealth, type Health } from './health.js';
 import { createInstance } from './instance.js';
 import { type EventSessionsOptions, resolveOptions } from './options.js';
@@ -80,6 +80,12 @@ export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDis
   close(options?: { readonly timeoutMs?: number }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+const recoverSchema = z.optional(
+  z.strictObject({
+    onProgress: z.optional(functionOf<(progress: RecoveryProgress) => unknown>('a function')),
+  }),
+);
 
 const BREAKER_FAILURES = 5;
 const BREAKER_PROBE_AFTER_MS = 5_000;
@@ -194,7 +200,14 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     getMetrics: instance.command('getMetrics', createGetMetrics({ repository, log, metrics })),
   };
 
-  const guardedRecover = instance.command('recover', recover);
+  const guardedRecover = instance.command('recover', async (options?: RecoverOptions) => {
+    const { onProgress } = validate(recoverSchema, options, 'The options of recover') ?? {};
+    const failed = (error: unknown) =>
+      logger.error('onProgress of recover rejected', { cause: messageOf(error) });
+    return recover({
+      onProgress: onProgress && ((progress) => catchRejection(onProgress(progress), failed)),
+    });
+  });
   if (resolved.recovery !== false) {
     const { intervalMs } = resolved.recovery;
     const pass = async () => {

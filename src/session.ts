@@ -7,6 +7,7 @@ import type { AddOptions } from './core/accept-event.js';
 import type { Catalogue, EventData, EventType } from './core/catalogue.js';
 import { isEventSessionsError } from './core/errors.js';
 import type { CommitReceipt, RollbackReceipt } from './core/lifecycle.js';
+import { reading } from './core/validate.js';
 import type { EventPage } from './queries/get-session-events.js';
 import type { SessionStatusView } from './queries/get-session-status.js';
 import type { Queries } from './queries/queries.js';
@@ -41,18 +42,22 @@ export function createSession<C extends Catalogue>(
   commands: Commands,
   queries: Queries,
 ): Session<C> {
+  const withId = <O extends object>(subject: string, options: O | undefined) =>
+    reading(subject, () => ({ ...(options as O), sessionId: id }));
+
   return {
     id,
     async add(type, data, options) {
-      const { events } = await commands.addEvents({ sessionId: id, events: [{ ...options, type, data }] });
+      const event = reading('The options of add', () => ({ ...options, type, data }));
+      const { events } = await commands.addEvents({ sessionId: id, events: [event] });
       return events[0] as AddReceipt;
     },
     addMany: (events) => commands.addEvents({ sessionId: id, events }),
-    commit: (options) => commands.commitSession({ ...options, sessionId: id }),
-    rollback: (options) => commands.rollbackSession({ ...options, sessionId: id }),
+    commit: async (options) => commands.commitSession(withId('The options of commit', options)),
+    rollback: async (options) => commands.rollbackSession(withId('The options of rollback', options)),
     status: () => queries.getSessionStatus({ sessionId: id }),
-    events: (range) => queries.getSessionEvents({ ...range, sessionId: id }),
-    extend: (options) => commands.extendSession({ ...options, sessionId: id }),
+    events: async (range) => queries.getSessionEvents(withId('The range of events', range)),
+    extend: async (options) => commands.extendSession(withId('The options of extend', options)),
     async [Symbol.asyncDispose]() {
       try {
         await commands.rollbackSession({ sessionId: id, reason: 'left its scope while open' });

@@ -2,6 +2,7 @@ import type { StartSessionInput } from './commands/start-session.js';
 import type { Catalogue } from './core/catalogue.js';
 import { isEventSessionsError, messageOf } from './core/errors.js';
 import type { CommitReceipt } from './core/lifecycle.js';
+import { functionOf, validate } from './core/validate.js';
 import type { Logger } from './ports/logger.js';
 import type { Session } from './session.js';
 
@@ -11,6 +12,8 @@ export interface TransactionResult<R> {
   readonly receipt: CommitReceipt;
 }
 
+const workSchema = functionOf('the work, a function (session) => result');
+
 export function createTransaction<C extends Catalogue>(
   startSession: (input?: StartSessionInput) => Promise<Session<C>>,
   logger: Logger,
@@ -19,6 +22,7 @@ export function createTransaction<C extends Catalogue>(
     work: (session: Session<C>) => Promise<R> | R,
     options?: StartSessionInput,
   ): Promise<TransactionResult<R>> => {
+    validate(workSchema, work, 'transaction');
     const session = await startSession(options);
     try {
       const result = await work(session);

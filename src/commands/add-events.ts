@@ -5,7 +5,7 @@ import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError } from '../core/errors.js';
 import type { AcceptedEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
-import { idSchema, validate } from '../core/validate.js';
+import { idSchema, reading, validate } from '../core/validate.js';
 import type { SessionLimits } from '../ports/session-store.js';
 import { sessionNotFound, sessionNotOpen } from './refusals.js';
 
@@ -69,7 +69,7 @@ export function createAddEvents(context: AddEventsContext): AddEvents {
     const { sessionId, events } = validate(inputSchema, input, 'addEvents');
     const accepted: AcceptedEvent[] = [];
     // A copy: an async schema gives the caller time to change the array.
-    for (const event of [...events]) {
+    for (const event of reading('addEvents', () => [...events])) {
       const one = accept(sessionId, event);
       accepted.push(one instanceof Promise ? await one : one);
     }

@@ -1,5 +1,5 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
-import type { StoredEvent } from '../core/event.js';
+import { eventIdOf, type StoredEvent } from '../core/event.js';
 import type {
   ContingencyRecord,
   EventAddedRecord,
@@ -154,7 +154,10 @@ async function replay(pass: RecoveryPass, { places, records }: Chunk): Promise<R
   return result;
 }
 
-/** Late events come behind the others of their session, so it must have been committed by now. */
+/**
+ * Late events come behind the others of their session, so it must have been committed by now. The log may have one of
+ * them twice: an append that failed after its bytes were written, and the same add again.
+ */
 async function publishLate(
   pass: RecoveryPass,
   work: SealedWork,
@@ -164,7 +167,14 @@ async function publishLate(
   const session = await pass.ask((store) => store.get(sessionId));
   if (session?.status === 'committing') return;
   let sequence = session?.events ?? 0;
-  await publish(pass, work, sessionId, places, () => (sequence += 1));
+  const seen = new Set<string>();
+  await publish(pass, work, sessionId, places, ({ event }) => {
+    const eventId = eventIdOf(event);
+    if (seen.has(eventId)) return undefined;
+    seen.add(eventId);
+    sequence += 1;
+    return sequence;
+  });
 }
 
 function publishOwed(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<void> {
@@ -179,28 +189,33 @@ async function publish(
   work: SealedWork,
   sessionId: string,
   places: readonly number[],
-  sequenceOf: (record: EventAddedRecord | EventUnpublishedRecord) => number,
+  /** Undefined for a record of an event that has been published by an earlier one. */
+  sequenceOf: (record: EventAddedRecord | EventUnpublishedRecord) => number | undefined,
 ): Promise<void> {
   const { processor, tally, down, closing } = pass;
   if (down.broker) return;
   for await (const chunk of work.chunks(places)) {
     if (closing.aborted) return;
-    const records = chunk.records as readonly (EventAddedRecord | EventUnpublishedRecord)[];
-    const events = records.map((record): StoredEvent => {
-      const { topic, event } = record;
-      return { topic, sequence: sequenceOf(record), json: event };
+    const repeated: number[] = [];
+    const owed = chunk.places.flatMap((place, i) => {
+      const record = chunk.records[i] as EventAddedRecord | EventUnpublishedRecord;
+      const sequence = sequenceOf(record);
+      if (sequence !== undefined)
+        return [{ place, record, event: { topic: record.topic, sequence, json: record.event } }];
+      repeated.push(place);
+      return [];
     });
-    const { left, refused } = await processor.publishOwed(sessionId, events);
-    const [isLeft, isRefused] = [new Set(left), new Set(refused)];
-    const placesOf = (wanted: (event: StoredEvent) => boolean) =>
-      chunk.places.filter((_, i) => wanted(events[i] as StoredEvent));
-    tally.published += events.length - left.length - refused.length;
-    await work.settle(placesOf((event) => !isLeft.has(event) && !isRefused.has(event)));
+    const { left, refused } = await processor.publishOwed(
+      sessionId,
+      owed.map(({ event }) => event),
+    );
+    const [isLeft, isRefused] = [new Set<StoredEvent>(left), new Set<StoredEvent>(refused)];
+    const done = owed.filter(({ event }) => !isLeft.has(event) && !isRefused.has(event));
+    tally.published += done.length;
+    await work.settle([...done.map(({ place }) => place), ...repeated]);
     await work.quarantine(
-      records.flatMap((record, i) =>
-        isRefused.has(events[i] as StoredEvent)
-          ? [{ place: chunk.places[i] as number, record, reason: REFUSED }]
-          : [],
+      owed.flatMap(({ place, record, event }) =>
+        isRefused.has(event) ? [{ place, record, reason: REFUSED }] : [],
       ),
     );
     if (left.length === 0) continue;

@@ -9,8 +9,8 @@ import type { HeldRecords } from './held-records.js';
 import type { ReplayContext } from './replay.js';
 
 export interface RecoverOptions {
-  /** Called after each session and each few hundred records. What it throws is logged. */
-  readonly onProgress?: ((progress: RecoveryProgress) => void) | undefined;
+  /** Called after each session and each few hundred records. What it throws, or rejects with, is logged. */
+  readonly onProgress?: ((progress: RecoveryProgress) => unknown) | undefined;
 }
 
 export interface RecoveryProgress extends Omit<RecoveryReport, 'durationMs' | 'complete'> {

@@ -1,4 +1,4 @@
-import { messageOf } from '../core/errors.js';
+import { catchRejection, messageOf } from '../core/errors.js';
 import type { QuarantinedEntry, SealedRecords } from '../ports/contingency-log.js';
 import type { HeldMark, WaitingSession } from './held-records.js';
 import { recoverInterrupted } from './recover-interrupted.js';
@@ -32,10 +32,13 @@ export function createRecovery(
     let work: SealedWork | undefined;
     const remaining = () => work?.remaining ?? 0;
     const progress = () => {
+      const failed = (error: unknown) =>
+        logger.error('onProgress of recover failed', { cause: messageOf(error) });
       try {
-        onProgress?.({ ...tally, records: work?.records ?? 0, remaining: remaining() });
+        const progress = { ...tally, records: work?.records ?? 0, remaining: remaining() };
+        catchRejection(onProgress?.(progress), failed);
       } catch (error) {
-        logger.error('onProgress of recover threw', { cause: messageOf(error) });
+        failed(error);
       }
     };
     const pass: RecoveryPass = { ...config, tally, down, progress };

@@ -1,14 +1,15 @@
+import { types } from 'node:util';
 import * as z from 'zod/mini';
 import type { CatalogueLookup } from './catalogue.js';
-import { EventSessionsError } from './errors.js';
+import { catchRejection, EventSessionsError } from './errors.js';
 import { type AcceptedEvent, type ExtensionValue, encodeEnvelope, SEQUENCE_BYTES } from './event.js';
-import { newId } from './ids.js';
+import { createEventIds } from './ids.js';
 import { toJsonText } from './json-text.js';
 import { isTopic, TOPIC_RULE } from './topic.js';
-import { describe, idSchema, named, plainText, validate } from './validate.js';
+import { describe, idSchema, named, plainText, reading, validate } from './validate.js';
 
 export interface AddOptions {
-  /** Makes the add idempotent: the same id twice in a session is one event. Default: 128 random bits. */
+  /** Makes the add idempotent: the same id twice in a session is one event. Default: 128 random bits and a number. */
   readonly id?: string | undefined;
   /** Overrides the topic that the catalogue, the `topic` option or the type gives. */
   readonly topic?: string | undefined;
@@ -91,18 +92,21 @@ type CheckedOptions = z.output<typeof addOptionsSchema>;
 
 export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
   const json = { maxDepth: config.maxDepth, maxBytes: config.maxEventBytes };
+  const eventIdFor = createEventIds();
 
   function accept(sessionId: string, type: string, options: CheckedOptions, data: unknown): AcceptedEvent {
-    const id = options.id ?? newId();
     const topic = topicOf(type, options, data);
     if (!isTopic(topic)) {
       throw new EventSessionsError(
         'INVALID_TOPIC',
         `A topic has ${TOPIC_RULE}; got ${describe(topic)}. ` +
           'Give the event a topic, or set one in the catalogue or with the topic option.',
-        { topic, eventId: id, eventType: type },
+        { topic, eventId: options.id, eventType: type },
       );
     }
+    const text = toJsonText(data, { ...json, facts: { eventId: options.id, eventType: type } });
+    // Drawn last, so that what is refused leaves no gap.
+    const id = options.id ?? eventIdFor(sessionId);
     const envelope = encodeEnvelope(
       {
         id,
@@ -113,7 +117,7 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
         subject: options.subject,
         extensions: options.extensions,
       },
-      toJsonText(data, { ...json, facts: { eventId: id, eventType: type } }),
+      text,
     );
     const bytes = Buffer.byteLength(envelope) + SEQUENCE_BYTES;
     if (bytes > config.maxEventBytes) {
@@ -130,7 +134,10 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
     if (options.topic !== undefined) return options.topic;
     if (config.topic === undefined) return config.catalogue.topicOf(type) ?? type;
     try {
-      return config.topic({ type, data, subject: options.subject });
+      const topic = config.topic({ type, data, subject: options.subject });
+      // A promise is no topic, and is refused; what it rejects with must not end the process.
+      catchRejection(topic, () => {});
+      return topic;
     } catch (error) {
       throw new EventSessionsError(
         'INVALID_TOPIC',
@@ -141,12 +148,16 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
     }
   }
 
-  return (sessionId, { type, data: input, ...rest }) => {
+  return (sessionId, event) => {
+    const { type, input, rest } = reading('An event', () => {
+      const { type, data: input, ...rest } = event;
+      return { type, input, rest };
+    });
     validate(typeSchema, type, 'The event type');
     const options = validate(addOptionsSchema, rest, 'The options of add');
     const data = config.catalogue.validate(type, input);
-    return data instanceof Promise
-      ? data.then((output) => accept(sessionId, type, options, output))
+    return types.isPromise(data)
+      ? data.then((output: unknown) => accept(sessionId, type, options, output))
       : accept(sessionId, type, options, data);
   };
 }

@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { EventSessionsError } from './errors.js';
+import { EventSessionsError, isEventSessionsError } from './errors.js';
 import { describe } from './validate.js';
 
 /** What is known of one event type: a schema of any Standard Schema library, alone or with a topic. */
@@ -60,7 +60,9 @@ export function createCatalogue(entries: Catalogue | undefined): CatalogueLookup
         );
       }
       const result = runSchema(schema, type, data);
-      return result instanceof Promise ? result.then((r) => outputOf(r, type)) : outputOf(result, type);
+      return types.isPromise(result)
+        ? result.then((answer) => readOutput(answer, type))
+        : readOutput(result, type);
     },
   };
 }
@@ -83,6 +85,15 @@ function schemaThrew(type: string, cause: unknown): never {
     { eventType: type },
     cause,
   );
+}
+
+function readOutput(result: StandardSchemaV1.Result<unknown>, type: string): unknown {
+  try {
+    return outputOf(result, type);
+  } catch (error) {
+    if (isEventSessionsError(error)) throw error;
+    return schemaThrew(type, error);
+  }
 }
 
 function outputOf(result: StandardSchemaV1.Result<unknown>, type: string): unknown {

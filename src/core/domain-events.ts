@@ -1,8 +1,10 @@
 import { EventEmitter } from 'eventemitter3';
+import * as z from 'zod/mini';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
 import type { Logger } from '../ports/logger.js';
 import { catchRejection, type EventSessionsErrorCode, messageOf } from './errors.js';
 import type { MetricsSnapshot } from './metrics.js';
+import { functionOf, validate } from './validate.js';
 
 /** What the library tells about sessions, by type. Every one also carries {@link DomainEventBase}. */
 export interface DomainEventPayloads {
@@ -82,6 +84,7 @@ export type DomainEvent<T extends DomainEventType = DomainEventType> = {
 export type DomainEventListener<T extends DomainEventType> = (event: DomainEvent<T>) => unknown;
 
 export interface DomainEvents {
+  /** @throws `INVALID_INPUT` for a type that there is not, or a listener that is no function; so do `once` and `off`. */
   on<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
   once<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
   off<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
@@ -90,6 +93,26 @@ export interface DomainEvents {
   /** Whether anybody listens: spares making events that nobody gets. */
   has(type: DomainEventType): boolean;
 }
+
+const TYPES = Object.keys({
+  'session.started': true,
+  'event.added': true,
+  'session.committing': true,
+  'batch.published': true,
+  'session.committed': true,
+  'session.rolled_back': true,
+  'session.expired': true,
+  'contingency.recorded': true,
+  'contingency.recovered': true,
+  'contingency.quarantined': true,
+  'store.degraded': true,
+  'store.restored': true,
+  'publisher.degraded': true,
+  'publisher.restored': true,
+  'metrics.snapshot': true,
+} satisfies Record<DomainEventType, true>);
+const typeSchema = z.enum(TYPES, { error: `one of ${TYPES.join(', ')}` });
+const listenerSchema = functionOf<DomainEventListener<DomainEventType>>('a function');
 
 type Guarded = (event: DomainEventBase<DomainEventType>) => void;
 
@@ -114,16 +137,18 @@ export function createDomainEvents(instanceId: string, logger: Logger): DomainEv
     return guarded;
   }
 
+  const checked =
+    (act: 'on' | 'once' | 'off') =>
+    <T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void => {
+      validate(typeSchema, type, `The type of ${act}`);
+      validate(listenerSchema, listener, `The listener of ${act}`);
+      emitter[act](type, guard(listener));
+    };
+
   return {
-    on: (type, listener) => {
-      emitter.on(type, guard(listener));
-    },
-    once: (type, listener) => {
-      emitter.once(type, guard(listener));
-    },
-    off: (type, listener) => {
-      emitter.off(type, guard(listener));
-    },
+    on: checked('on'),
+    once: checked('once'),
+    off: checked('off'),
     emit: (type, payload) => {
       if (emitter.listenerCount(type) > 0)
         emitter.emit(type, { ...payload, type, at: Date.now(), instanceId });

@@ -42,6 +42,15 @@ export interface StoredEvent {
   readonly sequence: number;
   /** The CloudEvents JSON without `sequence`. */
   readonly json: string;
+  /** The same JSON in UTF-8, if the store has read it as bytes: what is sent as bytes need not be encoded again. */
+  readonly utf8?: Utf8Range | undefined;
+}
+
+/** A part of a buffer that others share: it is not to be changed. */
+export interface Utf8Range {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
 }
 
 export interface EnvelopeAttributes {
@@ -58,8 +67,11 @@ const ID_START = '{"specversion":"1.0","id":"'.length;
 const DATA_MARKER = '"datacontenttype":"application/json","data":';
 const SEQUENCE_DIGITS = 10;
 
+/** In the place of the last brace of an envelope: the sequence 0 and the brace. */
+const SEQUENCE_TAIL = Buffer.from(`,"sequence":"${'0'.repeat(SEQUENCE_DIGITS)}"}`);
+
 /** Bytes that {@link withSequence} adds to an envelope. */
-export const SEQUENCE_BYTES = ',"sequence":""'.length + SEQUENCE_DIGITS;
+export const SEQUENCE_BYTES = SEQUENCE_TAIL.length - 1;
 
 /** `data` must already be JSON text; `id` and `sessionId` must be plain identifiers (no character that JSON escapes). */
 export function encodeEnvelope(attributes: EnvelopeAttributes, data: string): string {
@@ -74,6 +86,26 @@ export function encodeEnvelope(attributes: EnvelopeAttributes, data: string): st
 
 export function withSequence(json: string, sequence: number): string {
   return `${json.slice(0, -1)},"sequence":"${String(sequence).padStart(SEQUENCE_DIGITS, '0')}"}`;
+}
+
+/** How many bytes {@link writeWithSequence} writes. */
+export function sizeWithSequence({ json, utf8 }: StoredEvent): number {
+  return (utf8 === undefined ? Buffer.byteLength(json) : utf8.end - utf8.start) + SEQUENCE_BYTES;
+}
+
+/** {@link withSequence} in UTF-8, into `target`. Answers the position behind it. */
+export function writeWithSequence({ json, utf8, sequence }: StoredEvent, target: Buffer, at: number): number {
+  const bytes =
+    utf8 === undefined ? target.write(json, at) : utf8.buffer.copy(target, at, utf8.start, utf8.end);
+  const end = at + bytes - 1 + SEQUENCE_TAIL.length;
+  target.set(SEQUENCE_TAIL, at + bytes - 1);
+  let rest = sequence;
+  for (let digit = end - 3; rest > 0; digit -= 1) {
+    const tens = Math.floor(rest / 10);
+    target[digit] = 48 + rest - tens * 10;
+    rest = tens;
+  }
+  return end;
 }
 
 export function eventIdOf(json: string): string {

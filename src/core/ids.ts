@@ -13,3 +13,30 @@ export function newId(): string {
   used += ID_BYTES;
   return pool.toString('base64url', used - ID_BYTES, used);
 }
+
+/** How many sessions a writer of ids remembers its place in; of a session beyond that it begins anew. */
+const REMEMBERED_SESSIONS = 10_000;
+
+/**
+ * Ids for the events that this instance adds: a prefix of its own for each session, 128 random bits, and a number
+ * that rises without a gap, `QmzL…w-17`. A store can keep what it has seen of such ids as a range of numbers, where
+ * it would otherwise have to keep every id.
+ */
+export function createEventIds(): (sessionId: string) => string {
+  const places = new Map<string, { readonly prefix: string; last: number }>();
+  return (sessionId) => {
+    let place = places.get(sessionId);
+    if (place === undefined) {
+      if (places.size === REMEMBERED_SESSIONS) {
+        for (const oldest of places.keys()) {
+          places.delete(oldest);
+          break;
+        }
+      }
+      place = { prefix: `${newId()}-`, last: 0 };
+      places.set(sessionId, place);
+    }
+    place.last += 1;
+    return place.prefix + place.last;
+  };
+}

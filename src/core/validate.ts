@@ -1,5 +1,6 @@
+import { types } from 'node:util';
 import * as z from 'zod/mini';
-import { EventSessionsError, type InputIssue } from './errors.js';
+import { EventSessionsError, type InputIssue, isEventSessionsError } from './errors.js';
 
 /**
  * The input, if it is what the schema asks for.
@@ -7,11 +8,26 @@ import { EventSessionsError, type InputIssue } from './errors.js';
  * @throws `INVALID_INPUT` with one issue per mistake: where it is, what was expected, what came.
  */
 export function validate<T>(schema: z.ZodMiniType<T>, input: unknown, subject: string): T {
-  const result = schema.safeParse(input, { error: ownWords });
+  const result = reading(subject, () => schema.safeParse(input, { error: ownWords }));
   if (result.success) return result.data;
-  const issues = result.error.issues.flatMap((issue) => explain(issue, input));
+  const issues = reading(subject, () => result.error.issues.flatMap((issue) => explain(issue, input)));
   const list = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
   throw new EventSessionsError('INVALID_INPUT', `${subject}: ${list}`, { issues });
+}
+
+/**
+ * What `read` reads of an input.
+ *
+ * @throws `INVALID_INPUT` if the input is one that throws when it is read: it has such a getter, or is such a proxy.
+ */
+export function reading<T>(subject: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (isEventSessionsError(error)) throw error;
+    const issues = [{ path: '', message: 'threw while it was read' }];
+    throw new EventSessionsError('INVALID_INPUT', `${subject}: threw while it was read`, { issues }, error);
+  }
 }
 
 /** What zod has no message of ours for. An application's own zod shares its settings with this one: its locale, its words. */
@@ -35,9 +51,10 @@ function explain(issue: z.core.$ZodIssue, input: unknown): InputIssue[] {
   return [{ path, message: `expected ${issue.message}, got ${describe(value)}` }];
 }
 
-/** A value as it may be shown in a message: short, on one line. */
+/** A value as it may be shown in a message: short, on one line. Never throws. */
 export function describe(value: unknown): string {
   if (value === null) return 'null';
+  if (types.isProxy(value)) return 'a Proxy';
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'undefined')

@@ -26,9 +26,11 @@ export interface SessionStore {
   start(session: NewSession): Promise<StartOutcome>;
 
   /**
-   * Appends the events in the given order behind those already there, all of them or none, and renews the time to
-   * live. An event whose id the session already has (or that comes twice in one call) is a duplicate: the first one
-   * stays, and nothing is appended for the second. Limits count what would be appended, without duplicates.
+   * Appends the events in the given order behind those already there, all of them or none. An event whose id the
+   * session already has (or that comes twice in one call) is a duplicate: the first one stays, and nothing is appended
+   * for the second. Limits count what would be appended, without duplicates.
+   *
+   * Renews the time to live: the session does not run out before that is over, nor sooner than it would have.
    */
   append(sessionId: string, events: readonly AcceptedEvent[], limits: SessionLimits): Promise<AppendOutcome>;
 
@@ -80,13 +82,18 @@ export interface SessionStore {
    */
   list(filter: ListFilter): Promise<SessionPage>;
 
-  /** Ids of sessions that may need somebody: `open` past the expiry, or `committing` past the lease. Longest due first. */
+  /**
+   * Ids of sessions that may need somebody: `open` past the expiry, or `committing` past the lease. Longest due first.
+   *
+   * Fewer than `limit` only if there are no more: sessions whose time was renewed do not hide those behind them. A store
+   * may end a call that has looked at very many in vain, if the next call gets further.
+   */
   due(limit: number): Promise<readonly string[]>;
 
   /** How many sessions are `open` or `committing`. An estimate: ended ones may be counted for a moment. */
   countActive(): Promise<number>;
 
-  /** Resolves if the store would take a command now. */
+  /** Resolves if the store would take a command now, also one that changes something. */
   ping(): Promise<void>;
 
   /** Lets go of what the store made itself: connections, timers. A client that was handed in stays open. */

@@ -12,8 +12,15 @@ export interface Codec {
 export function cloudEvents(): Codec {
   return {
     contentType: 'application/cloudevents+json',
-    encode: (event) => withSequence(event.json, event.sequence),
+    encode: encodeCloudEvent,
   };
+}
+
+const encodeCloudEvent: Codec['encode'] = (event) => withSequence(event.json, event.sequence);
+
+/** Whether what the codec makes of an event is what `writeWithSequence` writes: then no text need be made. */
+export function encodesCloudEvents(codec: Codec): boolean {
+  return codec.encode === encodeCloudEvent;
 }
 
 /**

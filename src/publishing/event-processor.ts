@@ -219,7 +219,10 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
 
     async run(session) {
       const { sessionId, events, lease, signal } = session;
+      /** Sent, the oldest first; not acknowledged as far as is known here. */
       const window: Sent[] = [];
+      /** The cursor on its way to the store behind acknowledged batches. */
+      let moving: Promise<boolean> | undefined;
       let brokerDown = config.defer !== undefined && lease.deferred > 0 ? owedBefore(sessionId) : undefined;
 
       function send(end: number, parts: readonly Part[]): void {
@@ -244,6 +247,13 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         return true;
       }
 
+      /** Resolves when the store has confirmed the cursor. False when it has not taken it. */
+      async function cursorMoved(): Promise<boolean> {
+        const moved = await (moving ?? true);
+        moving = undefined;
+        return moved;
+      }
+
       async function settleFailed(failure: Failure): Promise<number | undefined> {
         if (brokerDown !== undefined) return deferRest(sessionId, failure.parts, failure.error);
         const settled = await settle(session, failure);
@@ -251,12 +261,20 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         return settled?.deferred;
       }
 
-      /** Waits for the oldest batch and moves the cursor behind it. False when the attempt has to end here. */
+      /**
+       * Waits for the oldest batch and for the cursor that is on its way, then sends the cursor on behind that batch.
+       * False when the attempt has to end here.
+       */
       async function settleOldest(): Promise<boolean> {
-        const oldest = window.shift();
-        if (oldest === undefined) return true;
+        const [oldest] = window;
+        if (oldest === undefined) return cursorMoved();
         const failure = await oldest.settled;
-        if (failure === undefined) return moveCursor(oldest.end, 0);
+        if (!(await cursorMoved())) return false;
+        window.shift();
+        if (failure === undefined) {
+          moving = ignoringUntilAwaited(moveCursor(oldest.end, 0));
+          return true;
+        }
         const behind = window.splice(0);
         const failures = await Promise.all(behind.map(({ settled }) => settled));
         const batches = [
@@ -271,6 +289,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         return true;
       }
 
+      const unconfirmed = () => window.length + (moving === undefined ? 0 : 1);
       const ended = () => (signal?.aborted ? 'stopped' : 'lease_lost');
       const read = (after: number) =>
         store.read(sessionId, {
@@ -287,30 +306,33 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           if (last === undefined) throw corrupt(sessionId, events, end);
           end = last.sequence;
           next = end < events ? ignoringUntilAwaited(read(end)) : undefined;
-          while (window.length >= config.inFlight || window.some(({ failed }) => failed)) {
+          while (unconfirmed() >= config.inFlight || window.some(({ failed }) => failed)) {
             if (!(await settleOldest())) return ended();
           }
           if (signal?.aborted || !lease.holds()) break;
           send(end, byTopic(batch));
         }
-        while (window.length > 0) {
+        while (window.length > 0 || moving !== undefined) {
           if (!(await settleOldest())) return ended();
         }
         return lease.cursor === events ? 'complete' : ended();
       } finally {
         await Promise.all(window.map(({ settled }) => settled));
+        await moving?.catch(() => {});
       }
     },
   };
 }
 
-/** The page ahead may fail while nobody waits for it; whoever does will be told. */
+/** May fail while nobody waits for it; whoever does will be told. */
 function ignoringUntilAwaited<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
 function byTopic(events: readonly StoredEvent[]): Part[] {
+  const [first] = events;
+  if (events.every(({ topic }) => topic === first?.topic)) return [events];
   const topics = new Map<string, StoredEvent[]>();
   for (const event of events) {
     const part = topics.get(event.topic);

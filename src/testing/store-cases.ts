@@ -151,7 +151,11 @@ const BASIC_CASES: Record<string, Check> = {
     const event = newEvent(sessionId, { data, topic: 'a.b-c_d#ephemeral' });
     await store.append(sessionId, [newEvent(sessionId), event], LIMITS);
     const [, second] = await store.read(sessionId, { after: 0, limit: 2, maxBytes: 10_000 });
-    assert.deepEqual(second, { topic: 'a.b-c_d#ephemeral', sequence: 2, json: event.json });
+    const { topic, sequence, json } = second ?? {};
+    assert.deepEqual(
+      { topic, sequence, json },
+      { topic: 'a.b-c_d#ephemeral', sequence: 2, json: event.json },
+    );
   },
 
   async 'an event id that the session has is a duplicate: the first stays'(store) {
@@ -179,6 +183,87 @@ const BASIC_CASES: Record<string, Check> = {
       events: 1,
     });
     assert.deepEqual(await readAll(store, sessionId), [one.json]);
+  },
+
+  async 'numbered event ids are told apart exactly, in whatever order they come'(store) {
+    const sessionId = await started(store);
+    const has = new Set<string>();
+    const add = async (...ids: string[]) => {
+      const expected = ids.flatMap((id, i) => (has.has(id) || ids.indexOf(id) < i ? [i] : []));
+      for (const id of ids) has.add(id);
+      const events = ids.map((id) => newEvent(sessionId, { id }));
+      const answer = await store.append(sessionId, events, LIMITS);
+      assert.deepEqual(
+        answer,
+        { outcome: 'appended', duplicates: expected, events: has.size },
+        ids.join(' '),
+      );
+    };
+    await add('w-5', 'w-6', 'w-7');
+    await add('w-8');
+    await add('w-7', 'w-8', 'w-9');
+    await add('w-3');
+    await add('w-3', 'w-4', 'w-5');
+    await add('w-12', 'w-13');
+    await add('w-10', 'w-11', 'w-12');
+    await add('w-012', 'w-0', 'w-', '-12', 'w-12', 'w-12x', '12', 'v-12', 'w-1-12');
+    await add('w-999999999999999', 'w-9999999999999999', 'w-10000000000000000');
+    await add('w-10000000000000001', 'w-9999999999999999', 'w-999999999999998');
+    // More gaps than anybody will want to remember one by one.
+    for (let n = 1; n < 300; n += 2) await add(`gap-${n}`);
+    await add(...Array.from({ length: 310 }, (_, i) => `gap-${i + 1}`));
+    // The same on every run.
+    let seed = 1;
+    const random = (below: number) => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return seed % below;
+    };
+    for (let round = 0; round < 100; round += 1) {
+      const from = random(60) + 1;
+      const writer = `r${random(2)}`;
+      await add(
+        ...Array.from({ length: random(4) + 1 }, (_, i) => `${writer}-${from + i * (1 + random(2))}`),
+      );
+    }
+    const asked = [...has, 'w-1', 'w-2', 'w-14', 'w-011', 'gap-311', 'gap-0', 'x', 'r0-1000'];
+    assert.deepEqual(
+      await store.contains(sessionId, asked),
+      asked.map((id) => has.has(id)),
+    );
+    assert.equal((await store.get(sessionId))?.events, has.size);
+    const grant = await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 60_000, cause: CAUSE });
+    assert.equal(grant.outcome, 'granted');
+  },
+
+  async 'of appends made together, each is done or refused by itself'(store) {
+    const sessionId = await started(store);
+    const limits = { ...LIMITS, maxSessionEvents: 5 };
+    const events = Array.from({ length: 6 }, (_, i) => newEvent(sessionId, { id: `together-${i + 1}` }));
+    const [one, two, three, four, five, six] = events as [
+      AcceptedEvent,
+      AcceptedEvent,
+      AcceptedEvent,
+      AcceptedEvent,
+      AcceptedEvent,
+      AcceptedEvent,
+    ];
+    const first = [[one, two], [two, three], [three]].map((call) => store.append(sessionId, call, limits));
+    assert.deepEqual(
+      (await Promise.all(first)).map((answer) => answer.outcome === 'appended' && answer.duplicates),
+      [[], [0], [0]],
+    );
+    assert.deepEqual(await readAll(store, sessionId), [one.json, two.json, three.json]);
+    const second = [[four], [five, six, newEvent(sessionId)], [five]].map((call) =>
+      store.append(sessionId, call, limits),
+    );
+    assert.deepEqual(
+      (await Promise.all(second)).map(({ outcome }) => outcome),
+      ['appended', 'limit_exceeded', 'appended'],
+    );
+    assert.deepEqual(
+      await readAll(store, sessionId),
+      [one, two, three, four, five].map(({ json }) => json),
+    );
   },
 
   async 'the same event ids in another session are not duplicates'(store) {
@@ -257,6 +342,18 @@ const BASIC_CASES: Record<string, Check> = {
     assert.equal((await store.get(sessionId))?.expiresAt, far.expiresAt);
     const near = await store.extend(sessionId, undefined);
     assert.ok(near.outcome === 'extended' && near.expiresAt < createdAt + 500_000, 'its own time counts');
+  },
+
+  async 'an append does not shorten the life of a session that was extended'(store) {
+    const sessionId = await started(store, { ttlMs: 50_000 });
+    const extended = await store.extend(sessionId, 500_000);
+    assert.equal(extended.outcome, 'extended');
+    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    await store.append(sessionId, [newEvent(sessionId), newEvent(sessionId)], LIMITS);
+    assert.equal(
+      (await store.get(sessionId))?.expiresAt,
+      extended.outcome === 'extended' && extended.expiresAt,
+    );
   },
 
   async 'a session past its expiry is expired for every method'(store) {
@@ -395,6 +492,24 @@ const BASIC_CASES: Record<string, Check> = {
     assert.deepEqual([...(await list())].sort(), [...mine].sort());
     assert.deepEqual([...(await list('committing'))], [[committing, 'committing']]);
     assert.equal((await list('open')).size, 5);
+  },
+
+  async 'due names a session though the time of those before it was renewed'(store) {
+    const lease = { attemptId: 'a', leaseMs: 1, cause: CAUSE };
+    for (let i = 0; i < 5; i += 1) {
+      const { sessionId } = await filled(store, 1);
+      assert.equal((await store.beginCommit(sessionId, lease)).outcome, 'granted');
+      const progress = { epoch: 1, cursor: 1, deferred: 0, leaseMs: 60_000 };
+      assert.deepEqual(await store.advance(sessionId, progress), { outcome: 'done' });
+    }
+    const overdue = await started(store, { ttlMs: 20 });
+    await eventually(async () => assert.equal((await store.get(overdue))?.status, 'expired'));
+    const found = new Set<string>();
+    for (let known = -1; known < found.size; ) {
+      known = found.size;
+      for (const sessionId of await store.due(1 + known)) found.add(sessionId);
+    }
+    assert.ok(found.has(overdue));
   },
 
   async 'countActive counts sessions until they end'(store) {

@@ -1,4 +1,5 @@
-import { access, constants, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { access, constants, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,8 +29,8 @@ export interface CampaignOptions {
   readonly plan?: readonly PlannedFault[] | undefined;
   readonly workload?: Partial<Workload> | undefined;
   readonly mutation?: MutationName | undefined;
-  /** Keeps history and observations even if nothing is wrong with them. */
-  readonly keep?: boolean | undefined;
+  /** Whether history and observations stay. Default `on failure`. */
+  readonly keep?: 'always' | 'on failure' | 'never' | undefined;
   readonly onProgress?: ((progress: CampaignProgress) => void) | undefined;
 }
 
@@ -60,21 +61,24 @@ const RECOVER_WITHIN_MS = 60_000;
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
   const folder = await mkdtemp(join(await fastFolder(), 'event-sessions-chaos-'));
   const disk = await mountSmallDisk(join(folder, 'log-a'));
-  let keep = options.keep ?? false;
+  const { keep: wanted = 'on failure' } = options;
+  let keep = wanted === 'always';
   try {
     const servers = await startServers(folder, NAMES);
     try {
       const result = await run(options, folder, servers, disk);
-      keep ||= result.violations.length > 0;
+      keep ||= wanted === 'on failure' && result.violations.length > 0;
       const leftOut = disk === undefined ? ['disk full: no disk can be mounted here'] : [];
       return { ...result, leftOut, folder: keep ? folder : undefined };
     } catch (error) {
-      keep = true;
+      keep = wanted !== 'never';
       throw error;
     } finally {
       await servers.stop();
     }
   } finally {
+    if (keep && disk !== undefined)
+      await cp(join(folder, 'log-a'), join(folder, 'log-a.kept'), { recursive: true });
     await disk?.remove();
     if (!keep) await rm(folder, { recursive: true, force: true });
   }
@@ -89,7 +93,7 @@ async function run(
   const { seed, durationMs, mutation, onProgress } = options;
   const historyFolder = join(folder, 'history');
   const nemesis = openHistory(historyFolder, 'nemesis');
-  const bundle = await bundleWorker(folder);
+  const bundle = await bundledWorker();
   const plan = options.plan ?? planFaults(seed, durationMs, NAMES);
   await writeFile(join(folder, 'plan.json'), JSON.stringify({ seed, durationMs, plan }, undefined, 1));
 
@@ -220,11 +224,20 @@ async function makeLogs(folder: string): Promise<Map<string, LogConfig>> {
   return logs;
 }
 
-/** One file, so that a worker is there again soon after it was killed. */
-async function bundleWorker(folder: string): Promise<string> {
+let bundle: Promise<string> | undefined;
+
+/** One file, made once, so that a worker is there again soon after it was killed. */
+function bundledWorker(): Promise<string> {
+  bundle ??= bundleWorker();
+  return bundle;
+}
+
+async function bundleWorker(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'event-sessions-worker-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   await build({
     entry: [fileURLToPath(new URL('./worker.ts', import.meta.url))],
-    outDir: join(folder, 'bundle'),
+    outDir: folder,
     format: ['cjs'],
     target: 'node20',
     platform: 'node',
@@ -234,7 +247,7 @@ async function bundleWorker(folder: string): Promise<string> {
     silent: true,
     dts: false,
   });
-  return join(folder, 'bundle', 'worker.cjs');
+  return join(folder, 'worker.cjs');
 }
 
 /** In memory where that is possible: what is tested is the death of processes, not of the machine. */

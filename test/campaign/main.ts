@@ -47,7 +47,7 @@ async function main(args: string[]): Promise<number> {
   const result = await runCampaign({
     seed,
     durationMs: minutes * 60_000,
-    keep: values.keep,
+    keep: values.keep ? 'always' : 'on failure',
     onProgress: values.json ? undefined : progress(),
   });
   const code = report(result, values.json);

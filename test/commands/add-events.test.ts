@@ -22,7 +22,7 @@ test('the receipt names each event, in order', async () => {
     sessionId,
     events: [
       { sessionId, eventId: 'e-1', duplicate: false, deferred: false },
-      { sessionId, eventId: expect.stringMatching(/^[\w-]{22}$/), duplicate: false, deferred: false },
+      { sessionId, eventId: expect.stringMatching(/^[\w-]{22}-\d+$/), duplicate: false, deferred: false },
     ],
     deferred: false,
   });

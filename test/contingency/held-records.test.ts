@@ -43,7 +43,7 @@ test('what was held at the mark is settled, but nothing newer and no session tha
   expect(held.of('s-2')?.records).toHaveLength(1);
 });
 
-test('a session that does not fit is only remembered as spilled, until recovery has seen to it', () => {
+test('G7: a session that does not fit is only remembered as spilled, until recovery has seen to it', () => {
   const held = createHeldRecords(1_000);
   held.hold([added('s-1', 'x'.repeat(100)), added('s-1', 'x'.repeat(1_000)), added('s-1', 'small')]);
   expect(held.of('s-1')).toMatchObject({ records: [{ event: 'x'.repeat(100) }], spilled: true });

@@ -34,6 +34,13 @@ async function owedLog(store: ReturnType<typeof memoryStore>, events: number): P
   return log;
 }
 
+async function beginCommit(store: ReturnType<typeof memoryStore>, sessionId: string) {
+  const attempt = { attemptId: 'dead', leaseMs: 60_000, cause: { instance: 'dead' } };
+  const begun = await store.beginCommit(sessionId, attempt);
+  if (begun.outcome !== 'granted') throw new Error(begun.outcome);
+  return begun;
+}
+
 function onSealed(log: ContingencyLog, change: (sealed: SealedRecords) => SealedRecords): ContingencyLog {
   return {
     ...log,
@@ -97,6 +104,57 @@ test('an event recorded twice by one append that was repeated is published once'
     remaining: 0,
   });
   expect(publisher.published).toHaveLength(3);
+});
+
+test('G3: a late event that the log has twice is published once', async () => {
+  const store = memoryStore();
+  const log = memoryContingency();
+  const publisher = memoryPublisher();
+  const down = faultyStore(store);
+  const writer = instanceOn({ store: down, contingency: log });
+  const sessions = instanceOn({ store, publisher, contingency: log });
+  const { id } = await sessions.startSession();
+  down.fault = 'down';
+  await writer.session(id).add('a', 1);
+  await writer.session(id).add('a', 2);
+  await log.append(log.records.slice(0, 1));
+  await instanceOn({ store }).session(id).commit();
+
+  expect(await sessions.recover()).toMatchObject({ published: 2, remaining: 0, complete: true });
+  expect(publisher.published.map(({ event }) => [event.data, event.sequence])).toEqual([
+    [1, '0000000001'],
+    [2, '0000000002'],
+  ]);
+  expect(log.records).toEqual([]);
+});
+
+test('G4: an attempt that takes over behind deferred events does not overtake them', async () => {
+  const store = memoryStore();
+  const log = memoryContingency();
+  const publisher = memoryPublisher();
+  const sessions = instanceOn({ store, publisher, contingency: log });
+  const { id } = await sessions.startSession();
+  await sessions.session(id).addMany(numbers(5).map(typed));
+  const { epoch } = await beginCommit(store, id);
+  const [first, second] = await store.read(id, { after: 0, limit: 2, maxBytes: 1_000_000 });
+  await log.append(
+    [first, second].flatMap((event) =>
+      event === undefined
+        ? []
+        : [{ kind: 'event.unpublished', sessionId: id, at: 1, ...event, event: event.json } as const],
+    ),
+  );
+  await store.advance(id, { epoch, cursor: 2, deferred: 2, leaseMs: 1_000 });
+  await store.releaseCommit(id, epoch);
+
+  expect(await sessions.session(id).commit()).toMatchObject({
+    status: 'committed',
+    published: 0,
+    deferred: 5,
+  });
+  expect(publisher.published).toEqual([]);
+  await sessions.recover();
+  expect(publisher.published.map(({ event }) => event.data)).toEqual(numbers(5));
 });
 
 test('what may have been published before is counted', async () => {
@@ -371,4 +429,32 @@ test('G7: with a broker that takes nothing, a pass pays for its retries once', a
   }
   expect(await sessions.recover()).toMatchObject({ sessions: 20, published: 0, complete: false });
   expect(calls).toBe(1);
+});
+
+test.each([
+  [
+    'throws',
+    () => {
+      throw new Error('boom');
+    },
+  ],
+  [
+    'rejects',
+    async () => {
+      throw new Error('boom');
+    },
+  ],
+])('G8: an onProgress that %s is logged, and the pass goes on', async (_, onProgress) => {
+  const store = memoryStore();
+  const log = await owedLog(store, 3);
+  const logged: unknown[] = [];
+  const logger = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (message: string, context?: object) => logged.push({ message, ...context }),
+  };
+  const report = await instanceOn({ store, contingency: log, logger }).recover({ onProgress });
+  expect(report).toMatchObject({ published: 3, complete: true });
+  await expect.poll(() => logged).toContainEqual({ message: 'onProgress of recover failed', cause: 'boom' });
 });

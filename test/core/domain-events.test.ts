@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createDomainEvents, type DomainEvent } from '../../src/core/domain-events.js';
+import { silentLogger } from '../../src/core/safe-logger.js';
 import type { LogContext, Logger } from '../../src/ports/logger.js';
 
 function setUp() {
@@ -134,3 +135,19 @@ test('has tells whether anybody listens', () => {
   events.off('session.started', listener);
   expect(events.has('session.started')).toBe(false);
 });
+
+test.each(['on', 'once', 'off'] as const)(
+  '%s refuses a type that there is not, and what is no function',
+  (act) => {
+    const events = createDomainEvents('i-1', silentLogger);
+    expect(() => events[act]('session.comitted' as 'session.committed', () => {})).toThrow(
+      expect.objectContaining({
+        code: 'INVALID_INPUT',
+        message: expect.stringMatching(/session\.committed/),
+      }),
+    );
+    expect(() => events[act]('session.committed', undefined as never)).toThrow(
+      expect.objectContaining({ code: 'INVALID_INPUT', message: expect.stringMatching(/a function/) }),
+    );
+  },
+);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DomainEventType, MetricsSnapshot } from 'event-sessions';
 import { describe, expect, test } from 'vitest';
@@ -93,6 +93,19 @@ test('the metrics of the concepts are all there are', () => {
   for (const [group, names] of Object.entries(fields)) {
     for (const name of [group, ...names]) expect([...words]).toContain(name);
   }
+});
+
+test('every guarantee has tests that are named by its number', () => {
+  const told = pages.flatMap(({ text }) =>
+    [...text.matchAll(/^(?:## |\| )(G\d)\b/gm)].map(([, name = '']) => name),
+  );
+  const titles = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.test.ts'))
+    .flatMap((path) => readFileSync(join(ROOT, 'test', path), 'utf8').split('\n'))
+    .filter((line) => /\b(test|it|describe)\b.*\(/.test(line))
+    .join('\n');
+  expect(new Set(told).size).toBe(8);
+  for (const name of told) expect(titles).toMatch(new RegExp(`\\b${name}\\b`));
 });
 
 describe('the defaults of the adapters', () => {

@@ -16,8 +16,8 @@ describe('the tarball', () => {
       string,
       unknown
     >;
-    const { main, module, types, exports, typesVersions } = manifest;
-    const pointedTo = strings({ main, module, types, exports, typesVersions });
+    const { main, module, types, exports, typesVersions, bin } = manifest;
+    const pointedTo = strings({ main, module, types, exports, typesVersions, bin });
     expect(pointedTo.length).toBeGreaterThan(20);
     expect(pointedTo.filter((path) => !files.includes(path.replace(/^\.\//, '')))).toEqual([]);
   });

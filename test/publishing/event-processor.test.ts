@@ -126,7 +126,7 @@ describe('a broker that works', () => {
     expect(nsq.calls).toEqual([]);
   });
 
-  test('has no more batches in flight than the window, and as many if it is slow', async () => {
+  test('G7: has no more batches in flight than the window, and as many if it is slow', async () => {
     const nsq = broker(() => new Promise((resolve) => setTimeout(resolve, 5)));
     const { run } = await setUp(200, nsq);
     expect(await run()).toBe('complete');
@@ -151,7 +151,7 @@ describe('a broker that works', () => {
     }
   });
 
-  test('never has more batches ahead of the confirmed cursor than the window', async () => {
+  test('G3 G7: never has more batches ahead of the confirmed cursor than the window', async () => {
     let confirmed = 0;
     let furthest = 0;
     const nsq = broker(({ events }) => {

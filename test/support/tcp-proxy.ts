@@ -4,6 +4,7 @@ import { connect, createServer, type Socket } from 'node:net';
 /**
  * - `pass`: bytes go both ways;
  * - `mute`: requests go through, nothing comes back. What was not said is never said: cut before you end it;
+ * - `trickle`: requests go through, what comes back comes slowly, in small pieces;
  * - `stall`: nothing goes through either way; all of it does when the mode changes;
  * - `cut before request`: the next request is lost, and the connection with it;
  * - `cut after request`: the next request goes through, then the connection is cut before its reply;
@@ -13,6 +14,7 @@ import { connect, createServer, type Socket } from 'node:net';
 export type ProxyMode =
   | 'pass'
   | 'mute'
+  | 'trickle'
   | 'stall'
   | 'cut before request'
   | 'cut after request'
@@ -24,6 +26,10 @@ export interface TcpProxy {
   mode: ProxyMode;
   /** Milliseconds that every piece waits on its way, in both directions. */
   delayMs: number;
+  /** Connections taken so far. */
+  readonly accepted: number;
+  /** The connections of now are never heard of again, without being closed; new ones work. */
+  forget(): void;
   /** Cuts all connections now. */
   cut(): void;
   close(): Promise<void>;
@@ -32,10 +38,13 @@ export interface TcpProxy {
 /** Stands between a client and a server on 127.0.0.1, to lose what is said at an exact point. */
 export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
+  const forgotten = new Set<Socket>();
   const stalled = new Set<() => void>();
+  let accepted = 0;
   let mode: ProxyMode = 'pass';
 
   const server = createServer((client) => {
+    accepted += 1;
     if (mode === 'refuse') {
       client.on('error', () => {});
       client.destroy();
@@ -58,13 +67,25 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
       if (mode === 'cut before request') cutPair();
       else upstream.write(chunk);
     });
+    let held = Buffer.alloc(0);
+    const trickle = setInterval(() => {
+      const piece = mode === 'trickle' ? held.subarray(0, 64) : held;
+      held = held.subarray(piece.length);
+      if (piece.length > 0) client.write(piece);
+    }, 10);
+    client.on('close', () => clearInterval(trickle));
     const toClient = lane((chunk) => {
       if (mode === 'cut after request') cutPair();
       else if (mode === 'cut in reply') client.write(chunk.subarray(0, chunk.length >> 1), cutPair);
+      else if (mode === 'trickle' || held.length > 0) held = Buffer.concat([held, chunk]);
       else if (mode !== 'mute') client.write(chunk);
     });
-    client.on('data', toServer);
-    upstream.on('data', toClient);
+    client.on('data', (chunk) => {
+      if (!forgotten.has(client)) toServer(chunk);
+    });
+    upstream.on('data', (chunk) => {
+      if (!forgotten.has(client)) toClient(chunk);
+    });
   });
 
   /** Passes pieces on in their order, each after the delay and not while the proxy stalls. */
@@ -108,6 +129,12 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
       for (const flush of lanes) flush();
     },
     delayMs: 0,
+    get accepted() {
+      return accepted;
+    },
+    forget() {
+      for (const socket of sockets) forgotten.add(socket);
+    },
     cut() {
       for (const socket of sockets) socket.destroy();
     },

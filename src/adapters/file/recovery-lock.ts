@@ -94,14 +94,39 @@ async function clearStale(path: string): Promise<boolean> {
 }
 
 async function holderIsDead(path: string): Promise<boolean> {
+  return (await lockHolder(path))?.alive === false;
+}
+
+export interface LockHolder {
+  readonly pid: number | undefined;
+  /** Undefined where it can't be told: another host or pid namespace, or a file that a full disk has left empty. */
+  readonly alive: boolean | undefined;
+  /** Milliseconds since it last touched the lock. */
+  readonly silentMs: number;
+  /** The next recovery takes it over. */
+  readonly stale: boolean;
+}
+
+/** Who holds the lock, for looking only; undefined if nobody does. */
+export async function lockHolder(path: string): Promise<LockHolder | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return undefined;
+  const silentMs = Math.max(0, Date.now() - found.mtimeMs);
+  let pid: number | undefined;
+  let alive: boolean | undefined;
   try {
     const holder = JSON.parse(await readFile(path, 'utf8')) as { pid?: unknown; host?: unknown };
-    if (typeof holder.pid !== 'number' || holder.host !== thisHost()) return false;
-    process.kill(holder.pid, 0);
-    return false;
+    if (typeof holder.pid === 'number') pid = holder.pid;
+    if (pid !== undefined && holder.host === thisHost()) {
+      process.kill(pid, 0);
+      alive = true;
+    }
   } catch (error) {
-    return errnoOf(error) === 'ESRCH';
+    if (errnoOf(error) === 'ESRCH') alive = false;
+    // It runs as another user.
+    if (errnoOf(error) === 'EPERM') alive = true;
   }
+  return { pid, alive, silentMs, stale: alive === false || silentMs >= STALE_MS };
 }
 
 function thisHost(): string {

@@ -1,5 +1,7 @@
+import * as z from 'zod/mini';
 import { EventSessionsError, isEventSessionsError } from '../../core/errors.js';
 import { type CloudEvent, decodeEvent } from '../../core/event.js';
+import { functionOf, validate, wholeNumber } from '../../core/validate.js';
 import type { EventPublisher, PublishBatch } from '../../ports/event-publisher.js';
 import { placeOf, recentFailures } from '../../publishing/recent-failures.js';
 
@@ -21,8 +23,18 @@ export interface MemoryPublisher extends EventPublisher {
   clear(): void;
 }
 
-/** Publishes into an array. For unit tests, and as the embedded default. */
+const optionsSchema = z.strictObject({
+  onPublish: z.optional(functionOf<(batch: PublishBatch) => void | Promise<void>>('a function')),
+  maxEventBytes: z.optional(wholeNumber(1)),
+});
+
+/**
+ * Publishes into an array. For unit tests, and as the embedded default.
+ *
+ * @throws `INVALID_INPUT` for a wrong option
+ */
 export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPublisher {
+  const { onPublish, maxEventBytes = 1_048_576 } = validate(optionsSchema, options, 'memoryPublisher');
   let batches: PublishBatch[] = [];
   let turn = Promise.resolve();
   let failures = 0;
@@ -35,7 +47,7 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
       throw new EventSessionsError('PUBLISH_FAILED', message, { topic, outcome: 'not_done' });
     }
     try {
-      await options.onPublish?.(batch);
+      await onPublish?.(batch);
     } catch (error) {
       const message = 'onPublish of memoryPublisher threw';
       const failure = isEventSessionsError(error)
@@ -49,7 +61,7 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
   }
 
   return {
-    limits: { maxEventBytes: options.maxEventBytes ?? 1_048_576 },
+    limits: { maxEventBytes },
     get published() {
       return batches.flatMap(({ events }) =>
         events.map((event) => ({ topic: event.topic, event: decodeEvent(event) })),

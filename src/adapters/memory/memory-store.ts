@@ -1,3 +1,4 @@
+import * as z from 'zod/mini';
 import type { AcceptedEvent } from '../../core/event.js';
 import type {
   ActiveStatus,
@@ -6,6 +7,7 @@ import type {
   HistoryEntry,
   SessionStatus,
 } from '../../core/lifecycle.js';
+import { functionOf, validate } from '../../core/validate.js';
 import type { NotFound, NotOpen, SessionRecord, SessionStore } from '../../ports/session-store.js';
 
 export interface MemoryStoreOptions {
@@ -35,9 +37,15 @@ interface MemorySession {
 
 const NOT_FOUND: NotFound = { outcome: 'not_found' };
 
-/** Sessions in this process's memory: the embedded default, and for unit tests. Gone when the process is. */
+const optionsSchema = z.strictObject({ now: z.optional(functionOf<() => number>('a function')) });
+
+/**
+ * Sessions in this process's memory: the embedded default, and for unit tests. Gone when the process is.
+ *
+ * @throws `INVALID_INPUT` for a wrong option
+ */
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
-  const now = options.now ?? Date.now;
+  const { now = Date.now } = validate(optionsSchema, options, 'memoryStore');
   const sessions = new Map<string, MemorySession>();
   let sweepAt = 0;
 
@@ -91,17 +99,18 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       const existing = find(sessionId);
       if (existing !== undefined) return { outcome: 'exists', status: effectiveStatus(existing) };
       forgetVanished();
+      const createdAt = now();
       const session: MemorySession = {
         sessionId,
         metadata,
         ttlMs,
-        createdAt: now(),
+        createdAt,
         events: [],
         ids: new Set(),
-        history: [],
+        history: [{ status: 'open', at: createdAt, ...cause }],
         status: 'open',
         bytes: 0,
-        expiresAt: now() + ttlMs,
+        expiresAt: createdAt + ttlMs,
         cursor: 0,
         deferred: 0,
         epoch: 0,
@@ -109,7 +118,6 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
         leaseExpiresAt: 0,
         receipt: undefined,
       };
-      transition(session, 'open', cause);
       sessions.set(sessionId, session);
       return { outcome: 'created' };
     },
@@ -138,7 +146,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
         session.events.push(event);
       }
       session.bytes = bytes;
-      session.expiresAt = now() + session.ttlMs;
+      session.expiresAt = Math.max(session.expiresAt, now() + session.ttlMs);
       return { outcome: 'appended', duplicates, events: session.events.length };
     },
 

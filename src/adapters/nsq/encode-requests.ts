@@ -1,13 +1,14 @@
 import { EventSessionsError } from '../../core/errors.js';
-import { eventIdOf } from '../../core/event.js';
+import { eventIdOf, type StoredEvent, sizeWithSequence, writeWithSequence } from '../../core/event.js';
 import type { PublishBatch } from '../../ports/event-publisher.js';
+import { encodesCloudEvents } from '../../publishing/codecs.js';
 import type { NsqSettings } from './nsq-options.js';
 
 /** What goes to nsqd in one command: PUB for a single message, MPUB for more. */
 export interface NsqRequest {
-  readonly topic: string;
-  readonly bodies: (string | Buffer)[];
-  /** Of the command's body on the wire. */
+  /** The whole command as it goes over the wire. */
+  readonly frame: Buffer;
+  /** Of the command's body. */
   readonly bytes: number;
 }
 
@@ -17,70 +18,103 @@ const REQUEST_BYTES = 4;
 const MESSAGE_BYTES = 4;
 
 /**
- * The messages of a batch, cut into requests that nsqd takes whole. They are checked before any is sent, because
- * nsqd answers a message that is too large or empty by closing the connection.
+ * The messages of a batch, cut into requests that nsqd takes whole, each as one buffer that is filled once. They are
+ * checked before any is sent, because nsqd answers a message that is too large or empty by closing the connection.
  *
  * @throws `PUBLISH_FAILED` with outcome `refused`.
  */
 export function encodeRequests(batch: PublishBatch, settings: NsqSettings): NsqRequest[] {
+  const { maxRequestMessages, maxRequestBytes } = settings;
   const requests: NsqRequest[] = [];
-  let bodies: NsqRequest['bodies'] = [];
+  let bodies: Body[] = [];
+  let sizes: number[] = [];
   let bytes = REQUEST_BYTES;
   const cut = () => {
-    if (bodies.length > 0) requests.push({ topic: batch.topic, bodies, bytes });
+    if (bodies.length > 0) requests.push({ frame: frameOf(batch.topic, bodies, sizes, bytes), bytes });
     bodies = [];
+    sizes = [];
     bytes = REQUEST_BYTES;
   };
-  for (let index = 0; index < batch.events.length; index++) {
-    const body = encode(batch, index, settings);
-    const size = MESSAGE_BYTES + Buffer.byteLength(body);
-    if (bodies.length === settings.maxRequestMessages || bytes + size > settings.maxRequestBytes) cut();
+  const asBytes = encodesCloudEvents(settings.codec);
+  for (const event of batch.events) {
+    const body = asBytes ? event : encode(batch, event, settings);
+    const size = sizeOf(body);
+    if (size === 0 || size > settings.maxMessageBytes) throw refused(batch, event, size, settings);
+    if (bodies.length === maxRequestMessages || bytes + MESSAGE_BYTES + size > maxRequestBytes) cut();
     bodies.push(body);
-    bytes += size;
+    sizes.push(size);
+    bytes += MESSAGE_BYTES + size;
   }
   cut();
   return requests;
 }
 
-function encode(batch: PublishBatch, index: number, settings: NsqSettings): string | Buffer {
-  const { codec, maxMessageBytes } = settings;
-  const event = batch.events[index];
-  if (event === undefined) throw new RangeError(`no event at ${index}`);
-  const facts = () => ({
-    sessionId: batch.sessionId,
-    topic: batch.topic,
-    eventId: eventIdOf(event.json),
-    outcome: 'refused' as const,
-  });
+/** What a codec has made, or an event that is written as a CloudEvent without a text in between. */
+type Body = string | Uint8Array | StoredEvent;
 
-  let body: string | Uint8Array;
-  let bytes: number;
-  try {
-    body = codec.encode(event);
-    bytes = Buffer.byteLength(body);
-  } catch (error) {
-    const message = `The codec (${codec.contentType}) could not encode event ${eventIdOf(event.json)}`;
-    throw new EventSessionsError('PUBLISH_FAILED', message, facts(), error);
-  }
-  if (bytes === 0) {
-    const message = `The codec made an empty message of event ${eventIdOf(event.json)}, which nsqd does not take`;
-    throw new EventSessionsError('PUBLISH_FAILED', message, facts());
-  }
-  if (bytes > maxMessageBytes) {
-    const message =
-      `Event ${eventIdOf(event.json)} makes a message of ${bytes} bytes; nsqd takes ${maxMessageBytes}. ` +
-      'Raise --max-msg-size of every nsqd and maxMessageBytes of nsqPublisher, or make the event smaller.';
-    throw new EventSessionsError('PUBLISH_FAILED', message, {
-      ...facts(),
-      limit: maxMessageBytes,
-      actual: bytes,
-    });
-  }
-  return forWriter(body);
+function sizeOf(body: Body): number {
+  if (typeof body === 'string') return Buffer.byteLength(body);
+  return body instanceof Uint8Array ? body.byteLength : sizeWithSequence(body);
 }
 
-/** nsqjs takes strings, which are fastest, and Buffers; any other Uint8Array it would send as JSON. */
-function forWriter(body: string | Uint8Array): string | Buffer {
-  if (typeof body === 'string' || Buffer.isBuffer(body)) return body;
-  return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+function write(body: Body, frame: Buffer, at: number): void {
+  if (typeof body === 'string') frame.write(body, at);
+  else if (body instanceof Uint8Array) frame.set(body, at);
+  else writeWithSequence(body, frame, at);
+}
+
+function frameOf(topic: string, bodies: readonly Body[], sizes: readonly number[], bytes: number): Buffer {
+  const single = bodies.length === 1;
+  const head = `${single ? 'PUB' : 'MPUB'} ${topic}\n`;
+  const frame = Buffer.allocUnsafe(head.length + (single ? bytes - MESSAGE_BYTES : 4 + bytes));
+  frame.write(head, 'latin1');
+  let at = head.length;
+  if (!single) {
+    at = frame.writeUInt32BE(bytes, at);
+    at = frame.writeUInt32BE(bodies.length, at);
+  }
+  bodies.forEach((body, i) => {
+    const size = sizes[i] as number;
+    at = frame.writeUInt32BE(size, at);
+    write(body, frame, at);
+    at += size;
+  });
+  return frame;
+}
+
+function encode({ sessionId, topic }: PublishBatch, event: StoredEvent, { codec }: NsqSettings) {
+  try {
+    return codec.encode(event);
+  } catch (error) {
+    const eventId = eventIdOf(event.json);
+    const message = `The codec (${codec.contentType}) could not encode event ${eventId}`;
+    throw new EventSessionsError(
+      'PUBLISH_FAILED',
+      message,
+      { sessionId, topic, eventId, outcome: 'refused' },
+      error,
+    );
+  }
+}
+
+function refused(
+  { sessionId, topic }: PublishBatch,
+  event: StoredEvent,
+  size: number,
+  { maxMessageBytes }: NsqSettings,
+): EventSessionsError {
+  const eventId = eventIdOf(event.json);
+  const facts = { sessionId, topic, eventId, outcome: 'refused' as const };
+  if (size === 0) {
+    const message = `The codec made an empty message of event ${eventId}, which nsqd does not take`;
+    return new EventSessionsError('PUBLISH_FAILED', message, facts);
+  }
+  const message =
+    `Event ${eventId} makes a message of ${size} bytes; nsqd takes ${maxMessageBytes}. ` +
+    'Raise --max-msg-size of every nsqd and maxMessageBytes of nsqPublisher, or make the event smaller.';
+  return new EventSessionsError('PUBLISH_FAILED', message, {
+    ...facts,
+    limit: maxMessageBytes,
+    actual: size,
+  });
 }

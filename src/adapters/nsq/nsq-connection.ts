@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { Writer } from 'nsqjs';
 import type { FailureOutcome } from '../../core/errors.js';
 import type { NsqRequest } from './encode-requests.js';
+import { frameGuard } from './frame-guard.js';
 import { refusalOf, toError } from './nsq-failure.js';
 import type { NsqdAddress } from './nsqd-address.js';
 
@@ -52,11 +53,19 @@ export interface NsqConnectionConfig {
   readonly onLost: (connection: NsqConnection, cause: Error) => void;
 }
 
-/** What is read of nsqjs beyond its published face: the socket, and the timer that it leaves running. */
+/**
+ * What is used of nsqjs beyond its published face: the socket, the timer that it leaves running, the method that each
+ * piece of data from the socket goes through, and the way that `Writer.publish` itself goes: a callback for each
+ * command written, called in that order. `publish` would make a buffer of each message and copy it twice on the way to
+ * the socket; here the command comes ready.
+ */
 interface NsqjsInternals {
   readonly conn?: {
     readonly conn?: Socket | null;
     clearIdentifyTimeout?(): void;
+    readonly messageCallbacks?: ((error?: unknown) => void)[];
+    write?(command: Buffer): void;
+    receiveData?(data: Buffer): void;
   };
 }
 
@@ -78,6 +87,7 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
       idleTimeout: SILENCE_S,
     });
     const internals = writer as unknown as NsqjsInternals;
+    const guard = frameGuard();
 
     const timer = setTimeout(() => {
       lose(new Error(`no answer within ${config.connectTimeoutMs} ms`));
@@ -120,6 +130,13 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
       request.outcome.acknowledged();
     }
 
+    function answered(error?: unknown): void {
+      if (state === 'lost') return;
+      // nsqjs acknowledges with null. Anything else may be a failure, and a duplicate is better than a loss.
+      if (error === null) acknowledge();
+      else lose(error);
+    }
+
     const connection: NsqConnection = {
       address,
       get lost() {
@@ -131,13 +148,10 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
       send(request, outcome) {
         inFlight.push({ bytes: request.bytes, outcome });
         inFlightBytes += request.bytes;
+        guard.expectAnswer();
         try {
-          writer.publish(request.topic, request.bodies, (error?: unknown) => {
-            if (state === 'lost') return;
-            // nsqjs acknowledges with null. Anything else may be a failure, and a duplicate is better than a loss.
-            if (error === null) acknowledge();
-            else lose(error);
-          });
+          internals.conn?.messageCallbacks?.push(answered);
+          internals.conn?.write?.(request.frame);
         } catch (error) {
           lose(error);
         }
@@ -149,6 +163,7 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
     writer.on('closed', () => lose(new Error('the connection was closed')));
     writer.on('ready', () => {
       if (state !== 'connecting') return;
+      if (!takesCommands(internals)) return lose(new Error('this version of nsqjs is not known; use 0.13'));
       state = 'ready';
       clearTimeout(timer);
       config.signal.removeEventListener('abort', abort);
@@ -158,6 +173,19 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
     if (config.signal.aborted) return abort();
     config.signal.addEventListener('abort', abort);
     writer.connect();
+    const { conn } = internals;
+    const receive = conn?.receiveData;
+    if (conn !== undefined && receive !== undefined) {
+      conn.receiveData = (data) => {
+        try {
+          const objection = guard.objectionTo(data);
+          if (objection === undefined) receive.call(conn, data);
+          else lose(objection);
+        } catch (error) {
+          lose(error);
+        }
+      };
+    }
     // nsqjs makes the socket on the next tick too, before this. A host name with several addresses makes more of
     // them on the way, hence once more when ready.
     process.nextTick(() => {
@@ -165,4 +193,8 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
       if (state === 'lost') releaseSocket();
     });
   });
+}
+
+function takesCommands({ conn }: NsqjsInternals): boolean {
+  return Array.isArray(conn?.messageCallbacks) && typeof conn.write === 'function';
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { EventSessionsError, type FailureOutcome, messageOf } from '../../core/errors.js';
 import type { Script } from './scripts.js';
@@ -6,64 +7,104 @@ import type { Script } from './scripts.js';
 export interface RedisClient {
   evalsha(sha: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>;
   eval(lua: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>;
+  /** A commit reads with it what it publishes; without it, by a script and as text. */
+  lrangeBuffer?(key: string, start: number, stop: number): Promise<Buffer[]>;
 }
 
 export interface RedisConnection {
   run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /** Elements of a list, as bytes. Only if `hasRange`. */
+  range(key: string, start: number, stop: number): Promise<readonly Buffer[]>;
+  readonly hasRange: boolean;
   close(): Promise<void>;
 }
 
 /**
- * Commands with a deadline, and their failures told apart. Nothing is ever sent twice: what comes after `unknown` is
- * the caller's decision.
+ * Commands with a deadline, and their failures told apart. Nothing is ever sent twice, and nothing after its deadline:
+ * what comes after `unknown` is the caller's decision.
  */
 export function createConnection(source: ConnectionSource, deadlineMs: number): RedisConnection {
-  async function send(command: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
-    const expiry = Date.now() + deadlineMs;
-    const client = await within(deadlineMs, 'not_done', source.client());
-    return within(Math.max(1, expiry - Date.now()), 'unknown', command(client));
-  }
-
-  async function within<T>(ms: number, outcome: FailureOutcome, promise: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
+  /** `insteadOf` is sent when the first command failed in a way that it has a cure for; undefined when not. */
+  function call<T>(
+    command: (client: RedisClient) => Promise<T>,
+    insteadOf?: (error: unknown) => typeof command | undefined,
+  ): Promise<T> {
+    const begun = performance.now();
+    return new Promise((resolve, reject) => {
+      let sentTo: RedisClient | undefined;
+      let settled = false;
+      const giveUp = () => {
+        if (settled) return;
+        if (sentTo !== undefined) source.unanswered(sentTo, begun);
         const message = `Redis did not answer within ${deadlineMs} ms`;
-        reject(new EventSessionsError('STORE_UNAVAILABLE', message, { outcome }));
-      }, ms);
+        const outcome: FailureOutcome = sentTo === undefined ? 'not_done' : 'unknown';
+        failed(new EventSessionsError('STORE_UNAVAILABLE', message, { outcome }));
+      };
+      // What has arrived is read first: it may be this process that was too busy to look.
+      const timer = setTimeout(() => setImmediate(giveUp), deadlineMs);
+      const done = (value: T) => {
+        settled = true;
+        clearTimeout(timer);
+        resolve(value);
+      };
+      const failed = (error: unknown) => {
+        settled = true;
+        clearTimeout(timer);
+        if (sentTo !== undefined && DEMOTED.test(messageOf(error))) source.demoted(sentTo);
+        reject(toStoreError(error));
+      };
+      const send = (client: RedisClient) => {
+        if (settled) return;
+        sentTo = client;
+        command(client).then(done, (error: unknown) => {
+          const cure = settled ? undefined : insteadOf?.(error);
+          if (cure === undefined) failed(error);
+          else cure(client).then(done, failed);
+        });
+      };
+      const client = source.client();
+      if (client instanceof Promise) client.then(send).catch(failed);
+      else send(client);
     });
-    try {
-      return await Promise.race([promise, late]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   return {
-    async run({ lua, sha }, keys, args) {
-      const keysAndArgs = [...keys, ...args];
-      try {
-        return await send((client) => client.evalsha(sha, keys.length, ...keysAndArgs)).catch((error) => {
-          if (!isScriptMissing(error)) throw error;
-          return send((client) => client.eval(lua, keys.length, ...keysAndArgs));
-        });
-      } catch (error) {
-        throw toStoreError(error);
-      }
-    },
+    run: ({ lua, sha }, keys, args) =>
+      call(
+        (client) => client.evalsha(sha, keys.length, ...keys, ...args),
+        (error) =>
+          isScriptMissing(error) ? (client) => client.eval(lua, keys.length, ...keys, ...args) : undefined,
+      ),
+    hasRange: source.hasRange,
+    range: (key, start, stop) => call((client) => client.lrangeBuffer?.(key, start, stop) ?? noRange()),
     close: () => source.close(),
   };
 }
 
+function noRange(): Promise<never> {
+  return Promise.reject(new Error('the client has no lrangeBuffer'));
+}
+
 export interface ConnectionSource {
-  /** A client that is ready to take commands. */
-  client(): Promise<RedisClient>;
+  readonly hasRange: boolean;
+  /** A client that is ready to take commands; a promise if it must first connect. */
+  client(): RedisClient | Promise<RedisClient>;
+  /** The client has left a command without an answer since then (of `performance.now()`), for the whole deadline. */
+  unanswered(client: RedisClient, since: number): void;
+  /** The server behind the client has become a replica. */
+  demoted(client: RedisClient): void;
   close(): Promise<void>;
 }
 
-/** A client that the user made and will close. Its own queueing and retrying is its own business. */
+/** A client that the user made and will close. Its own queueing, retrying and reconnecting is its own business. */
 export function borrowedClient(client: RedisClient): ConnectionSource {
-  return { client: async () => client, close: async () => {} };
+  return {
+    hasRange: client.lrangeBuffer !== undefined,
+    client: () => client,
+    unanswered() {},
+    demoted() {},
+    close: async () => {},
+  };
 }
 
 /**
@@ -72,8 +113,51 @@ export function borrowedClient(client: RedisClient): ConnectionSource {
  * ioredis would queue commands while it is offline and run them after they have timed out, resend commands whose
  * reply was lost, and reconnect on a timer that keeps the process alive. All of that is off: a lost connection is
  * made anew by the next command, and an idle one does not hold the process.
+ *
+ * A connection can die without a word: a firewall forgets it, a host vanishes. So one on which nothing at all has
+ * come back while a command waited for its whole deadline is given up, and all that is in flight on it with it. A
+ * server that is only slow, with answers still coming in, keeps its connection. And a server that has become a replica
+ * keeps its connections, while the name in the URL leads to another master: so they are left as well.
  */
-export function ownClient(url: string): ConnectionSource {
+export function ownClient(url: string, deadlineMs: number): ConnectionSource {
+  let current: OwnConnection | undefined;
+  return {
+    hasRange: true,
+    client() {
+      // A connection is used once: behind its end there is another one, with its own clock and its own errors.
+      if (current === undefined || current.isOver()) current = openConnection(url, deadlineMs);
+      const { redis, ready } = current;
+      return redis.status === 'ready' ? redis : ready.then(() => redis);
+    },
+    unanswered(client, since) {
+      if (current?.redis === client && current.heardAt() < since) current.abandon();
+    },
+    demoted(client) {
+      if (current?.redis === client) current.leave();
+    },
+    async close() {
+      current?.redis.disconnect();
+    },
+  };
+}
+
+/** A connection may take longer than a short deadline: a command that waits for it fails, and the next one has it. */
+const MIN_CONNECT_MS = 2_000;
+
+interface OwnConnection {
+  readonly redis: Redis;
+  /** Rejects with `STORE_UNAVAILABLE`. */
+  readonly ready: Promise<void>;
+  /** When something last came in. */
+  heardAt(): number;
+  /** Ends it: at once for new commands, and what is in flight is rejected a moment later. */
+  abandon(): void;
+  /** Ends it for new commands; what is in flight may still be answered. */
+  leave(): void;
+  isOver(): boolean;
+}
+
+function openConnection(url: string, deadlineMs: number): OwnConnection {
   const redis = new Redis(url, {
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -81,34 +165,51 @@ export function ownClient(url: string): ConnectionSource {
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
   });
-  let connecting: Promise<void> | undefined;
+  const socket = () => (redis as unknown as { stream?: Socket }).stream;
+  let heardAt = 0;
+  let over = false;
   let lastError: unknown;
   redis.on('error', (error) => {
     lastError = error;
   });
   redis.on('connect', () => {
-    (redis as unknown as { stream?: { unref?: () => void } }).stream?.unref?.();
+    socket()?.unref();
+    socket()?.on('data', () => {
+      heardAt = performance.now();
+    });
   });
+  const abandon = () => {
+    over = true;
+    // `disconnect()` would wait for the other end.
+    socket()?.destroy(new Error('it does not answer'));
+  };
+
+  const leave = () => {
+    over = true;
+    redis.disconnect();
+  };
+
+  async function connect(): Promise<void> {
+    // The connect timeout of ioredis ends with the handshake of TCP or TLS, and Redis may hang behind it.
+    const timer = setTimeout(abandon, Math.max(deadlineMs, MIN_CONNECT_MS));
+    try {
+      await redis.connect();
+    } catch (error) {
+      const cause = lastError ?? error;
+      const message = `Redis cannot be reached: ${messageOf(cause)}`;
+      throw new EventSessionsError('STORE_UNAVAILABLE', message, { outcome: 'not_done' }, cause);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 
   return {
-    async client() {
-      if (redis.status !== 'ready') {
-        connecting ??= redis.connect().finally(() => {
-          connecting = undefined;
-        });
-        try {
-          await connecting;
-        } catch (error) {
-          const cause = lastError ?? error;
-          const message = `Redis cannot be reached: ${messageOf(cause)}`;
-          throw new EventSessionsError('STORE_UNAVAILABLE', message, { outcome: 'not_done' }, cause);
-        }
-      }
-      return redis;
-    },
-    async close() {
-      redis.disconnect();
-    },
+    redis,
+    ready: connect(),
+    heardAt: () => heardAt,
+    abandon,
+    leave,
+    isOver: () => over || redis.status === 'end',
   };
 }
 
@@ -119,6 +220,7 @@ function isScriptMissing(error: unknown): boolean {
 // Replies with which Redis says that it has not carried out the command.
 const REFUSALS =
   /^(READONLY|OOM|MISCONF|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|NOAUTH|NOPERM|WRONGPASS|TRYAGAIN)\b/;
+const DEMOTED = /^(READONLY|MASTERDOWN)\b/;
 const NEVER_SENT =
   /enableOfflineQueue options is false|ClusterAllFailedError|None of startup nodes is available/;
 

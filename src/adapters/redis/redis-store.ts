@@ -11,10 +11,13 @@ import type {
   NotOpen,
   SessionStore,
 } from '../../ports/session-store.js';
+import { appendQueue } from './append-queue.js';
+import { committingSessions } from './committing-sessions.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
 import * as scripts from './scripts.js';
 import { createSessionIndex } from './session-index.js';
-import { toRecord, toStoredEvent } from './session-record.js';
+import { toPage, toRecord, toStoredEvent } from './session-record.js';
+import { isWriters, runOf } from './writer-ids.js';
 
 export type RedisStoreOptions = {
   /** Before every key. Default `event-sessions`. Stores with different prefixes know nothing of each other. */
@@ -27,10 +30,27 @@ export type RedisStoreOptions = {
       readonly url: string;
     }
   | {
-      /** An ioredis `Redis` or `Cluster` of yours (ioredis 5 or 6). It is never closed from here. */
+      /**
+       * An ioredis `Redis` or `Cluster` of yours (ioredis 5 or 6). It is never closed from here, and never reconnected:
+       * set `socketTimeout` (5,000 ms, say), or a connection that died without a word fails every command for minutes;
+       * and `enableOfflineQueue: false`, `maxRetriesPerRequest: 0`, `autoResendUnfulfilledCommands: false`, or commands
+       * run long after they have failed here.
+       */
       readonly client: RedisClient;
     }
 );
+
+/** ioredis would throw at one that can't be parsed, when it connects. */
+function isRedisUrl(text: string): boolean {
+  if (!/^rediss?:\/\//.test(text)) return false;
+  try {
+    const { username, password } = new URL(text);
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 const optionsSchema = z.strictObject({
   prefix: z._default(
@@ -43,7 +63,7 @@ const optionsSchema = z.strictObject({
   url: z.optional(
     z
       .string({ error: 'a redis:// or rediss:// URL' })
-      .check(z.regex(/^rediss?:\/\//, { error: 'a redis:// or rediss:// URL' })),
+      .check(z.refine(isRedisUrl, { error: 'a redis:// or rediss:// URL' })),
   ),
   client: z.optional(withMethods<RedisClient>('an ioredis Redis or Cluster', 'evalsha', 'eval')),
 });
@@ -59,24 +79,54 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   if ((url === undefined) === (client === undefined)) {
     throw new EventSessionsError('INVALID_INPUT', 'redisStore needs either a url or a client, and not both');
   }
-  const source = client === undefined ? ownClient(url as string) : borrowedClient(client);
+  const source = client === undefined ? ownClient(url as string, deadlineMs) : borrowedClient(client);
   const redis = createConnection(source, deadlineMs);
+  const committing = committingSessions();
   const index = createSessionIndex(redis, `${prefix}:index`);
+
+  const keysOf = (sessionId: string) => {
+    const base = `${prefix}:{${sessionId}}`;
+    return [base, `${base}:events`, `${base}:ids`];
+  };
 
   async function run(
     script: scripts.Script,
     sessionId: string,
     ...args: (string | number)[]
   ): Promise<Reply> {
-    const base = `${prefix}:{${sessionId}}`;
-    return (await redis.run(script, [base, `${base}:events`, `${base}:ids`], args)) as Reply;
+    appends.flush(sessionId);
+    return (await redis.run(script, keysOf(sessionId), args)) as Reply;
   }
+
+  const appends = appendQueue(async (sessionId, given, { maxSessionEvents, maxSessionBytes }) => {
+    const { ids, elements, bytes, largest, positions } = withoutRepeats(given);
+    const limits = [maxSessionEvents, maxSessionBytes] as const;
+    const keys = keysOf(sessionId);
+    const run = runOf(ids);
+    let reply: Reply = ['other'];
+    if (run !== undefined) {
+      const args = [`w:${run.prefix}`, run.first, ids.length, ...limits, bytes, largest, ...elements];
+      reply = (await redis.run(scripts.APPEND_RUN, keys, args)) as Reply;
+    }
+    if (reply[0] === 'other') {
+      const args = ['', ...limits, ids.length, ids.some(isWriters) ? 1 : 0, ...ids, ...elements];
+      reply = (await redis.run(scripts.APPEND, keys, args)) as Reply;
+    }
+    const [outcome, second, known = ''] = reply;
+    if (outcome === 'limit_exceeded') return { outcome, limit: second as 'events' | 'bytes' };
+    if (outcome !== 'appended') return refusal(reply);
+    const events = Number(second);
+    if (known === '' && ids.length === given.length) return { outcome, duplicates: [], events };
+    const old = new Set((known === '' ? [] : known.split(',')).map((position) => ids[Number(position)]));
+    const duplicates = given.flatMap(({ id }, i) => (old.has(id) || positions.get(id) !== i ? [i] : []));
+    return { outcome, duplicates, events } satisfies AppendOutcome;
+  });
 
   const get: SessionStore['get'] = async (sessionId) => {
     const [status, hash] = await run(scripts.GET, sessionId);
     return status === 'not_found'
       ? undefined
-      : toRecord(sessionId, status as SessionStatus, hash as unknown as string[]);
+      : toRecord(sessionId, status as SessionStatus, hash as unknown as (string | null)[]);
   };
 
   return {
@@ -86,39 +136,23 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
       return outcome === 'created' ? { outcome } : { outcome: 'exists', status: status as SessionStatus };
     },
 
-    async append(sessionId, events, limits) {
-      const { ids, elements, bytes, positions } = withoutRepeats(events);
-      const reply = await run(
-        scripts.APPEND,
-        sessionId,
-        limits.maxSessionEvents,
-        limits.maxSessionBytes,
-        bytes,
-        ids.length,
-        ...ids,
-        ...elements,
-      );
-      const [outcome, second, known = ''] = reply;
-      if (outcome === 'limit_exceeded') return { outcome, limit: second as 'events' | 'bytes' };
-      if (outcome !== 'appended') return refusal(reply);
-      const old = new Set((known === '' ? [] : known.split(',')).map((position) => ids[Number(position)]));
-      const duplicates = events.flatMap(({ id }, i) => (old.has(id) || positions.get(id) !== i ? [i] : []));
-      return { outcome, duplicates, events: Number(second) } satisfies AppendOutcome;
-    },
+    append: appends.append,
 
     async extend(sessionId, ttlMs) {
       const reply = await run(scripts.EXTEND, sessionId, ttlMs ?? '');
       if (reply[0] !== 'extended') return refusal(reply);
-      if (ttlMs !== undefined) await index.move(sessionId, ttlMs);
+      await index.hasten(sessionId, Number(reply[2]));
       return { outcome: 'extended', expiresAt: Number(reply[1]) };
     },
 
     async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, cause }) {
       const args = [attemptId, leaseMs, expectedEvents ?? '', causeJson(cause)];
-      // Sent together; should this process die between them, the session is still in the index, only due later.
-      const moved = index.move(sessionId, leaseMs);
+      // Sent together, the index first: the entry may have been lost, by a failover or an eviction.
+      const hastened = index.hasten(sessionId, leaseMs);
       const reply = await run(scripts.BEGIN_COMMIT, sessionId, ...args);
-      await moved;
+      await hastened;
+      if (reply[0] === 'committed') await index.remove(sessionId);
+      if (reply[0] === 'granted') committing.begun(sessionId, Number(reply[5]));
       return toBeginCommitOutcome(reply);
     },
 
@@ -129,13 +163,15 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     async finishCommit(sessionId, { epoch, cursor, deferred, receipt, retentionMs, cause }) {
       const args = [epoch, cursor, deferred, JSON.stringify(receipt), retentionMs, causeJson(cause)];
       const outcome = fenced(await run(scripts.FINISH_COMMIT, sessionId, ...args));
+      committing.ended(sessionId);
       if (outcome.outcome === 'done') await index.remove(sessionId);
       return outcome;
     },
 
     async releaseCommit(sessionId, epoch) {
+      committing.ended(sessionId);
       const outcome = fenced(await run(scripts.RELEASE_COMMIT, sessionId, epoch));
-      if (outcome.outcome === 'done') await index.move(sessionId, 0);
+      if (outcome.outcome === 'done') await index.hasten(sessionId, 0);
       return outcome;
     },
 
@@ -156,6 +192,11 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     get,
 
     async read(sessionId, { after, limit, maxBytes }) {
+      const largest = redis.hasRange ? committing.largestOf(sessionId) : undefined;
+      if (largest !== undefined && limit * largest <= maxBytes) {
+        const [, list = ''] = keysOf(sessionId);
+        return toPage(await redis.range(list, after, after + limit - 1), after, maxBytes);
+      }
       const elements = await run(scripts.READ, sessionId, after, limit, maxBytes);
       return elements.map((element, i) => toStoredEvent(element, after + i + 1));
     },
@@ -192,14 +233,17 @@ function withoutRepeats(events: readonly AcceptedEvent[]) {
   const ids: string[] = [];
   const elements: string[] = [];
   let bytes = 0;
+  let largest = 0;
   events.forEach(({ id, topic, json }, i) => {
     if (positions.has(id)) return;
     positions.set(id, i);
     ids.push(id);
     elements.push(`${topic} ${json}`);
-    bytes += Buffer.byteLength(json);
+    const size = Buffer.byteLength(json);
+    bytes += size;
+    if (size > largest) largest = size;
   });
-  return { ids, elements, bytes, positions };
+  return { ids, elements, bytes, largest, positions };
 }
 
 function refusal([outcome, status]: Reply): NotOpen | NotFound {

@@ -4,12 +4,15 @@ import { createHash } from 'node:crypto';
  * Every state change of a session is one of these scripts: on Redis a script is the only thing that is all or
  * nothing, and a refusal for lack of memory refuses it whole.
  *
- * KEYS: 1 the session's hash, 2 its list of events, 3 the set of its event ids. Replies are arrays of strings that
- * begin with the outcome.
+ * KEYS: 1 the session's hash, 2 its list of events, 3 the set of those event ids that no range of a writer has. Replies
+ * are arrays of strings that begin with the outcome.
  *
- * An element of the list is `topic json`. Ids are compared through the set; the list is append-only and decides the
- * order. `expiresAt` in the hash is when an open session runs out; the keys themselves live a grace period longer
- * (`keepUntil`), so that the session can be found expired, and so that adds need not touch three TTLs each time.
+ * An element of the list is `topic json`. The list is append-only and decides the order. `expiresAt` in the hash is
+ * when an open session runs out; the keys themselves live a grace period longer (`keepUntil`), so that the session can
+ * be found expired. An add renews that when half of the grace is used up, so as not to touch three TTLs each time.
+ *
+ * A script that fails is not undone. So what may fail (a key of another type, by tampering) comes before all that is
+ * written, and the list before what says that it has grown.
  *
  * The scripts keep to what Redis 6.2 and ioredis-mock both understand: numbers are formatted explicitly (a Lua 5.3
  * float prints as `1.0`), a missing field of HMGET is told by its type, and a table that is answered is never one
@@ -44,11 +47,14 @@ end
 `;
 
 function script(body: string): Script {
-  const lua = PRELUDE + body;
+  return bareScript(PRELUDE + body);
+}
+
+function bareScript(lua: string): Script {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') };
 }
 
-/** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep: 24 hours. */
+/** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep: 24 hours, at least 12. */
 export const GRACE_MS = 86_400_000;
 
 /** ARGV: metadata, ttl, cause. */
@@ -57,78 +63,145 @@ local f = fields('status', 'expiresAt')
 if exists(f[1]) then return {'exists', effective(f[1], f[2])} end
 local ttl = tonumber(ARGV[2])
 redis.call('HSET', KEYS[1], 'status', 'open', 'metadata', ARGV[1], 'ttl', ARGV[2], 'createdAt', int(now),
-  'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${GRACE_MS}), 'events', '0', 'bytes', '0', 'largest', '0',
+  'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${GRACE_MS}), 'events', '0', 'bytes', '0', 'largest', '0', 'loose', '0',
   'cursor', '0', 'deferred', '0', 'epoch', '0', 'attempt', '', 'lease', '0', 'receipt', '', 'history', '')
 redis.call('PEXPIRE', KEYS[1], int(ttl + ${GRACE_MS}))
 note('open', ARGV[3], false)
 return {'created'}
 `);
 
-/**
- * ARGV: max events, max bytes, bytes of all given envelopes, n, then n different ids, then n elements.
- * Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
- */
-export const APPEND = script(`
-local f = fields('status', 'expiresAt', 'ttl', 'events', 'bytes', 'keepUntil', 'largest')
-if not exists(f[1]) then return {'not_found'} end
-local status = effective(f[1], f[2])
-if status ~= 'open' then return {'not_open', status} end
-local maxEvents, maxBytes = tonumber(ARGV[1]), tonumber(ARGV[2])
-local given, n, ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(f[3])
-local events, bytes, largest = tonumber(f[4]), tonumber(f[5]), tonumber(f[7])
-local duplicates = ''
+/** What both ways to append have in common: the session must be open, and its time to live is renewed. */
+const OPEN_SESSION = `
+local f = redis.call('HMGET', KEYS[1], 'status', 'expiresAt', 'ttl', 'events', 'bytes', 'keepUntil', 'largest', 'loose', ARGV[1])
+if type(f[1]) ~= 'string' then return {'not_found'} end
+if f[1] ~= 'open' then return {'not_open', f[1]} end
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000.0 + math.floor(tonumber(time[2]) / 1000)
+if tonumber(f[2]) <= now then return {'not_open', 'expired'} end
+local function int(n) return string.format('%.0f', n) end
+local events, bytes, ttl = tonumber(f[4]), tonumber(f[5]), tonumber(f[3])
+local expiresAt = math.max(now + ttl, tonumber(f[2]))
+local function renew()
+  if tonumber(f[4]) > 0 and tonumber(f[6]) - expiresAt >= ${GRACE_MS / 2} then return end
+  redis.call('HSET', KEYS[1], 'keepUntil', int(expiresAt + ${GRACE_MS}))
+  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], int(expiresAt + ${GRACE_MS} - now)) end
+end
+`;
 
-local function measure(element)
-  local size = #element - string.find(element, ' ', 1, true)
-  if size > largest then largest = size end
-  return size
+/**
+ * Which event ids a session has is kept in two places, and an id is in one of them: as a number in the ranges of its
+ * writer, or in the set.
+ *
+ * An id that ends in a hyphen and a number, `prefix-17`, belongs to a writer, the prefix. What a writer has added is a
+ * field of the hash, `w:prefix-`, with ranges of numbers in rising order: `1 500 503 510`. A number above the last
+ * range makes it longer or begins another one. One below that is not in a range, and one for which the ranges have
+ * grown too long, goes into the set like any id of another form. So as long as the ranges are short, a number above
+ * the last one is new, whatever the set has: {@link APPEND_RUN} looks at nothing else.
+ */
+const MAX_RANGES = 480;
+
+/**
+ * The ids of a library's own making, as they come as a rule: one writer, numbers without a gap, above all before.
+ *
+ * ARGV: writer's field, first number, n, max events, max bytes, bytes of the envelopes, bytes of the largest, then n
+ * elements. Answers `other`, and changes nothing, when it is for {@link APPEND}.
+ */
+export const APPEND_RUN = bareScript(`${OPEN_SESSION}
+local first, n = tonumber(ARGV[2]), tonumber(ARGV[3])
+local ranges = type(f[9]) == 'string' and f[9] or ''
+local last = string.match(ranges, '%d+$')
+if last and (first <= tonumber(last) or #ranges >= ${MAX_RANGES}) then return {'other'} end
+events, bytes = events + n, bytes + tonumber(ARGV[6])
+if events > tonumber(ARGV[4]) then return {'limit_exceeded', 'events'} end
+if bytes > tonumber(ARGV[5]) then return {'limit_exceeded', 'bytes'} end
+for from = 8, n + 7, 4000 do redis.call('RPUSH', KEYS[2], unpack(ARGV, from, math.min(from + 3999, n + 7))) end
+local to = int(first + n - 1)
+if not last then ranges = ARGV[2] .. ' ' .. to
+elseif first == tonumber(last) + 1 then ranges = string.sub(ranges, 1, -1 - #last) .. to
+else ranges = ranges .. ' ' .. ARGV[2] .. ' ' .. to end
+redis.call('HSET', KEYS[1], 'events', int(events), 'bytes', int(bytes), 'expiresAt', int(expiresAt), ARGV[1], ranges)
+if tonumber(ARGV[7]) > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', ARGV[7]) end
+renew()
+return {'appended', int(events), ''}
+`);
+
+/** The writer's field and the number, if the id has the form of a writer's. */
+const WRITER_OF = `
+local function writerOf(id)
+  local prefix, digits = string.match(id, '^(.*%-)([1-9]%d*)$')
+  if prefix and #digits <= 15 then return 'w:' .. prefix, digits end
+end
+local function within(ranges, number)
+  for from, to in string.gmatch(ranges, '(%d+) (%d+)') do
+    if number >= tonumber(from) and number <= tonumber(to) then return true end
+  end
+  return false
+end
+local cache = {}
+local function rangesOf(field)
+  if cache[field] == nil then
+    local ranges = redis.call('HGET', KEYS[1], field)
+    cache[field] = type(ranges) == 'string' and ranges or ''
+  end
+  return cache[field]
+end
+`;
+
+/**
+ * ARGV: '', max events, max bytes, n, whether some ids have the form of a writer's, then n different ids, then n
+ * elements. Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
+ */
+export const APPEND = bareScript(`${OPEN_SESSION}${WRITER_OF}
+local n, largest, loose = tonumber(ARGV[4]), tonumber(f[7]), tonumber(f[8])
+local duplicates, ids, elements, changed = '', {}, {}, {}
+
+local function extend(field, digits)
+  local ranges, number = rangesOf(field), tonumber(digits)
+  local last = string.match(ranges, '%d+$')
+  if not last then cache[field] = digits .. ' ' .. digits
+  elseif number == tonumber(last) + 1 then cache[field] = string.sub(ranges, 1, -1 - #last) .. digits
+  elseif number > tonumber(last) and #ranges < ${MAX_RANGES} then cache[field] = ranges .. ' ' .. digits .. ' ' .. digits
+  else return false end
+  changed[field] = true
+  return true
 end
 
-if n == 1 and events < maxEvents and bytes + given <= maxBytes then
-  if redis.call('SADD', KEYS[3], ARGV[5]) == 1 then
-    redis.call('RPUSH', KEYS[2], ARGV[6])
-    events, bytes = events + 1, bytes + measure(ARGV[6])
-  else
-    duplicates = '0'
-  end
-else
-  local ids, elements, added = {}, {}, 0
-  for from = 1, n, 4000 do
-    local to = math.min(from + 3999, n)
-    local known = redis.call('SMISMEMBER', KEYS[3], unpack(ARGV, 4 + from, 4 + to))
-    for i = from, to do
-      if tonumber(known[i - from + 1]) == 1 then
-        duplicates = duplicates .. (duplicates == '' and '' or ',') .. int(i - 1)
-      else
-        ids[#ids + 1] = ARGV[4 + i]
-        elements[#elements + 1] = ARGV[4 + n + i]
-        added = added + measure(ARGV[4 + n + i])
-      end
+for from = 1, n, 4000 do
+  local to = math.min(from + 3999, n)
+  local flags = redis.call('SMISMEMBER', KEYS[3], unpack(ARGV, 5 + from, 5 + to))
+  for i = from, to do
+    local id, element = ARGV[5 + i], ARGV[5 + n + i]
+    local known, field, digits = tonumber(flags[i - from + 1]) == 1, nil, nil
+    if ARGV[5] == '1' then field, digits = writerOf(id) end
+    if known or (field and within(rangesOf(field), tonumber(digits))) then
+      duplicates = duplicates .. (duplicates == '' and '' or ',') .. int(i - 1)
+    else
+      elements[#elements + 1] = element
+      local size = #element - string.find(element, ' ', 1, true)
+      bytes = bytes + size
+      if size > largest then largest = size end
+      if not (field and extend(field, digits)) then ids[#ids + 1] = id end
     end
   end
-  if #ids > 0 then
-    if events + #ids > maxEvents then return {'limit_exceeded', 'events'} end
-    if bytes + added > maxBytes then return {'limit_exceeded', 'bytes'} end
-  end
-  for from = 1, #ids, 4000 do
-    local to = math.min(from + 3999, #ids)
-    redis.call('SADD', KEYS[3], unpack(ids, from, to))
-    redis.call('RPUSH', KEYS[2], unpack(elements, from, to))
-  end
-  events, bytes = events + #ids, bytes + added
 end
-
-local expiresAt, keepUntil = now + ttl, tonumber(f[6])
-if tonumber(f[4]) == 0 or expiresAt > keepUntil then
-  keepUntil = expiresAt + ${GRACE_MS}
-  keep(ttl + ${GRACE_MS})
+if #elements > 0 then
+  events = events + #elements
+  if events > tonumber(ARGV[2]) then return {'limit_exceeded', 'events'} end
+  if bytes > tonumber(ARGV[3]) then return {'limit_exceeded', 'bytes'} end
 end
+for from = 1, #elements, 4000 do
+  redis.call('RPUSH', KEYS[2], unpack(elements, from, math.min(from + 3999, #elements)))
+end
+for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
+for field in pairs(changed) do redis.call('HSET', KEYS[1], field, cache[field]) end
 redis.call('HSET', KEYS[1], 'events', int(events), 'bytes', int(bytes), 'largest', int(largest),
-  'expiresAt', int(expiresAt), 'keepUntil', int(keepUntil))
+  'loose', int(loose + #ids), 'expiresAt', int(expiresAt))
+if loose == 0 and #ids > 0 then redis.call('PEXPIRE', KEYS[3], int(tonumber(f[6]) - now)) end
+renew()
 return {'appended', int(events), duplicates}
 `);
 
-/** ARGV: ttl, or '' for the session's own. */
+/** ARGV: ttl, or '' for the session's own. Answers the expiry and the ttl. */
 export const EXTEND = script(`
 local f = fields('status', 'expiresAt', 'ttl')
 if not exists(f[1]) then return {'not_found'} end
@@ -137,12 +210,12 @@ if status ~= 'open' then return {'not_open', status} end
 local ttl = tonumber(ARGV[1] == '' and f[3] or ARGV[1])
 redis.call('HSET', KEYS[1], 'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${GRACE_MS}))
 keep(ttl + ${GRACE_MS})
-return {'extended', int(now + ttl)}
+return {'extended', int(now + ttl), int(ttl)}
 `);
 
-/** ARGV: attempt id, lease, expected events or '', cause. */
+/** ARGV: attempt id, lease, expected events or '', cause. Answers `granted`, epoch, cursor, deferred, events, largest event. */
 export const BEGIN_COMMIT = script(`
-local f = fields('status', 'expiresAt', 'events', 'cursor', 'deferred', 'epoch', 'attempt', 'lease')
+local f = fields('status', 'expiresAt', 'events', 'cursor', 'deferred', 'epoch', 'attempt', 'lease', 'largest', 'loose')
 if not exists(f[1]) then return {'not_found'} end
 local status = effective(f[1], f[2])
 if status == 'committed' then return {'committed', redis.call('HGET', KEYS[1], 'receipt')} end
@@ -156,7 +229,7 @@ end
 local events = tonumber(f[3])
 local listed, known = redis.call('LLEN', KEYS[2]), redis.call('SCARD', KEYS[3])
 if listed ~= events then return {'corrupt', f[3], int(listed)} end
-if known ~= events then return {'corrupt', f[3], int(known)} end
+if known ~= tonumber(f[10]) then return {'corrupt', f[3], int(events - tonumber(f[10]) + known)} end
 local epoch, lease = tonumber(f[6]), int(now + tonumber(ARGV[2]))
 if same then
   redis.call('HSET', KEYS[1], 'lease', lease)
@@ -166,7 +239,7 @@ else
   note('committing', ARGV[4], epoch > 1)
   for i = 1, 3 do redis.call('PERSIST', KEYS[i]) end
 end
-return {'granted', int(epoch), f[4], f[5], f[3]}
+return {'granted', int(epoch), f[4], f[5], f[3], f[9]}
 `);
 
 /** ARGV: epoch, cursor, deferred, lease. */
@@ -224,29 +297,46 @@ finish('expired', ARGV[1], ARGV[2])
 return {'expired', f[3]}
 `);
 
-/** Answers the effective status, then the whole hash. */
+/** The fields of the hash that {@link GET} answers, in this order. */
+export const RECORD_FIELDS = [
+  'events',
+  'bytes',
+  'cursor',
+  'deferred',
+  'epoch',
+  'createdAt',
+  'expiresAt',
+  'lease',
+  'metadata',
+  'history',
+] as const;
+
+/** Answers the effective status, then the fields of the record: not those of the writers, of which there may be many. */
 export const GET = script(`
 local f = fields('status', 'expiresAt')
 if not exists(f[1]) then return {'not_found'} end
-return {effective(f[1], f[2]), redis.call('HGETALL', KEYS[1])}
+return {effective(f[1], f[2]), fields(${RECORD_FIELDS.map((field) => `'${field}'`).join(', ')})}
 `);
 
 /**
  * ARGV: after, limit, max bytes. `largest` bounds what is taken out of the list at once, so that a session of a few
- * huge events does not make the server copy hundreds of megabytes for a page of four.
+ * huge events does not make the server copy hundreds of megabytes for a page of four. Where no page can be too large
+ * the elements are not even looked at.
  */
-export const READ = script(`
+export const READ = bareScript(`
 local after, limit, maxBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local largest = tonumber(redis.call('HGET', KEYS[1], 'largest') or '0')
+local function range(from, count)
+  return redis.call('LRANGE', KEYS[2], string.format('%.0f', from), string.format('%.0f', from + count - 1))
+end
+if limit * largest <= maxBytes then return range(after, limit) end
 local step = math.max(1, math.min(limit, math.floor(4 * maxBytes / math.max(1, largest))))
 local count, bytes = 0, 0
 for from = after, after + limit - 1, step do
-  local elements = redis.call('LRANGE', KEYS[2], int(from), int(math.min(from + step, after + limit) - 1))
+  local elements = range(from, math.min(step, after + limit - from))
   for i = 1, #elements do
     bytes = bytes + #elements[i] - string.find(elements[i], ' ', 1, true)
-    if count > 0 and bytes > maxBytes then
-      return redis.call('LRANGE', KEYS[2], int(after), int(after + count - 1))
-    end
+    if count > 0 and bytes > maxBytes then return range(after, count) end
     count = count + 1
   end
   if #elements < step or step == limit then
@@ -254,25 +344,45 @@ for from = after, after + limit - 1, step do
     break
   end
 end
-return redis.call('LRANGE', KEYS[2], int(after), int(after + count - 1))
+return range(after, count)
 `);
 
 /** ARGV: event ids. */
-export const CONTAINS = script(`return redis.call('SMISMEMBER', KEYS[3], unpack(ARGV))`);
+export const CONTAINS = bareScript(`${WRITER_OF}
+local flags = redis.call('SMISMEMBER', KEYS[3], unpack(ARGV))
+for i = 1, #ARGV do
+  local field, digits = writerOf(ARGV[i])
+  if field and within(rangesOf(field), tonumber(digits)) then flags[i] = 1 end
+end
+return flags
+`);
 
 /** The scripts below have one key, the index. ARGV: session id, milliseconds from now. */
-export const INDEX_ADD = script(
-  `return redis.call('ZADD', KEYS[1], 'NX', int(now + tonumber(ARGV[2])), ARGV[1])`,
-);
-export const INDEX_MOVE = script(
-  `return redis.call('ZADD', KEYS[1], 'XX', int(now + tonumber(ARGV[2])), ARGV[1])`,
-);
+/**
+ * Sees to it that there is an entry, due then or earlier. One that is overdue becomes due now: somebody may have read
+ * its score and be about to correct it.
+ */
+export const INDEX_PUT = script(`
+local due, score = now + tonumber(ARGV[2]), redis.call('ZSCORE', KEYS[1], ARGV[1])
+if score then due = math.min(due, math.max(now, tonumber(score))) end
+redis.call('ZADD', KEYS[1], int(due), ARGV[1])
+return 1
+`);
+
+/** ARGV: session id, the score that was read, milliseconds from now or '' for removal. Not if the score has changed. */
+export const INDEX_CORRECT = script(`
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end
+if ARGV[3] == '' then return redis.call('ZREM', KEYS[1], ARGV[1]) end
+redis.call('ZADD', KEYS[1], 'XX', int(now + tonumber(ARGV[3])), ARGV[1])
+return 1
+`);
 export const INDEX_REMOVE = script(`return redis.call('ZREM', KEYS[1], ARGV[1])`);
 export const INDEX_COUNT = script(`return redis.call('ZCARD', KEYS[1])`);
 
-/** ARGV: limit. Answers the time, then ids and scores of the entries whose time has come. */
+/** ARGV: offset, limit. Answers the time, then ids and scores of the entries whose time has come. */
 export const INDEX_DUE = script(`
-return {int(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'WITHSCORES', 'LIMIT', '0', ARGV[1])}
+return {int(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now), 'WITHSCORES', 'LIMIT', ARGV[1], ARGV[2])}
 `);
 
 /** ARGV: lowest score, offset, limit. Answers ids and scores. */
@@ -280,4 +390,5 @@ export const INDEX_PAGE = script(`
 return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', ARGV[2], ARGV[3])
 `);
 
-export const PING = script(`return 1`);
+/** A write that changes nothing: refused when others would be, by a replica, a full memory or a full disk. */
+export const PING = script(`return redis.call('ZADD', KEYS[1], 'XX', '0', '')`);

@@ -3,11 +3,11 @@ import type { ActiveStatus } from '../../core/lifecycle.js';
 import type { SessionPage, SessionRecord, SessionStore } from '../../ports/session-store.js';
 import type { RedisConnection } from './redis-client.js';
 import {
-  INDEX_ADD,
+  INDEX_CORRECT,
   INDEX_COUNT,
   INDEX_DUE,
-  INDEX_MOVE,
   INDEX_PAGE,
+  INDEX_PUT,
   INDEX_REMOVE,
   type Script,
 } from './scripts.js';
@@ -18,12 +18,15 @@ import {
  *
  * It lives in another slot than the sessions, so no script can change both. Therefore the sessions are the truth and
  * the index only has to be **complete**: an entry is added before its session and removed after its end. Scores may
- * be too early (an add renews the expiry, a batch renews the lease): whoever looks too early puts the true time in.
+ * be too early (an add renews the expiry, a batch renews the lease), never too late: whoever looks too early puts the
+ * true time in. Between looking at a session and correcting its entry the session may begin, or begin to commit: so
+ * both change the score of an overdue entry, and a correction is made only if the score is still the one that was read.
  */
 export interface SessionIndex {
+  /** Before a session begins: there is an entry then, due in that time or earlier. */
   add(sessionId: string, dueInMs: number): Promise<void>;
-  /** Never fails: the entry is there, with an older time. */
-  move(sessionId: string, dueInMs: number): Promise<void>;
+  /** The same for a session that has begun, and that may be due earlier than before. Never fails: an entry is there. */
+  hasten(sessionId: string, dueInMs: number): Promise<void>;
   /** Never fails: a leftover entry is removed by the next look at it. */
   remove(sessionId: string): Promise<void>;
   due(get: SessionStore['get'], limit: number): Promise<string[]>;
@@ -39,51 +42,65 @@ export interface SessionIndex {
 /** A missing session this long overdue is gone for good, not about to be written. */
 const GONE_AFTER_MS = 60_000;
 
+/** Sessions that one `due` looks at in one go, and as a whole. What it has set right it need not look at again. */
+const MIN_LOOKS = 100;
+const MAX_LOOKS = 10_000;
+
 export function createSessionIndex(redis: RedisConnection, key: string): SessionIndex {
   const run = (script: Script, ...args: (string | number)[]) => redis.run(script, [key], args);
 
-  const remove = async (sessionId: string) => {
-    await run(INDEX_REMOVE, sessionId).catch(() => {});
-  };
-  const move = async (sessionId: string, dueInMs: number) => {
-    await run(INDEX_MOVE, sessionId, dueInMs).catch(() => {});
+  const attempt = async (script: Script, ...args: (string | number)[]) => {
+    try {
+      await run(script, ...args);
+      return true;
+    } catch {
+      return false;
+    }
   };
 
-  /** True if the session needs somebody now; otherwise sets its entry right. */
-  async function needsAttention(
-    session: SessionRecord | undefined,
-    entry: Entry,
-    now: number,
-  ): Promise<boolean> {
+  /** Whether the session needs somebody now; otherwise sets its entry right. */
+  async function look(session: SessionRecord | undefined, entry: Entry, now: number): Promise<Look> {
     if (session === undefined) {
-      if (entry.score < now - GONE_AFTER_MS) await remove(entry.sessionId);
-      return false;
+      return entry.score < now - GONE_AFTER_MS ? correct(entry, '') : 'stays';
     }
-    if (session.status === 'committed' || session.status === 'rolled_back') {
-      await remove(entry.sessionId);
-      return false;
-    }
+    if (session.status === 'committed' || session.status === 'rolled_back') return correct(entry, '');
     const dueAt = session.leaseExpiresAt ?? session.expiresAt ?? now;
-    if (dueAt <= now) return true;
-    await move(entry.sessionId, dueAt - now);
-    return false;
+    return dueAt <= now ? 'due' : correct(entry, dueAt - now);
+  }
+
+  async function correct({ sessionId, score }: Entry, dueInMs: number | ''): Promise<Look> {
+    return (await attempt(INDEX_CORRECT, sessionId, score, dueInMs)) ? 'moved' : 'stays';
   }
 
   return {
     async add(sessionId, dueInMs) {
-      await run(INDEX_ADD, sessionId, dueInMs);
+      await run(INDEX_PUT, sessionId, dueInMs);
     },
-    move,
-    remove,
+    async hasten(sessionId, dueInMs) {
+      await attempt(INDEX_PUT, sessionId, dueInMs);
+    },
+    async remove(sessionId) {
+      await attempt(INDEX_REMOVE, sessionId);
+    },
 
     async due(get, limit) {
-      const [time, flat] = (await run(INDEX_DUE, limit)) as [string, string[]];
-      const now = Number(time);
-      const entries = toEntries(flat);
-      const needed = await Promise.all(
-        entries.map(async (entry) => needsAttention(await get(entry.sessionId), entry, now)),
-      );
-      return entries.filter((_, i) => needed[i]).map(({ sessionId }) => sessionId);
+      const due = new Set<string>();
+      for (let looked = 0, staying = 0; due.size < limit && looked < MAX_LOOKS; ) {
+        const count = Math.max(limit - due.size, MIN_LOOKS);
+        // What was not due has left the range, and what stays is before the entries that have not been looked at.
+        const [time, flat] = (await run(INDEX_DUE, staying, count)) as [string, string[]];
+        const entries = toEntries(flat);
+        const looks = await Promise.all(
+          entries.map(async (entry) => look(await get(entry.sessionId), entry, Number(time))),
+        );
+        entries.forEach(({ sessionId }, i) => {
+          if (looks[i] === 'due') due.add(sessionId);
+        });
+        staying += looks.filter((found) => found !== 'moved').length;
+        looked += entries.length;
+        if (entries.length < count) break;
+      }
+      return [...due].slice(0, limit);
     },
 
     async list(get, status, cursor, limit) {
@@ -126,6 +143,9 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
     },
   };
 }
+
+/** `moved`: its entry is no longer among those whose time has come. */
+type Look = 'due' | 'stays' | 'moved';
 
 interface Entry {
   readonly sessionId: string;

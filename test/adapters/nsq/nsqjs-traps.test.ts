@@ -45,7 +45,7 @@ describe('nsqjs', () => {
     expect(nsqd.accepted).toBe(2);
   });
 
-  it('never calls back when nsqd stalls: here the deadline does, and the socket is gone', async () => {
+  it('never calls back when nsqd stalls: here (G7) the deadline does, and the socket is gone', async () => {
     const nsqd = await aDouble();
     nsqd.onRequest = () => 'stall';
     const publisher = aPublisher(nsqd.tcp, { deadlineMs: 1_000 });
@@ -54,7 +54,7 @@ describe('nsqjs', () => {
     await vi.waitFor(() => expect(nsqd.open).toBe(0));
   });
 
-  it('has no backpressure: here no more than maxInFlightBytes are handed over', async () => {
+  it('has no backpressure: here (G7) no more than maxInFlightBytes are handed over', async () => {
     const nsqd = await aDouble();
     const kilobyte = 'k'.repeat(1_022);
     const unacknowledged: number[] = [];

@@ -1,9 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { isEventSessionsError, type SessionStore } from 'event-sessions';
 import { redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
+import { createConnection, ownClient } from '../../../src/adapters/redis/redis-client.js';
+import { createSessionIndex } from '../../../src/adapters/redis/session-index.js';
 import { newId } from '../../../src/core/ids.js';
 import {
   CAUSE,
@@ -16,6 +21,7 @@ import {
   started,
 } from '../../../src/testing/store-cases.js';
 import { type RunningRedis, startRedis } from '../../support/redis.js';
+import { redisCommand } from '../../support/redis-node.js';
 import { describeWith, needs } from '../../support/services.js';
 import { startTcpProxy } from '../../support/tcp-proxy.js';
 
@@ -35,6 +41,14 @@ async function ownServer(): Promise<RunningRedis> {
 
 function storeAt(url: string, options: { prefix?: string; deadlineMs?: number } = {}): SessionStore {
   return later(redisStore({ url, deadlineMs: 10_000, ...options }), (store) => store.close());
+}
+
+/** A server, a proxy before it, and a store that knows only the proxy. */
+async function behindProxy(options: { deadlineMs?: number } = {}) {
+  const own = await ownServer();
+  const target = { host: '127.0.0.1', port: own.port };
+  const proxy = later(await startTcpProxy(target), (p) => p.close());
+  return { own, target, proxy, store: storeAt(`redis://127.0.0.1:${proxy.port}`, options) };
 }
 
 async function outcomeOf(act: Promise<unknown>): Promise<string> {
@@ -77,7 +91,7 @@ describe('replies of Redis and errors of ioredis', () => {
     },
   );
 
-  test('a client that never answers ends at the deadline, as unknown', async () => {
+  test('G7: a client that never answers ends at the deadline, as unknown', async () => {
     const never = () => new Promise<never>(() => {});
     const store = redisStore({ client: { evalsha: never, eval: never }, deadlineMs: 20 });
     expect(await outcomeOf(store.rollback('s-1', RETENTION))).toBe('unknown');
@@ -140,6 +154,22 @@ describeWith('redis', ({ url }) => {
     expect((await client.keys(`${prefix}:*`)).every((key) => keys.includes(key))).toBe(true);
   });
 
+  test('an add keeps at least half of the grace period, however long the one before lies back', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `grace-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 1);
+    const key = `${prefix}:{${sessionId}}`;
+    const keys = [key, `${key}:events`, `${key}:ids`];
+    const { expiresAt = 0 } = (await store.get(sessionId)) ?? {};
+    const hour = 3_600_000;
+    // As an add leaves it that came when the grace was all but used up.
+    await client.hset(key, 'keepUntil', expiresAt + hour);
+    for (const name of keys) await client.pexpireat(name, expiresAt + hour);
+    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+    for (const name of keys) expect(await client.pttl(name)).toBeGreaterThan(12 * hour);
+  });
+
   test.each(['events', 'ids'])(
     'G5: a session whose %s were evicted is corrupt, and nothing is granted',
     async (part) => {
@@ -154,6 +184,28 @@ describeWith('redis', ({ url }) => {
     },
   );
 
+  test.each([1, 2, 5_000])(
+    'an append of %i that fails within the script leaves nothing, and can be repeated',
+    async (count) => {
+      const client = later(new Redis(url), (redis) => redis.disconnect());
+      const prefix = `foreign-${newId()}`;
+      const store = storeAt(url, { prefix });
+      const sessionId = await started(store);
+      const events = Array.from({ length: count }, () => newEvent(sessionId));
+      const list = `${prefix}:{${sessionId}}:events`;
+      await client.set(list, 'not a list');
+      await expect(store.append(sessionId, events, LIMITS)).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message: expect.stringContaining('WRONGTYPE'),
+      });
+      const ids = events.map(({ id }) => id);
+      expect(await store.contains(sessionId, ids)).toEqual(ids.map(() => false));
+      await client.del(list);
+      expect(await store.append(sessionId, events, LIMITS)).toMatchObject({ duplicates: [], events: count });
+      expect((await store.get(sessionId))?.events).toBe(count);
+    },
+  );
+
   test('an index entry whose session is gone, or has ended, is not named and does not stay', async () => {
     const client = later(new Redis(url), (redis) => redis.disconnect());
     const prefix = `index-${newId()}`;
@@ -163,6 +215,78 @@ describeWith('redis', ({ url }) => {
     await client.zadd(`${prefix}:index`, 1, 'long-gone', 1, ended);
     expect(await store.due(10)).toEqual([]);
     expect(await client.zcard(`${prefix}:index`)).toBe(0);
+  });
+
+  test('a commit whose session had lost its index entry is found when its lease is over', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `index-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 1);
+    await client.del(`${prefix}:index`);
+    await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 1, cause: CAUSE });
+    await expect.poll(() => store.due(10)).toEqual([sessionId]);
+  });
+
+  test('a commit that is repeated when it is done leaves no index entry', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `index-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 0);
+    const attempt = { attemptId: 'a', leaseMs: 60_000, cause: CAUSE };
+    await store.beginCommit(sessionId, attempt);
+    const receipt = {
+      sessionId,
+      status: 'committed',
+      events: 0,
+      published: 0,
+      deferred: 0,
+      durationMs: 1,
+    } as const;
+    await store.finishCommit(sessionId, { epoch: 1, cursor: 0, deferred: 0, receipt, ...RETENTION });
+    expect((await store.beginCommit(sessionId, attempt)).outcome).toBe('committed');
+    expect(await client.zcard(`${prefix}:index`)).toBe(0);
+  });
+
+  describe('between a look at a session and the correction of its entry', () => {
+    /** `due()` over an entry that is long overdue; `meanwhile` runs when it has read the session. */
+    async function dueWhile(store: SessionStore, prefix: string, meanwhile: () => Promise<unknown>) {
+      const connection = later(createConnection(ownClient(url, 10_000), 10_000), (c) => c.close());
+      const index = createSessionIndex(connection, `${prefix}:index`);
+      return index.due(async (sessionId) => {
+        const read = await store.get(sessionId);
+        await meanwhile();
+        return read;
+      }, 10);
+    }
+
+    test('a session that begins keeps its entry', async () => {
+      const client = later(new Redis(url), (redis) => redis.disconnect());
+      const prefix = `race-${newId()}`;
+      const store = storeAt(url, { prefix });
+      const session = newSession();
+      await client.zadd(`${prefix}:index`, 1, session.sessionId);
+      expect(await dueWhile(store, prefix, () => store.start(session))).toEqual([]);
+      expect(await client.zscore(`${prefix}:index`, session.sessionId)).not.toBeNull();
+    });
+
+    test('a commit that begins is found when its lease is over', async () => {
+      const client = later(new Redis(url), (redis) => redis.disconnect());
+      const prefix = `race-${newId()}`;
+      const store = storeAt(url, { prefix });
+      const sessionId = await started(store, { ttlMs: 600_000 });
+      await client.zadd(`${prefix}:index`, 1, sessionId);
+      const attempt = { attemptId: 'a', leaseMs: 1, cause: CAUSE };
+      expect(await dueWhile(store, prefix, () => store.beginCommit(sessionId, attempt))).toEqual([]);
+      await expect.poll(() => store.due(10)).toEqual([sessionId]);
+    });
+  });
+
+  test('a session that is extended to an earlier expiry is found then', async () => {
+    const store = storeAt(url, { prefix: `index-${newId()}` });
+    const sessionId = await started(store, { ttlMs: 500 });
+    await store.extend(sessionId, 600_000);
+    await store.extend(sessionId, undefined);
+    await expect.poll(() => store.due(10)).toEqual([sessionId]);
   });
 
   test('a flushed script cache is filled again', async () => {
@@ -176,9 +300,7 @@ describeWith('redis', ({ url }) => {
   });
 
   test('G1: when the reply is lost the append is unknown, and repeating it adds nothing twice', async () => {
-    const own = await ownServer();
-    const proxy = later(await startTcpProxy({ host: '127.0.0.1', port: own.port }), (p) => p.close());
-    const store = storeAt(`redis://127.0.0.1:${proxy.port}`);
+    const { proxy, store } = await behindProxy();
     const sessionId = await started(store);
     const event = newEvent(sessionId);
     await store.append(sessionId, [newEvent(sessionId)], LIMITS);
@@ -205,6 +327,44 @@ describeWith('redis', ({ url }) => {
       .poll(async () => outcomeOf(store.append(sessionId, [event], LIMITS)), { timeout: 10_000 })
       .toBe('done');
     expect(await readAll(store, sessionId)).toHaveLength(1);
+  });
+
+  test('a connection that died without a word is given up with all in flight on it, and the next command makes another', async () => {
+    const { proxy, store } = await behindProxy({ deadlineMs: 1_000 });
+    const sessionId = await started(store);
+    const events = Array.from({ length: 5 }, () => newEvent(sessionId));
+    proxy.forget();
+    const outcomes = await Promise.all(
+      events.map((event) => outcomeOf(store.append(sessionId, [event], LIMITS))),
+    );
+    expect(outcomes).toEqual(events.map(() => 'unknown'));
+    await expect.poll(() => outcomeOf(store.append(sessionId, events, LIMITS))).toBe('done');
+    expect(await readAll(store, sessionId)).toHaveLength(5);
+    expect(proxy.accepted).toBeGreaterThan(1);
+  });
+
+  test('a connection on which answers still come in is kept, though one takes longer than the deadline', async () => {
+    const { proxy, store } = await behindProxy({ deadlineMs: 1_000 });
+    const sessionId = await started(store);
+    const event = newEvent(sessionId, { data: 'x'.repeat(100_000) });
+    await store.append(sessionId, [event], LIMITS);
+    proxy.mode = 'trickle';
+    expect(await outcomeOf(readAll(store, sessionId))).toBe('unknown');
+    proxy.mode = 'pass';
+    await expect.poll(() => outcomeOf(readAll(store, sessionId))).toBe('done');
+    expect(proxy.accepted).toBe(1);
+  });
+
+  test('a connection that is made but never gets ready is given up, and the next command tries again', async () => {
+    const { proxy, store } = await behindProxy({ deadlineMs: 500 });
+    proxy.mode = 'mute';
+    const sessions = [newSession(), newSession()];
+    const outcomes = await Promise.all(sessions.map((session) => outcomeOf(store.start(session))));
+    expect(outcomes).toEqual(['not_done', 'not_done']);
+    expect(proxy.accepted).toBe(1);
+    proxy.mode = 'pass';
+    await expect.poll(() => outcomeOf(store.start(newSession())), { timeout: 10_000 }).toBe('done');
+    expect(proxy.accepted).toBeGreaterThan(1);
   });
 
   test('a server that is not there is not_done, and the same store goes on when it is back', async () => {
@@ -243,6 +403,64 @@ describeWith('redis', ({ url }) => {
     expect(await outcomeOf(store.append(sessionId, [newEvent(sessionId)], LIMITS))).toBe('not_done');
     await client.replicaof('NO', 'ONE');
     expect(await outcomeOf(store.append(sessionId, [newEvent(sessionId)], LIMITS))).toBe('done');
+  });
+
+  test('a master that has become a replica is left, and the next command finds the new one behind the same address', async () => {
+    const { own, target, store } = await behindProxy();
+    const other = await ownServer();
+    await started(store);
+    const client = later(new Redis(own.url), (redis) => redis.disconnect());
+    await client.replicaof('127.0.0.1', other.port);
+    target.port = other.port;
+    expect(await outcomeOf(store.start(newSession()))).toBe('not_done');
+    expect(await outcomeOf(store.start(newSession()))).toBe('done');
+  });
+
+  test.each([
+    ['READONLY', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+    ['OOM', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
+    [
+      'NOREPLICAS',
+      ['CONFIG', 'SET', 'min-replicas-to-write', '1'],
+      ['CONFIG', 'SET', 'min-replicas-to-write', '0'],
+    ],
+  ])(
+    'ping is refused when a write would be: %s',
+    async (code, [cause = '', ...causes], [cure = '', ...cures]) => {
+      const own = await ownServer();
+      const store = storeAt(own.url);
+      await store.ping();
+      await redisCommand(own.port, cause, ...causes);
+      await expect(store.ping()).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        outcome: 'not_done',
+        message: expect.stringContaining(code),
+      });
+      await redisCommand(own.port, cure, ...cures);
+      await store.ping();
+    },
+  );
+
+  test('ping is refused when a write would be: MISCONF, its disk is gone', async () => {
+    const dir = later(await mkdtemp(join(tmpdir(), 'event-sessions-no-disk-')), (path) =>
+      rm(path, { recursive: true, force: true }),
+    );
+    const own = later(await startRedis({ dir }), (redis) => redis.stop());
+    const store = storeAt(own.url);
+    await store.ping();
+    await redisCommand(own.port, 'CONFIG', 'SET', 'save', '3600 1');
+    await rm(dir, { recursive: true });
+    await redisCommand(own.port, 'BGSAVE');
+    await expect
+      .poll(() => store.ping().then(String, (error) => `${error.outcome}: ${error.message}`))
+      .toMatch(/^not_done: .*MISCONF/);
+  });
+
+  test('ping changes nothing', async () => {
+    const own = await ownServer();
+    const store = storeAt(own.url);
+    await store.ping();
+    expect(await redisCommand(own.port, 'DBSIZE')).toBe(0);
   });
 
   test('G8: a client that was handed in stays open', async () => {

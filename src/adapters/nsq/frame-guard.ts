@@ -1,0 +1,89 @@
+/**
+ * Reads what an nsqd sends before nsqjs does, and stops at the first thing that a producer must never get.
+ *
+ * nsqjs believes every byte: a frame size below 4 or an IDENTIFY answer that isn't JSON ends the process with an
+ * exception out of a socket's event, a large size makes it collect whatever comes, without end, an acknowledgement of
+ * nothing is kept for the next message. Any server behind a mistyped port can do that.
+ */
+export interface FrameGuard {
+  /** A command has been written that must be answered once. */
+  expectAnswer(): void;
+  /** Why the connection must be given up, as soon as there is a reason. */
+  objectionTo(data: Buffer): Error | undefined;
+}
+
+/** Bytes of the largest frame for a producer. An answer to IDENTIFY has about 500, an error names a topic. */
+const MAX_FRAME_BYTES = 65_536;
+/** Heartbeats within a second: nsqd sends one every 30 s, and each has to be answered. */
+const MAX_HEARTBEATS = 10;
+const SIZE_BYTES = 4;
+const TYPE_BYTES = 4;
+const RESPONSE = 0;
+const ERROR = 1;
+
+export function frameGuard(): FrameGuard {
+  let rest: Buffer = Buffer.alloc(0);
+  let identified = false;
+  let expected = 0;
+  let heartbeats = 0;
+  let heartbeatsSince = 0;
+
+  function objectionToFrame(type: number, payload: string): string | undefined {
+    if (type === ERROR) return undefined;
+    if (type !== RESPONSE) return `a frame of type ${type}`;
+    if (payload === '_heartbeat_') {
+      const now = performance.now();
+      if (now - heartbeatsSince > 1_000) {
+        heartbeats = 0;
+        heartbeatsSince = now;
+      }
+      heartbeats += 1;
+      return heartbeats > MAX_HEARTBEATS ? 'a flood of heartbeats' : undefined;
+    }
+    if (!identified) {
+      identified = true;
+      return isIdentifyAnswer(payload) ? undefined : 'no answer to IDENTIFY that it could mean';
+    }
+    if (payload !== 'OK') return `the answer ${JSON.stringify(payload.slice(0, 40))}`;
+    expected -= 1;
+    return expected < 0 ? 'an acknowledgement of nothing' : undefined;
+  }
+
+  function objection(): string | undefined {
+    while (rest.length >= SIZE_BYTES) {
+      const size = rest.readInt32BE(0);
+      if (size < TYPE_BYTES || size > MAX_FRAME_BYTES) return `a frame of ${size} bytes`;
+      const end = SIZE_BYTES + size;
+      if (rest.length < end) return undefined;
+      const type = rest.readInt32BE(SIZE_BYTES);
+      const found = objectionToFrame(type, rest.toString('utf8', SIZE_BYTES + TYPE_BYTES, end));
+      if (found !== undefined) return found;
+      rest = rest.subarray(end);
+    }
+    return undefined;
+  }
+
+  return {
+    expectAnswer() {
+      expected += 1;
+    },
+    objectionTo(data) {
+      rest = rest.length === 0 ? data : Buffer.concat([rest, data]);
+      const found = objection();
+      return found === undefined ? undefined : new Error(`this is no nsqd, it sent ${found}`);
+    },
+  };
+}
+
+/** nsqd answers features that were not asked for with false. */
+function isIdentifyAnswer(payload: string): boolean {
+  if (payload === 'OK') return true;
+  try {
+    const answer: unknown = JSON.parse(payload);
+    if (typeof answer !== 'object' || answer === null) return false;
+    const { tls_v1: tls, deflate, snappy } = answer as Record<string, unknown>;
+    return !tls && !deflate && !snappy;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,114 @@
+import type { AcceptedEvent } from '../../core/event.js';
+import type { AppendOutcome, SessionLimits } from '../../ports/session-store.js';
+
+/**
+ * Appends to one session that come in the same turn of the event loop go to Redis as one.
+ *
+ * Every call keeps its own all or nothing. If Redis takes the whole, it would have taken each call by itself; if it
+ * refuses the whole for a limit, it has changed nothing, and the calls are sent one by one, in their order. Every
+ * other refusal, and every failure, is that of each of them.
+ */
+export interface AppendQueue {
+  append(sessionId: string, events: readonly AcceptedEvent[], limits: SessionLimits): Promise<AppendOutcome>;
+  /** Sends what waits for this session, so that a command that comes after it is carried out after it. */
+  flush(sessionId: string): void;
+}
+
+export type SendAppend = (
+  sessionId: string,
+  events: readonly AcceptedEvent[],
+  limits: SessionLimits,
+) => Promise<AppendOutcome>;
+
+interface Call {
+  readonly events: readonly AcceptedEvent[];
+  readonly resolve: (outcome: AppendOutcome) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Waiting {
+  readonly limits: SessionLimits;
+  readonly calls: Call[];
+  events: number;
+  length: number;
+}
+
+/** One script serves nobody else while it runs. */
+const MAX_EVENTS = 10_000;
+const MAX_LENGTH = 4 * 1_048_576;
+
+export function appendQueue(send: SendAppend): AppendQueue {
+  const waiting = new Map<string, Waiting>();
+
+  function flush(sessionId: string): void {
+    const group = waiting.get(sessionId);
+    if (group === undefined) return;
+    waiting.delete(sessionId);
+    void sendTogether(sessionId, group);
+  }
+
+  function flushAll(): void {
+    for (const sessionId of [...waiting.keys()]) flush(sessionId);
+  }
+
+  async function sendTogether(sessionId: string, { calls, limits }: Waiting): Promise<void> {
+    const [first] = calls;
+    try {
+      const events = calls.length === 1 && first ? first.events : calls.flatMap((call) => call.events);
+      const outcome = await send(sessionId, events, limits);
+      if (calls.length > 1 && outcome.outcome === 'limit_exceeded') sendSingly(sessionId, calls, limits);
+      else settle(calls, outcome);
+    } catch (error) {
+      for (const { reject } of calls) reject(error);
+    }
+  }
+
+  function sendSingly(sessionId: string, calls: readonly Call[], limits: SessionLimits): void {
+    for (const { events, resolve, reject } of calls) send(sessionId, events, limits).then(resolve, reject);
+  }
+
+  return {
+    append: (sessionId, events, limits) =>
+      new Promise((resolve, reject) => {
+        const length = events.reduce((sum, { json }) => sum + json.length, 0);
+        let group = waiting.get(sessionId);
+        const fits =
+          group !== undefined &&
+          group.limits === limits &&
+          group.events + events.length <= MAX_EVENTS &&
+          group.length + length <= MAX_LENGTH;
+        if (!fits) flush(sessionId);
+        if (group === undefined || !fits) {
+          if (waiting.size === 0) process.nextTick(flushAll);
+          group = { limits, calls: [], events: 0, length: 0 };
+          waiting.set(sessionId, group);
+        }
+        group.calls.push({ events, resolve, reject });
+        group.events += events.length;
+        group.length += length;
+      }),
+    flush,
+  };
+}
+
+/** Cuts the answer for all into one for each call, as if they had come one after the other. */
+function settle(calls: readonly Call[], outcome: AppendOutcome): void {
+  if (outcome.outcome !== 'appended' || calls.length === 1) {
+    for (const { resolve } of calls) resolve(outcome);
+    return;
+  }
+  const { duplicates } = outcome;
+  const given = calls.reduce((sum, { events }) => sum + events.length, 0);
+  let count = outcome.events - (given - duplicates.length);
+  let from = 0;
+  let next = 0;
+  for (const { events, resolve } of calls) {
+    const mine: number[] = [];
+    for (; next < duplicates.length && (duplicates[next] as number) < from + events.length; next += 1) {
+      mine.push((duplicates[next] as number) - from);
+    }
+    from += events.length;
+    count += events.length - mine.length;
+    resolve({ outcome: 'appended', duplicates: mine, events: count });
+  }
+}

@@ -1,0 +1,18 @@
+/** `prefix-17`, in Lua `^(.*%-)([1-9]%d*)$`: see `scripts.ts`. */
+const WRITERS = /^(.*-)([1-9]\d{0,14})$/;
+
+export function isWriters(id: string): boolean {
+  return WRITERS.test(id);
+}
+
+/** The ids as one writer's numbers without a gap, if they are that. */
+export function runOf(
+  ids: readonly string[],
+): { readonly prefix: string; readonly first: number } | undefined {
+  const match = WRITERS.exec(ids[0] ?? '');
+  if (match === null) return undefined;
+  const [, prefix = '', digits] = match;
+  const first = Number(digits);
+  for (let i = 1; i < ids.length; i += 1) if (ids[i] !== `${prefix}${first + i}`) return undefined;
+  return { prefix, first };
+}

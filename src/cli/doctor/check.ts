@@ -1,0 +1,49 @@
+export type CheckStatus = 'ok' | 'warning' | 'error';
+
+/** One line of the doctor: what was looked at and found, and what to do about it. */
+export interface Check {
+  readonly status: CheckStatus;
+  /** Stays the same from run to run, for machines: `redis.version`. */
+  readonly name: string;
+  readonly message: string;
+  /** What to do. */
+  readonly advice?: string | undefined;
+}
+
+export interface CheckGroup {
+  readonly title: string;
+  /** What was looked at. */
+  readonly target?: string | undefined;
+  readonly checks: readonly Check[];
+}
+
+export const ok = (name: string, message: string): Check => ({ status: 'ok', name, message });
+export const warning = (name: string, message: string, advice?: string): Check => {
+  return { status: 'warning', name, message, advice };
+};
+export const error = (name: string, message: string, advice?: string): Check => {
+  return { status: 'error', name, message, advice };
+};
+
+/** Rejects after so many milliseconds. What was started goes on, and is no longer listened to. */
+export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** At least `wanted`, both of the form `1.2.3`. */
+export function isAtLeast(version: string, wanted: string): boolean {
+  const [have, want] = [version, wanted].map((text) => (text.match(/\d+/g) ?? []).map(Number));
+  for (const [i, number] of (want ?? []).entries()) {
+    const difference = (have?.[i] ?? 0) - number;
+    if (difference !== 0) return difference > 0;
+  }
+  return true;
+}
