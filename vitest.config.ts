@@ -11,8 +11,8 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
-    // The tarball is tested on its own, after a build: vitest.package.config.ts.
-    exclude: ['**/node_modules/**', 'test/package/**'],
+    // On their own: the tarball after a build (vitest.package.config.ts), and the fault points (vitest.faults.config.ts).
+    exclude: ['**/node_modules/**', 'test/package/**', 'test/faults/**'],
     environment: 'node',
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/reporter.ts'],

@@ -22,7 +22,7 @@ import {
   type DomainEvents,
   type DomainEventType,
 } from './core/domain-events.js';
-import { catchRejection, messageOf } from './core/errors.js';
+import { messageOf } from './core/errors.js';
 import { newId } from './core/ids.js';
 import { createMetrics, type MetricsSnapshot } from './core/metrics.js';
 import { consoleLogger, safeLogger, silentLogger } from './core/safe-logger.js';
@@ -202,11 +202,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
 
   const guardedRecover = instance.command('recover', async (options?: RecoverOptions) => {
     const { onProgress } = validate(recoverSchema, options, 'The options of recover') ?? {};
-    const failed = (error: unknown) =>
-      logger.error('onProgress of recover rejected', { cause: messageOf(error) });
-    return recover({
-      onProgress: onProgress && ((progress) => catchRejection(onProgress(progress), failed)),
-    });
+    return recover({ onProgress });
   });
   if (resolved.recovery !== false) {
     const { intervalMs } = resolved.recovery;

@@ -84,6 +84,8 @@ export function createInstance(metrics: Metrics): Instance {
         });
         await Promise.race([idle, late]);
         clearTimeout(timer);
+        // Whoever called hears of it before the adapters are gone.
+        await new Promise((resolve) => setImmediate(resolve));
         await release(underWay);
       })();
       return closed;

@@ -41,7 +41,7 @@ interface OpenedFile extends LoggedFile {
 }
 
 /** How often the segments may change while they are being opened. Each time some recovery has ended. */
-const MAX_TRIES = 20;
+const MAX_TRIES = 200;
 const SETTLE_MS = 50;
 
 /** @throws `CONTINGENCY_FAILED` naming path and errno. A log that does not exist is an empty one. */
@@ -86,7 +86,8 @@ async function openAll(path: string): Promise<OpenedFile[]> {
         if (sealed === undefined) missed = true;
         else opened.push(sealed);
       }
-      if (missed && attempt < MAX_TRIES) {
+      if (missed) {
+        if (attempt === MAX_TRIES) throw new Error(`changed ${MAX_TRIES} times while it was opened`);
         await closeAll(opened);
         continue;
       }

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+import config from './vitest.config.js';
+
+/** A fault at every point of every border: minutes of work, so it is a run of its own. */
+export default defineConfig({
+  ...config,
+  test: {
+    ...config.test,
+    include: ['test/faults/**/*.test.ts'],
+    exclude: ['**/node_modules/**'],
+    // Longer than the patience with a worker, so that it is the worker's story that is told.
+    testTimeout: 120_000,
+  },
+});
