@@ -8,19 +8,20 @@ export interface NsqdBorder {
   down: boolean;
 }
 
-type Publish = typeof Writer.prototype.publish;
+/** What the library uses of a connection of nsqjs: a callback for each command, and then the command. */
+interface NsqjsConnection {
+  readonly messageCallbacks: ((error?: unknown) => void)[];
+  write(command: Buffer): void;
+}
 
 /**
- * Puts a line round what nsqjs does for the library: `connect`, whose answer is the event `ready`, and `publish`,
- * whose answer is its callback. A connection that has failed here is broken: nothing passes it any more.
+ * Puts a line round what nsqjs does for the library: `connect`, whose answer is the event `ready`, and the writing of a
+ * PUB or MPUB, whose answer is its callback. A connection that has failed here is broken: nothing passes it any more.
  */
 export function nsqdBorder(): NsqdBorder {
   const border: NsqdBorder = { line: undefined, down: false };
-  const { connect, publish } = Writer.prototype;
-  const lines = new WeakMap<Writer, FaultLine>();
+  const { connect } = Writer.prototype;
   const broken = new WeakSet<Writer>();
-  /** By connection: resolves when everything has been handed over that was to be. */
-  const handedOver = new WeakMap<Writer, Promise<void>>();
 
   function lose(writer: Writer, error: Error): void {
     broken.add(writer);
@@ -30,7 +31,6 @@ export function nsqdBorder(): NsqdBorder {
   Writer.prototype.connect = function (this: Writer) {
     const { line } = border;
     if (line === undefined) return connect.call(this);
-    lines.set(this, line);
     const emit = this.emit.bind(this);
     line
       .pass({
@@ -45,6 +45,7 @@ export function nsqdBorder(): NsqdBorder {
               return true;
             };
             connect.call(this);
+            watch(this, (this as unknown as { conn: NsqjsConnection }).conn, line);
           }),
         fault: (edge) => errno(edge === 'before' ? 'ECONNREFUSED' : 'ECONNRESET'),
       })
@@ -60,43 +61,48 @@ export function nsqdBorder(): NsqdBorder {
       );
   };
 
-  Writer.prototype.publish = function (this: Writer, ...[topic, bodies, callback]: Parameters<Publish>) {
-    const line = lines.get(this);
-    if (line === undefined) return publish.call(this, topic, bodies, callback);
-    if (broken.has(this)) return;
-    if (border.down) return lose(this, errno('ECONNRESET'));
-    const before = handedOver.get(this);
-    let done = () => {};
-    handedOver.set(
-      this,
-      new Promise((resolve) => {
+  function watch(writer: Writer, connection: NsqjsConnection, line: FaultLine): void {
+    const write = connection.write.bind(connection);
+    /** Resolves when everything has been handed over that was to be. */
+    let handedOver = Promise.resolve();
+
+    connection.write = (command) => {
+      if (!/^M?PUB /.test(command.toString('latin1', 0, 5))) return write(command);
+      if (broken.has(writer)) return;
+      if (border.down) return lose(writer, errno('ECONNRESET'));
+      const callbacks = connection.messageCallbacks;
+      const answered = callbacks.at(-1);
+      const before = handedOver;
+      let done = () => {};
+      handedOver = new Promise((resolve) => {
         done = resolve;
-      }),
-    );
-    line
-      .pass({
-        name: 'nsqd.publish',
-        work: async () => {
-          await before;
-          return new Promise<Error | undefined>((resolve) => {
-            if (broken.has(this)) return;
-            publish.call(this, topic, bodies, resolve);
+      });
+      const answer = new Promise<unknown>((resolve) => {
+        callbacks[callbacks.length - 1] = resolve;
+      });
+      line
+        .pass({
+          name: 'nsqd.publish',
+          work: async () => {
+            await before;
+            if (!broken.has(writer)) write(command);
             done();
-          });
-        },
-        fault: () => {
-          // At once: nothing that is handed over behind it may get through, and no later answer count for it.
-          broken.add(this);
-          return errno('ECONNRESET');
-        },
-      })
-      .then(
-        (error) => {
-          if (!broken.has(this)) callback?.(error);
-        },
-        (error) => lose(this, error),
-      );
-  };
+            return answer;
+          },
+          fault: () => {
+            // At once: nothing that is handed over behind it may get through, and no later answer count for it.
+            broken.add(writer);
+            return errno('ECONNRESET');
+          },
+        })
+        .then(
+          (error) => {
+            if (!broken.has(writer)) answered?.(error);
+          },
+          (error) => lose(writer, error),
+        );
+    };
+  }
 
   return border;
 }

@@ -65,6 +65,9 @@ async function play(job: Case): Promise<Played> {
         inSetting = outer;
       }
     },
+    async dueTooEarly(sessionId) {
+      await server.zadd(`${redisPrefix(job.id)}:index`, 1, sessionId);
+    },
     damageLog(text) {
       noteDisk(job, 'damage');
       appendFileSync(logOf(job.folder), text);

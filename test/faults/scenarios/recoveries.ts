@@ -60,6 +60,19 @@ export const recoveryScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: 'session that is not due yet',
+    async play({ actor, sessionId, setting, dueTooEarly }) {
+      const session = sessionId('s');
+      await setting(async () => {
+        const client = actor();
+        await client.start(session);
+        await client.add(session, 'a1');
+        await dueTooEarly(session);
+      });
+      await actor().recover();
+    },
+  },
+  {
     name: 'stale lock',
     async play({ log, actor, sessionId, setting }) {
       await setting(() => leaveStaleLock(actor(), sessionId('s'), `${log}.lock`));

@@ -13,6 +13,21 @@ export const sessionScenarios: readonly Scenario[] = [
     },
   },
   {
+    // Ids that end in a hyphen and a number go another way through the store.
+    name: 'ids with numbers',
+    async play({ actor, sessionId }) {
+      const [client, session] = [actor(), sessionId('s')];
+      await client.start(session);
+      await client.add(session, 'a-1');
+      await client.addMany(session, 'a-2', 'a-3');
+      client.redis.down = true;
+      await client.add(session, 'a-4');
+      client.redis.down = false;
+      await client.add(session, 'a-5');
+      await client.commit(session);
+    },
+  },
+  {
     name: 'rolled back',
     async play({ actor, sessionId }) {
       const [client, session] = [actor(), sessionId('s')];

@@ -18,6 +18,8 @@ export interface Stage {
   setting<T>(work: () => Promise<T>): Promise<T>;
   /** Begins a commit in the name of an instance that then dies, with events of this number in the session. */
   abandonedCommit(sessionId: string, events: number): Promise<void>;
+  /** Makes the index of Redis name the session as overdue, which it may do too early, though never too late. */
+  dueTooEarly(sessionId: string): Promise<void>;
   /** Appends to the log what no instance has written. */
   damageLog(text: string): void;
   /** From now on an interval fires once, at once. Until told it never does, so that points do not depend on time. */
