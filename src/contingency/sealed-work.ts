@@ -4,7 +4,7 @@ import type { ContingencyRecord, QuarantinedEntry, SealedRecords } from '../port
 import type { Logger } from '../ports/logger.js';
 
 /** Records and bytes of the log that a pass has in memory at once; also how much may come again if it dies. */
-export const CHUNK_RECORDS = 500;
+const CHUNK_RECORDS = 500;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
 export interface Chunk {

@@ -94,7 +94,8 @@ export interface DomainEvents {
   has(type: DomainEventType): boolean;
 }
 
-const TYPES = Object.keys({
+/** Every type there is. */
+export const DOMAIN_EVENT_TYPES = Object.keys({
   'session.started': true,
   'event.added': true,
   'session.committing': true,
@@ -110,8 +111,8 @@ const TYPES = Object.keys({
   'publisher.degraded': true,
   'publisher.restored': true,
   'metrics.snapshot': true,
-} satisfies Record<DomainEventType, true>);
-const typeSchema = z.enum(TYPES, { error: `one of ${TYPES.join(', ')}` });
+} satisfies Record<DomainEventType, true>) as readonly DomainEventType[];
+const typeSchema = z.enum(DOMAIN_EVENT_TYPES, { error: `one of ${DOMAIN_EVENT_TYPES.join(', ')}` });
 const listenerSchema = functionOf<DomainEventListener<DomainEventType>>('a function');
 
 type Guarded = (event: DomainEventBase<DomainEventType>) => void;

@@ -6,30 +6,13 @@ import {
   memoryStore,
 } from 'event-sessions';
 import { expect, test, vi } from 'vitest';
+import { DOMAIN_EVENT_TYPES } from '../../src/core/domain-events.js';
 import { instance } from './instance.js';
-
-const EVERY: Record<DomainEventType, true> = {
-  'session.started': true,
-  'event.added': true,
-  'session.committing': true,
-  'batch.published': true,
-  'session.committed': true,
-  'session.rolled_back': true,
-  'session.expired': true,
-  'contingency.recorded': true,
-  'contingency.recovered': true,
-  'contingency.quarantined': true,
-  'store.degraded': true,
-  'store.restored': true,
-  'publisher.degraded': true,
-  'publisher.restored': true,
-  'metrics.snapshot': true,
-};
 
 /** Collects what is told from now on, in order. */
 function listen(sessions: ReturnType<typeof instance>['sessions'], ...types: DomainEventType[]) {
   const told: DomainEvent[] = [];
-  for (const type of types.length > 0 ? types : (Object.keys(EVERY) as DomainEventType[]))
+  for (const type of types.length > 0 ? types : DOMAIN_EVENT_TYPES)
     sessions.on(type, (event) => told.push(event));
   return told;
 }

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DomainEventType, MetricsSnapshot } from 'event-sessions';
+import type { MetricsSnapshot } from 'event-sessions';
 import { describe, expect, test } from 'vitest';
+import { DOMAIN_EVENT_TYPES } from '../../src/core/domain-events.js';
 import { ERROR_CODES } from '../../src/core/errors.js';
 import { resolveOptions } from '../../src/options.js';
 import { codeIn, pages, ROOT, tableBelow } from './markdown.js';
@@ -47,25 +48,8 @@ test('the errors of the README are all there are', () => {
 });
 
 test('the domain events of the concepts are all there are', () => {
-  const types: Record<DomainEventType, true> = {
-    'session.started': true,
-    'event.added': true,
-    'session.committing': true,
-    'batch.published': true,
-    'session.committed': true,
-    'session.rolled_back': true,
-    'session.expired': true,
-    'contingency.recorded': true,
-    'contingency.recovered': true,
-    'contingency.quarantined': true,
-    'store.degraded': true,
-    'store.restored': true,
-    'publisher.degraded': true,
-    'publisher.restored': true,
-    'metrics.snapshot': true,
-  };
   const told = tableBelow('docs/concepts.md', '## Domain events').flatMap(([cell = '']) => codeIn(cell));
-  expect(told.sort()).toEqual(Object.keys(types).sort());
+  expect(told.sort()).toEqual([...DOMAIN_EVENT_TYPES].sort());
 });
 
 test('the metrics of the concepts are all there are', () => {
