@@ -248,7 +248,7 @@ test('close ends a pass behind the session it is at, and what is left stays', as
       if (done === 2) closed ??= sessions.close();
     },
   });
-  expect(report).toMatchObject({ remaining: 3, complete: false });
+  expect(report).toMatchObject({ sessions: 2, remaining: 3, complete: false });
   await closed;
   expect(log.records).toHaveLength(3);
 });
