@@ -17,18 +17,16 @@ export interface Obedient {
 export interface ObedientOptions {
   /** What the shell does before it becomes the process: `ulimit -n 64`. */
   readonly shell?: string;
-  readonly uid?: number;
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** Starts obey.ts, under limits, as another user, or with a shim. */
+/** Starts obey.ts, under limits or with a shim. */
 export async function startObedient(path: string, options: ObedientOptions = {}): Promise<Obedient> {
   const script = join(import.meta.dirname, 'obey.ts');
   const command = `${options.shell ?? ':'}; exec "$0" "$@"`;
   const child = spawn('sh', ['-c', command, process.execPath, '--import', 'tsx', script, path], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, UV_USE_IO_URING: '0', ...options.env },
-    ...(options.uid !== undefined && { uid: options.uid, gid: options.uid }),
   });
   let errors = '';
   child.stderr.on('data', (chunk) => {

@@ -1,6 +1,6 @@
 /**
  * A process with a log at the path given that does what it reads, a JSON array a line, and answers each with a line:
- * `["append", id, bytes]`, `["recover"]`, `["use up descriptors"]`, `["give back descriptors"]`.
+ * `["append", id, bytes]`, `["recover"]`, `["become", uid]`, `["use up descriptors"]`, `["give back descriptors"]`.
  */
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -11,6 +11,12 @@ const log = fileContingency({ path: process.argv[2] });
 let descriptors: number[] = [];
 
 async function obey([order, id, bytes]: [string, string, number]): Promise<unknown> {
+  if (order === 'become') {
+    process.setgroups?.([]);
+    process.setgid?.(Number(id));
+    process.setuid?.(Number(id));
+    return process.getuid?.();
+  }
   if (order === 'append') return log.append([added(id, { text: 'x'.repeat(bytes ?? 0) })]);
   if (order === 'recover') return (await entriesOf(log)).length;
   if (order === 'give back descriptors') {
