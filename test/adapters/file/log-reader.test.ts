@@ -124,6 +124,7 @@ describe('looking at a log', () => {
 
       // Some of it is dealt with, so that segments are removed and merged; the rest comes again and again.
       const done = new Set<string>();
+      let seals = 0;
       const recovery = (async () => {
         for (let round = 0; running || done.size === 0; round += 1) {
           const sealed = await log.seal();
@@ -131,6 +132,7 @@ describe('looking at a log', () => {
             await new Promise((resolve) => setImmediate(resolve));
             continue;
           }
+          seals += 1;
           const places: number[] = [];
           for await (const entry of sealed.read()) {
             const id = idOf(entry);
@@ -157,8 +159,10 @@ describe('looking at a log', () => {
       expect(looks).toBeGreaterThan(1);
       expect(done.size).toBeGreaterThan(0);
       const left = (await entriesOf(path)).map(idOf);
-      expect(new Set(left).size).toBe(200 - done.size);
-      expect(left.filter((id) => done.has(id))).toEqual([]);
+      expect(new Set([...left, ...done]).size).toBe(200);
+      // An append that a seal overtakes is written again, whether or not that recovery still saw the first copy. So a
+      // record may come back, once for each of the two appends that can be under way when the log is sealed.
+      expect(left.filter((id) => done.has(id)).length).toBeLessThanOrEqual(2 * seals);
       await log.close();
     });
   }, 120_000);
