@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate } from 'node:timers/promises';
 
 /**
@@ -5,7 +6,7 @@ import { setImmediate } from 'node:timers/promises';
  * and a point after it: `commit/redis.ADVANCE#2/after` is the moment at which the second ADVANCE of the commits of a
  * scenario has been carried out, and the library has not heard of it yet.
  *
- * At most one point is armed. What stands before the slash is the phase: what the scenario is doing. Outside of a
+ * At most one point is armed. What stands before the slash is the phase: the command of the scenario that has led to the operation. Outside of a
  * phase nothing is counted and nothing happens.
  */
 export interface FaultLine {
@@ -59,11 +60,12 @@ export function faultLine(fault?: Fault, onStrike?: (fault: Fault) => void): Fau
   const counts = new Map<string, number>();
   const hooks = new Map<string, () => void | Promise<void>>();
   let struck = false;
-  let current: string | undefined;
+  const phases = new AsyncLocalStorage<string | undefined>();
 
   function arrive(name: string): string | undefined {
-    if (current === undefined) return undefined;
-    const key = `${current}/${name}`;
+    const phase = phases.getStore();
+    if (phase === undefined) return undefined;
+    const key = `${phase}/${name}`;
     const count = (counts.get(key) ?? 0) + 1;
     counts.set(key, count);
     return `${key}#${count}`;
@@ -84,15 +86,7 @@ export function faultLine(fault?: Fault, onStrike?: (fault: Fault) => void): Fau
       return struck;
     },
 
-    async phase(name, work) {
-      const outer = current;
-      current = name;
-      try {
-        return await work();
-      } finally {
-        current = outer;
-      }
-    },
+    phase: (name, work) => phases.run(name, work),
 
     async pass({ name, work, fault: failure, abandon, tear }) {
       const operation = arrive(name);

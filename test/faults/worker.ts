@@ -75,6 +75,9 @@ async function play(job: Case): Promise<Played> {
     abandonedCommit: (sessionId, events) => abandonCommit(job, server, sessionId, events),
     tickOnce() {
       intervals.mode = 'once';
+      return () => {
+        intervals.mode = 'never';
+      };
     },
   };
 

@@ -11,8 +11,8 @@ import { settledPath } from './settled-lines.js';
 /**
  * The sealed parts of a log: what the live file was renamed to, `<path>.<number>-<random>.sealed`, oldest first.
  *
- * The number gives the order. The random part makes sure that no rename ever overwrites a segment, even if two
- * processes choose the same number at the same time. A segment never changes. It is removed only by the recovery that
+ * The number gives the order; of two processes that choose the same one at the same time, the older file comes first.
+ * The random part makes sure that no rename ever overwrites a segment. A segment never changes. It is removed only by the recovery that
  * has read it, so one that was left behind is simply there when the next recovery looks.
  *
  * **Merging.** What is left of many segments, or of one of which most is settled, goes into a new segment that begins
@@ -30,6 +30,8 @@ export interface Segment {
   readonly bytes: number;
   /** Stays the same when the file is renamed, and is never used again for another one. */
   readonly identity: string;
+  /** Nanoseconds since the epoch at which the file was created. */
+  readonly born: bigint;
 }
 
 export interface SealedSegments {
@@ -103,8 +105,15 @@ export function sealedSegments(path: string, mode: number, sync: boolean): Seale
 
   return {
     async list() {
-      const found = await Promise.all((await names(SEALED)).map((name) => segmentAt(join(folder, name))));
-      return found.filter((segment) => segment !== undefined);
+      const found = await Promise.all(
+        (await names(SEALED)).map(async (name) => {
+          const segment = await segmentAt(join(folder, name));
+          return segment && { ...segment, number: numberOf(name) };
+        }),
+      );
+      return found
+        .filter((segment) => segment !== undefined)
+        .sort((a, b) => a.number - b.number || Number(a.born - b.born));
     },
 
     async live() {
@@ -164,7 +173,7 @@ async function segmentAt(path: string): Promise<Segment | undefined> {
   if (found === undefined || !found.isFile()) return undefined;
   // An inode number alone may be used again for a later file.
   const identity = `${found.dev}:${found.ino}:${found.birthtimeNs}`;
-  return { path, bytes: Number(found.size), identity };
+  return { path, bytes: Number(found.size), identity, born: found.birthtimeNs };
 }
 
 function missing(error: unknown): undefined {

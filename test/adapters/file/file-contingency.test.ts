@@ -13,6 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { fileContingency } from '../../../src/adapters/file/index.js';
 import { decodeRecord } from '../../../src/adapters/file/record-line.js';
@@ -233,6 +234,24 @@ describe('fileContingency', () => {
       await one.append([added('3')]);
       expect(await idsOf(two)).toEqual(['3']);
       await Promise.all([one.close(), two.close()]);
+    });
+  });
+
+  it('reads what two processes have set aside at the same time, under the same number, in order', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path });
+      for (const [id, random] of [
+        ['0', 'ffffffff'],
+        ['1', '00000000'],
+      ] as const) {
+        await log.append([added(id)]);
+        await rename(path, `${path}.000000000001-${random}.sealed`);
+        // File systems tell the age of a file in ticks of the kernel's clock.
+        await setTimeout(20);
+      }
+      await log.append([added('2')]);
+      expect(await idsOf(log)).toEqual(['0', '1', '2']);
+      await log.close();
     });
   });
 

@@ -22,8 +22,11 @@ export interface Stage {
   dueTooEarly(sessionId: string): Promise<void>;
   /** Appends to the log what no instance has written. */
   damageLog(text: string): void;
-  /** From now on an interval fires once, at once. Until told it never does, so that points do not depend on time. */
-  tickOnce(): void;
+  /**
+   * From now on, until the function it returns is called, an interval fires once, at once. Otherwise it never does, so
+   * that points do not depend on time.
+   */
+  tickOnce(): () => void;
 }
 
 export interface Scenario {
