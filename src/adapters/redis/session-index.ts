@@ -1,6 +1,6 @@
 import { EventSessionsError } from '../../core/errors.js';
 import type { ActiveStatus } from '../../core/lifecycle.js';
-import type { SessionPage, SessionRecord, SessionStore } from '../../ports/session-store.js';
+import type { SessionPage } from '../../ports/session-store.js';
 import type { RedisConnection } from './redis-client.js';
 import {
   INDEX_CORRECT,
@@ -11,6 +11,7 @@ import {
   INDEX_REMOVE,
   type Script,
 } from './scripts.js';
+import type { RedisSessionRecord } from './session-record.js';
 
 /**
  * The sorted set of all `open` and `committing` sessions, scored by the time at which somebody should look at them:
@@ -18,7 +19,8 @@ import {
  *
  * It lives in another slot than the sessions, so no script can change both. Therefore the sessions are the truth and
  * the index only has to be **complete**: an entry is added before its session and removed after its end. Scores may
- * be too early (an add renews the expiry, a batch renews the lease), never too late: whoever looks too early puts the
+ * be too early (an add renews the expiry, a batch renews the lease), never too late by more than the grace of a session
+ * that was found overdue and then renewed after all: whoever looks too early puts the
  * true time in. Between looking at a session and correcting its entry the session may begin, or begin to commit: so
  * both change the score of an overdue entry, and a correction is made only if the score is still the one that was read.
  */
@@ -29,15 +31,17 @@ export interface SessionIndex {
   hasten(sessionId: string, dueInMs: number): Promise<void>;
   /** Never fails: a leftover entry is removed by the next look at it. */
   remove(sessionId: string): Promise<void>;
-  due(get: SessionStore['get'], limit: number): Promise<string[]>;
+  due(get: GetSession, limit: number): Promise<string[]>;
   list(
-    get: SessionStore['get'],
+    get: GetSession,
     status: ActiveStatus | undefined,
     cursor: string | undefined,
     limit: number,
   ): Promise<SessionPage>;
   count(): Promise<number>;
 }
+
+type GetSession = (sessionId: string) => Promise<RedisSessionRecord | undefined>;
 
 /** A missing session this long overdue is gone for good, not about to be written. */
 const GONE_AFTER_MS = 60_000;
@@ -59,12 +63,12 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
   };
 
   /** Whether the session needs somebody now; otherwise sets its entry right. */
-  async function look(session: SessionRecord | undefined, entry: Entry, now: number): Promise<Look> {
+  async function look(session: RedisSessionRecord | undefined, entry: Entry, now: number): Promise<Look> {
     if (session === undefined) {
       return entry.score < now - GONE_AFTER_MS ? correct(entry, '') : 'stays';
     }
     if (session.status === 'committed' || session.status === 'rolled_back') return correct(entry, '');
-    const dueAt = session.leaseExpiresAt ?? session.expiresAt ?? now;
+    const dueAt = session.leaseExpiresAt ?? session.graceUntil ?? session.expiresAt ?? now;
     return dueAt <= now ? 'due' : correct(entry, dueAt - now);
   }
 

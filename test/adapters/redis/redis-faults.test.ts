@@ -217,6 +217,20 @@ describeWith('redis', ({ url }) => {
     expect(await client.zcard(`${prefix}:index`)).toBe(0);
   });
 
+  test('an overdue session in its grace is not looked at again and again', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `index-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 1);
+    await store.extend(sessionId, 1);
+    await expect.poll(() => store.due(10)).toEqual([sessionId]);
+    await store.expire(sessionId, { ...RETENTION, graceMs: 600_000 });
+    expect(await store.due(10)).toEqual([]);
+    const score = Number(await client.zscore(`${prefix}:index`, sessionId));
+    expect(score).toBeGreaterThan(Date.now() + 300_000);
+    expect(score).toBeLessThan(Date.now() + 900_000);
+  });
+
   test('a commit whose session had lost its index entry is found when its lease is over', async () => {
     const client = later(new Redis(url), (redis) => redis.disconnect());
     const prefix = `index-${newId()}`;
