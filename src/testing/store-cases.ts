@@ -38,8 +38,9 @@ export function sessionStoreCases(make: () => Promise<StoreUnderTest>): readonly
 export const LIMITS: SessionLimits = { maxSessionEvents: 100_000, maxSessionBytes: 100_000_000 };
 export const CAUSE = { instance: 'conformance' };
 export const RETENTION = { retentionMs: 60_000, cause: CAUSE };
-/** For `expire`: without a grace. */
+/** For `expire`: without a grace, and with one that does not end here. */
 export const AT_ONCE = { ...RETENTION, graceMs: 0 };
+export const PATIENT = { ...RETENTION, graceMs: 60_000 };
 
 export function newSession(change: Partial<NewSession> = {}): NewSession {
   return { sessionId: newId(), metadata: '{}', ttlMs: 60_000, cause: CAUSE, ...change };

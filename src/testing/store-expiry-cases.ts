@@ -14,6 +14,7 @@ import {
   LIMITS,
   newEvent,
   newSession,
+  PATIENT,
   RETENTION,
   started,
 } from './store-cases.js';
@@ -84,9 +85,8 @@ export const storeExpiryCases: Record<string, (store: SessionStore) => Promise<v
 
   async 'expire gives a grace, from the first time that it finds the session overdue'(store) {
     const { sessionId } = await overdue(store);
-    const patient = { ...RETENTION, graceMs: 60_000 };
     for (let i = 0; i < 2; i += 1) {
-      assert.deepEqual(await store.expire(sessionId, patient), { outcome: 'not_due' });
+      assert.deepEqual(await store.expire(sessionId, PATIENT), { outcome: 'not_due' });
       assert.ok(!(await isDue(store, sessionId)), 'in its grace a session is not due');
     }
     const session = await store.get(sessionId);
@@ -96,7 +96,7 @@ export const storeExpiryCases: Record<string, (store: SessionStore) => Promise<v
     const short = { ...RETENTION, graceMs: 20 };
     assert.deepEqual(await store.expire(other, short), { outcome: 'not_due' });
     await eventually(async () => assert.ok(await isDue(store, other), 'it comes due again'));
-    assert.deepEqual(await store.expire(other, patient), { outcome: 'expired', discarded: 1 });
+    assert.deepEqual(await store.expire(other, PATIENT), { outcome: 'expired', discarded: 1 });
   },
 
   async 'a replay is taken by a session that had not run out by then, though it has since'(store) {
@@ -123,9 +123,20 @@ export const storeExpiryCases: Record<string, (store: SessionStore) => Promise<v
 
     await store.extend(sessionId, 20);
     await eventually(async () => assert.equal((await store.get(sessionId))?.status, 'expired'));
-    assert.deepEqual(await store.expire(sessionId, { ...RETENTION, graceMs: 60_000 }), {
+    assert.deepEqual(await store.expire(sessionId, PATIENT), {
       outcome: 'not_due',
     });
+  },
+
+  async 'a commit that a replay has begun comes due with its lease, whatever grace the session had'(store) {
+    const { sessionId, expiredAt } = await overdue(store);
+    assert.deepEqual(await store.expire(sessionId, PATIENT), { outcome: 'not_due' });
+    const attempt = { attemptId: 'a', leaseMs: 60_000, asOf: expiredAt - 1, cause: CAUSE };
+    const begun = await store.beginCommit(sessionId, attempt);
+    assert.ok(begun.outcome === 'granted', `it is ${begun.outcome}`);
+    assert.ok(!(await isDue(store, sessionId)), 'a commit whose lease is alive is not due');
+    assert.deepEqual(await store.releaseCommit(sessionId, begun.epoch), { outcome: 'done' });
+    assert.ok(await isDue(store, sessionId), 'a commit whose lease was given back is due');
   },
 
   async 'a session that was ended as expired stays so, for every replay'(store) {

@@ -298,6 +298,7 @@ if f[1] ~= 'open' or effective(f[1], f[2]) ~= 'expired' then return {'not_due'} 
 local graceUntil = exists(f[4]) and tonumber(f[4]) or now + tonumber(ARGV[3])
 if not exists(f[4]) then redis.call('HSET', KEYS[1], 'graceUntil', int(graceUntil)) end
 if graceUntil > now then return {'not_due'} end
+redis.call('HDEL', KEYS[1], 'graceUntil')
 finish('expired', ARGV[1], ARGV[2])
 return {'expired', f[3]}
 `);

@@ -6,7 +6,7 @@ import { RECORD_FIELDS } from './scripts.js';
 type RecordField = (typeof RECORD_FIELDS)[number];
 
 export interface RedisSessionRecord extends SessionRecord {
-  /** Of an open session that was found past its expiry: when it may be ended. */
+  /** Of an overdue session that was found so, and has not been ended: when it may be. */
   readonly graceUntil?: number | undefined;
 }
 
@@ -28,7 +28,7 @@ export function toRecord(
     epoch: number('epoch'),
     createdAt: number('createdAt'),
     expiresAt: status === 'committing' ? undefined : number('expiresAt'),
-    graceUntil: number('graceUntil') || undefined,
+    graceUntil: status === 'expired' ? number('graceUntil') || undefined : undefined,
     leaseExpiresAt: status === 'committing' ? number('lease') || undefined : undefined,
     metadata: hash.get('metadata') ?? '{}',
     history: (hash.get('history') ?? '')
