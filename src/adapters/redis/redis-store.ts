@@ -159,7 +159,8 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
       // Sent together, the index first: the entry may have been lost, by a failover or an eviction.
       const hastened = index.hasten(sessionId, leaseMs);
       const reply = await run(scripts.BEGIN_COMMIT, sessionId, ...args);
-      await hastened;
+      const undo = await hastened;
+      if (reply[0] === 'not_found') await undo?.();
       if (reply[0] === 'committed') await index.remove(sessionId);
       if (reply[0] === 'granted') committing.begun(sessionId, Number(reply[5]));
       return toBeginCommitOutcome(reply);

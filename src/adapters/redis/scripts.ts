@@ -366,14 +366,16 @@ return flags
 
 /** The scripts below have one key, the index. ARGV: session id, milliseconds from now. */
 /**
- * Sees to it that there is an entry, due then or earlier. One that is overdue becomes due now: somebody may have read
- * its score and be about to correct it.
+ * Sees to it that there is an entry, due then or earlier; answers the score of one that it has made, or ''. One that is
+ * there never keeps its score, and one that is overdue becomes due now: somebody may have read the score and be about to
+ * correct it.
  */
 export const INDEX_PUT = script(`
 local due, score = now + tonumber(ARGV[2]), redis.call('ZSCORE', KEYS[1], ARGV[1])
 if score then due = math.min(due, math.max(now, tonumber(score))) end
+if due == tonumber(score or '') then due = due - 1 end
 redis.call('ZADD', KEYS[1], int(due), ARGV[1])
-return 1
+return score and '' or int(due)
 `);
 
 /** ARGV: session id, the score that was read, milliseconds from now or '' for removal. Not if the score has changed. */

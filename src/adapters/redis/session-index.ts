@@ -20,15 +20,18 @@ import type { RedisSessionRecord } from './session-record.js';
  * It lives in another slot than the sessions, so no script can change both. Therefore the sessions are the truth and
  * the index only has to be **complete**: an entry is added before its session and removed after its end. Scores may
  * be too early (an add renews the expiry, a batch renews the lease), never too late by more than the grace of a session
- * that was found overdue and then renewed after all: whoever looks too early puts the
- * true time in. Between looking at a session and correcting its entry the session may begin, or begin to commit: so
- * both change the score of an overdue entry, and a correction is made only if the score is still the one that was read.
+ * that was found overdue and then renewed after all: whoever looks too early puts the true time in. Between looking at a
+ * session and correcting its entry the session may begin, or begin to commit: so both change the score of an entry, and
+ * a correction is made only if the score is still the one that was read.
  */
 export interface SessionIndex {
   /** Before a session begins: there is an entry then, due in that time or earlier. */
   add(sessionId: string, dueInMs: number): Promise<void>;
-  /** The same for a session that has begun, and that may be due earlier than before. Never fails: an entry is there. */
-  hasten(sessionId: string, dueInMs: number): Promise<void>;
+  /**
+   * The same for a session that has begun, and that may be due earlier than before. Never fails: an entry is there. If
+   * there was none, answers what undoes it: then nobody else has needed the entry since, or it stays.
+   */
+  hasten(sessionId: string, dueInMs: number): Promise<(() => Promise<void>) | undefined>;
   /** Never fails: a leftover entry is removed by the next look at it. */
   remove(sessionId: string): Promise<void>;
   due(get: GetSession, limit: number): Promise<string[]>;
@@ -53,12 +56,12 @@ const MAX_LOOKS = 10_000;
 export function createSessionIndex(redis: RedisConnection, key: string): SessionIndex {
   const run = (script: Script, ...args: (string | number)[]) => redis.run(script, [key], args);
 
+  /** What the script answers, or undefined if it failed. */
   const attempt = async (script: Script, ...args: (string | number)[]) => {
     try {
-      await run(script, ...args);
-      return true;
+      return await run(script, ...args);
     } catch {
-      return false;
+      return undefined;
     }
   };
 
@@ -73,7 +76,8 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
   }
 
   async function correct({ sessionId, score }: Entry, dueInMs: number | ''): Promise<Look> {
-    return (await attempt(INDEX_CORRECT, sessionId, score, dueInMs)) ? 'moved' : 'stays';
+    const answer = await attempt(INDEX_CORRECT, sessionId, score, dueInMs);
+    return answer === undefined ? 'stays' : 'moved';
   }
 
   return {
@@ -81,7 +85,11 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
       await run(INDEX_PUT, sessionId, dueInMs);
     },
     async hasten(sessionId, dueInMs) {
-      await attempt(INDEX_PUT, sessionId, dueInMs);
+      const made = (await attempt(INDEX_PUT, sessionId, dueInMs)) as string | undefined;
+      if (!made) return undefined;
+      return async () => {
+        await correct({ sessionId, score: Number(made) }, '');
+      };
     },
     async remove(sessionId) {
       await attempt(INDEX_REMOVE, sessionId);
