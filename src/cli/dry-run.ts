@@ -91,7 +91,11 @@ async function plan(
   );
   const flags = ids.length === 0 ? [] : await store.contains(sessionId, ids);
   const has = new Set(ids.filter((_, i) => flags[i]));
-  return { sessionId, status: session.status, ...planSession(records, { ...session, has }, isPatient) };
+  // What has ended has a line in the history that says so.
+  const isOverdue = session.status === 'expired' && session.history.at(-1)?.status !== 'expired';
+  const overdueSince = isOverdue ? session.expiresAt : undefined;
+  const known = { ...session, overdueSince, has };
+  return { sessionId, status: session.status, ...planSession(records, known, isPatient) };
 }
 
 async function interruptedCommits(store: SessionStore, except: ReadonlySet<string>): Promise<Interrupted[]> {

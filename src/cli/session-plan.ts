@@ -15,6 +15,8 @@ export interface RecordOutline {
 /** What the store knows of the session. */
 export interface KnownSession {
   readonly status: SessionStatus;
+  /** When an `expired` session ran out, as long as nobody has ended it: it still takes what was acknowledged before. */
+  readonly overdueSince?: number | undefined;
   readonly events: number;
   readonly cursor: number;
   /** Ids of the outlined events that it already has. */
@@ -88,6 +90,7 @@ function rehearsal(store: KnownSession | undefined, isPatient: (record: RecordOu
   const has = new Set(store?.has);
   const late = new Set<string>();
   let status = store?.status;
+  const overdueSince = store?.overdueSince;
   let events = store?.events ?? 0;
   let ended: SessionPlan['end'];
 
@@ -116,7 +119,8 @@ function rehearsal(store: KnownSession | undefined, isPatient: (record: RecordOu
   function commit(record: RecordOutline): void {
     const { expectedEvents } = record;
     if (status === undefined) refuse(record, UNKNOWN);
-    else if (status === 'rolled_back' || status === 'expired') refuse(record, ENDED);
+    else if (status === 'expired') refuse(record, EXPIRED);
+    else if (status === 'rolled_back') refuse(record, ENDED);
     else if (status === 'open' && expectedEvents !== undefined && expectedEvents !== events)
       refuse(record, MISMATCH);
     else if (status !== 'committed') {
@@ -130,13 +134,19 @@ function rehearsal(store: KnownSession | undefined, isPatient: (record: RecordOu
     else if (status === 'open') {
       status = 'rolled_back';
       ended = 'rollback';
-    } else if (status !== 'rolled_back') refuse(record, ENDED);
+    } else if (status === 'expired') refuse(record, EXPIRED);
+    else if (status !== 'rolled_back') refuse(record, ENDED);
   }
+
+  /** Whether this is taken though the session has run out: a rollback always, anything else as of when it came. */
+  const isInTime = ({ kind, at }: RecordOutline) =>
+    overdueSince !== undefined && (kind === 'session.rollback_requested' || at < overdueSince);
 
   return {
     plan,
     refused: (record: RecordOutline) => refusals.has(record),
     play(record: RecordOutline): void {
+      if (status === 'expired' && isInTime(record)) status = 'open';
       if (record.kind === 'session.started') {
         plan.start ||= status === undefined;
         status ??= 'open';

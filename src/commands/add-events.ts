@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import type { SessionRepository } from '../contingency/session-repository.js';
 import type { AcceptEvent, EventInput } from '../core/accept-event.js';
 import type { DomainEvents } from '../core/domain-events.js';
-import { EventSessionsError } from '../core/errors.js';
+import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
 import type { AcceptedEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
 import { idSchema, isId, reading, validate } from '../core/validate.js';
@@ -31,7 +31,8 @@ export interface AddManyReceipt {
 }
 
 /**
- * When it resolves, every event is in the store or in the contingency log (G1).
+ * When it resolves, every event is in the store or in the contingency log (G1). When one of them is refused, the
+ * error's `index` says which.
  *
  * @throws `INVALID_INPUT`, `INVALID_EVENT`, `UNKNOWN_EVENT_TYPE`, `INVALID_TOPIC`, `EVENT_TOO_LARGE`,
  * `SESSION_LIMIT_EXCEEDED`, `SESSION_NOT_FOUND`, `SESSION_NOT_OPEN`, `STORE_UNAVAILABLE`, `CONTINGENCY_FAILED`.
@@ -77,9 +78,13 @@ export function createAddEvents(context: AddEventsContext): AddEvents {
       reading('addEvents', () => inOrder(input)) ?? validate(inputSchema, input, 'addEvents');
     const accepted: AcceptedEvent[] = [];
     // A copy: an async schema gives the caller time to change the array.
-    for (const event of reading('addEvents', () => [...events])) {
-      const one = accept(sessionId, event);
-      accepted.push(one instanceof Promise ? await one : one);
+    for (const [index, event] of reading('addEvents', () => [...events]).entries()) {
+      try {
+        const one = accept(sessionId, event);
+        accepted.push(one instanceof Promise ? await one : one);
+      } catch (error) {
+        throw isEventSessionsError(error) ? Object.assign(error, { index }) : error;
+      }
     }
 
     const result = await repository.append(sessionId, accepted, limits);

@@ -24,11 +24,18 @@ export async function recoverInterrupted(pass: RecoveryPass): Promise<void> {
   }
 }
 
+/**
+ * How long a session that was found overdue waits for what other instances may have recorded of it. Their recovery runs
+ * every 30 s by default, and soon after a start.
+ */
+const EXPIRY_GRACE_MS = 120_000;
+
 /** @throws `STORE_UNAVAILABLE` */
 async function recoverOne(pass: RecoveryPass, sessionId: string): Promise<void> {
   const { ask, metrics, events, logger, replay, tally } = pass;
   const cause = { instance: replay.instance };
-  const result = await ask((store) => store.expire(sessionId, { retentionMs: replay.retentionMs, cause }));
+  const request = { retentionMs: replay.retentionMs, graceMs: EXPIRY_GRACE_MS, cause };
+  const result = await ask((store) => store.expire(sessionId, request));
   if (result.outcome === 'expired') {
     const { discarded } = result;
     tally.discarded += discarded;
@@ -43,22 +50,24 @@ async function recoverOne(pass: RecoveryPass, sessionId: string): Promise<void> 
 const SETTLED = ['COMMIT_IN_PROGRESS', 'SESSION_NOT_OPEN', 'SESSION_NOT_FOUND'] as const;
 
 /**
- * Brings a commit to its end, unless somebody else has or is about to. Answers whether it has an end now.
+ * Brings a commit that has begun to its end, unless somebody else has or is about to. Answers whether the session has
+ * an end now. One that is open, or just overdue, is nobody's to commit.
  *
  * @throws `STORE_UNAVAILABLE`. A commit that fails for any other reason stays for the next pass.
  */
 export async function finishCommit(pass: RecoveryPass, sessionId: string): Promise<boolean> {
   const { ask, commit, tally, down, logger, window } = pass;
   const before = await ask((store) => store.get(sessionId));
-  if (down.broker && before?.status === 'committing' && before.cursor < before.events) return false;
+  if (before?.status !== 'committing') return before?.status !== 'open';
+  const { cursor, deferred, events, leaseExpiresAt } = before;
+  if (down.broker && cursor < events) return false;
   try {
     const receipt = await commit({ sessionId });
-    const { cursor = 0, deferred = 0, events = 0, leaseExpiresAt } = before ?? {};
     tally.published += Math.max(0, receipt.published - (cursor - deferred));
     // It has paid for its retries; the others need not.
     if (receipt.deferred > deferred) down.broker = true;
     // A lease that was not given back is one whose holder may have died with batches in flight.
-    if (before?.status === 'committing' && leaseExpiresAt !== undefined) {
+    if (leaseExpiresAt !== undefined) {
       tally.duplicatesPossible += Math.min(window, events - cursor);
     }
     return receipt.status === 'committed';

@@ -1,6 +1,6 @@
 import { eventIdOf } from '../core/event.js';
 import type { ContingencyRecord, EventAddedRecord } from '../ports/contingency-log.js';
-import type { SessionLimits, SessionStore } from '../ports/session-store.js';
+import type { NotOpen, SessionLimits, SessionStore } from '../ports/session-store.js';
 
 /**
  * Why a record could not be brought into the store:
@@ -8,7 +8,7 @@ import type { SessionLimits, SessionStore } from '../ports/session-store.js';
  * - `session_unknown`: neither the store nor the log knows the session;
  * - `session_committing`, `session_committed`: the session has gone on without it; an event is late;
  * - `session_rolled_back`: so the event must not be published;
- * - `session_expired`: it ran out before the event could be brought back;
+ * - `session_expired`: it ran out before this was acknowledged, or was ended as expired before it could be brought back;
  * - `events_mismatch`: the commit was asked for with an `expectedEvents` that is not met;
  * - `already_ended`: the request came second, the session has ended in another way;
  * - `session_corrupt`: the store no longer has all events of the session, so its commit is refused.
@@ -42,6 +42,10 @@ const NO_LIMITS: SessionLimits = {
 /**
  * Brings records of one session into the store, in order; answers those that it has no place for. Safe to repeat.
  * `event.unpublished` is not the store's business and is passed over.
+ *
+ * The store judges each as of its acknowledgement, so that a session whose time to live ran out during an outage takes
+ * what was acknowledged before. A rollback is granted however late it came: it takes nothing from anybody, and its
+ * caller was told that it is done.
  *
  * A requested commit is only begun here (so that nothing can be added any more), and its lease given back at once:
  * publishing is left to the next commit or to recovery.
@@ -77,22 +81,24 @@ export async function replayIntoStore(
           attemptId: record.attemptId,
           leaseMs: 1_000,
           expectedEvents: record.expectedEvents,
+          asOf: record.at,
           cause: cause('commit recovered'),
         });
         if (begun.outcome === 'granted') await store.releaseCommit(sessionId, begun.epoch);
         else if (begun.outcome === 'mismatch') problems.push({ record, problem: 'events_mismatch' });
         else if (begun.outcome === 'corrupt') problems.push({ record, problem: 'session_corrupt' });
         else if (begun.outcome === 'not_found') problems.push({ record, problem: 'session_unknown' });
-        else if (begun.outcome === 'not_open') problems.push({ record, problem: 'already_ended' });
+        else if (begun.outcome === 'not_open') problems.push({ record, problem: endedAs(begun.status) });
         break;
       }
       case 'session.rollback_requested': {
-        const { outcome } = await store.rollback(sessionId, {
+        const ended = await store.rollback(sessionId, {
           retentionMs,
+          asOf: 0,
           cause: cause(record.reason ?? 'rollback recovered'),
         });
-        if (outcome === 'not_found') problems.push({ record, problem: 'session_unknown' });
-        else if (outcome === 'not_open') problems.push({ record, problem: 'already_ended' });
+        if (ended.outcome === 'not_found') problems.push({ record, problem: 'session_unknown' });
+        else if (ended.outcome === 'not_open') problems.push({ record, problem: endedAs(ended.status) });
         break;
       }
       case 'event.unpublished':
@@ -118,7 +124,7 @@ async function replayEvents(
   records: readonly EventAddedRecord[],
 ): Promise<NotReplayed[]> {
   const events = records.map(({ event, topic }) => ({ id: eventIdOf(event), topic, json: event }));
-  const result = await store.append(sessionId, events, NO_LIMITS);
+  const result = await store.append(sessionId, events, NO_LIMITS, Math.min(...records.map(({ at }) => at)));
   switch (result.outcome) {
     case 'appended':
       return [];
@@ -136,6 +142,10 @@ async function replayEvents(
   }
 }
 
-function problemOf(status: 'committing' | 'committed' | 'rolled_back' | 'expired'): ReplayProblem {
+function problemOf(status: NotOpen['status']): ReplayProblem {
   return `session_${status}`;
+}
+
+function endedAs(status: NotOpen['status']): ReplayProblem {
+  return status === 'expired' ? 'session_expired' : 'already_ended';
 }

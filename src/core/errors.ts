@@ -41,6 +41,8 @@ export interface InputIssue {
 export interface EventSessionsErrorFacts {
   readonly sessionId?: string | undefined;
   readonly eventId?: string | undefined;
+  /** The event that was refused, by its position in the events that were given (from 0). */
+  readonly index?: number | undefined;
   readonly eventType?: string | undefined;
   readonly topic?: string | undefined;
   /** `SESSION_NOT_OPEN`: the status that the session has instead. */

@@ -17,6 +17,11 @@ import type { ActiveStatus, Cause, CommitReceipt, HistoryEntry, SessionStatus } 
  *   attempt's id, `advance` and `finishCommit` by the epoch, `rollback` by the status.
  * - **The store's clock counts.** Expiry and leases are decided by one clock that all instances share. A session
  *   past its expiry is `expired` for every method, whether or not {@link SessionStore.expire} has been called.
+ * - **Replays are judged as of then.** What was acknowledged while the store was away comes with `asOf`, the time of the
+ *   acknowledgement in milliseconds since the epoch. An open session that had not run out by then takes it, though it
+ *   has run out since. One that has been ended, by {@link SessionStore.expire} or otherwise, stays ended. `asOf` is of
+ *   the caller's clock: one that is behind the store's by some time lets in what came that much too late, one that is
+ *   ahead refuses what came that much before the end. A time in the future counts as now.
  * - **History.** Each transition adds a {@link HistoryEntry}. A bounded history may drop takeovers, never endings.
  *
  * `event-sessions/testing` has the conformance suite that checks all of this.
@@ -30,9 +35,15 @@ export interface SessionStore {
    * session already has (or that comes twice in one call) is a duplicate: the first one stays, and nothing is appended
    * for the second. Limits count what would be appended, without duplicates.
    *
-   * Renews the time to live: the session does not run out before that is over, nor sooner than it would have.
+   * Renews the time to live: the session does not run out before that is over, nor sooner than it would have. Also with
+   * `asOf` it is renewed from now, so that an outage never takes from the time that a session has.
    */
-  append(sessionId: string, events: readonly AcceptedEvent[], limits: SessionLimits): Promise<AppendOutcome>;
+  append(
+    sessionId: string,
+    events: readonly AcceptedEvent[],
+    limits: SessionLimits,
+    asOf?: number | undefined,
+  ): Promise<AppendOutcome>;
 
   /** Sets the expiry of an `open` session to `ttlMs` from now (its own time to live when not given). */
   extend(sessionId: string, ttlMs: number | undefined): Promise<ExtendOutcome>;
@@ -61,8 +72,13 @@ export interface SessionStore {
   /** Ends an `open` session so that nothing is ever published. Repeating it gives the same answer. */
   rollback(sessionId: string, request: RollbackRequest): Promise<RollbackOutcome>;
 
-  /** Ends an `open` session that is past its expiry. Of several callers, exactly one is told `expired`. */
-  expire(sessionId: string, request: RollbackRequest): Promise<ExpireOutcome>;
+  /**
+   * Ends an `open` session that was found past its expiry by an `expire` of at least its `graceMs` ago: those that have
+   * something to replay can do so in between, however long the store was away. The first call begins the grace, and
+   * with a `graceMs` of 0 is also the last; renewing the session takes it back. Of several callers, exactly one is told
+   * `expired`.
+   */
+  expire(sessionId: string, request: ExpireRequest): Promise<ExpireOutcome>;
 
   /** What is known of a session, or undefined if there is none (or no longer). */
   get(sessionId: string): Promise<SessionRecord | undefined>;
@@ -83,7 +99,8 @@ export interface SessionStore {
   list(filter: ListFilter): Promise<SessionPage>;
 
   /**
-   * Ids of sessions that may need somebody: `open` past the expiry, or `committing` past the lease. Longest due first.
+   * Ids of sessions that may need somebody: `open` past the expiry and past the grace that {@link SessionStore.expire}
+   * has given, or `committing` past the lease. Longest due first.
    *
    * Fewer than `limit` only if there are no more: sessions whose time was renewed do not hide those behind them. A store
    * may end a call that has looked at very many in vain, if the next call gets further.
@@ -119,6 +136,7 @@ export interface CommitAttempt {
   readonly attemptId: string;
   readonly leaseMs: number;
   readonly expectedEvents?: number | undefined;
+  readonly asOf?: number | undefined;
   readonly cause: Cause;
 }
 
@@ -142,6 +160,14 @@ export interface CommitFinish {
 
 export interface RollbackRequest {
   readonly retentionMs: number;
+  /** 0: however long ago the session has run out. */
+  readonly asOf?: number | undefined;
+  readonly cause: Cause;
+}
+
+export interface ExpireRequest {
+  readonly retentionMs: number;
+  readonly graceMs: number;
   readonly cause: Cause;
 }
 

@@ -1,6 +1,6 @@
 import { dataOf, type StoredEvent, withSequence } from '../core/event.js';
 
-/** Turns an event into the body of a message. */
+/** Turns an event into the body of a message. What it throws, or answers instead of a body, refuses the event for good. */
 export interface Codec {
   readonly contentType: string;
   encode(event: StoredEvent): string | Uint8Array;

@@ -4,6 +4,7 @@ import { newId } from '../core/ids.js';
 import type { NewSession, SessionLimits, SessionStore } from '../ports/session-store.js';
 import { type ConformanceCase, eventually } from './conformance-case.js';
 import { storeCommitCases } from './store-commit-cases.js';
+import { storeExpiryCases } from './store-expiry-cases.js';
 
 export interface StoreUnderTest {
   readonly store: SessionStore;
@@ -19,7 +20,8 @@ export interface StoreUnderTest {
  * ```
  */
 export function sessionStoreCases(make: () => Promise<StoreUnderTest>): readonly ConformanceCase[] {
-  return [...Object.entries(BASIC_CASES), ...Object.entries(storeCommitCases)].map(([name, check]) => ({
+  const cases = { ...BASIC_CASES, ...storeExpiryCases, ...storeCommitCases };
+  return Object.entries(cases).map(([name, check]) => ({
     name,
     async run() {
       const { store, dispose } = await make();
@@ -36,6 +38,9 @@ export function sessionStoreCases(make: () => Promise<StoreUnderTest>): readonly
 export const LIMITS: SessionLimits = { maxSessionEvents: 100_000, maxSessionBytes: 100_000_000 };
 export const CAUSE = { instance: 'conformance' };
 export const RETENTION = { retentionMs: 60_000, cause: CAUSE };
+/** For `expire`: without a grace, and with one that does not end here. */
+export const AT_ONCE = { ...RETENTION, graceMs: 0 };
+export const PATIENT = { ...RETENTION, graceMs: 60_000 };
 
 export function newSession(change: Partial<NewSession> = {}): NewSession {
   return { sessionId: newId(), metadata: '{}', ttlMs: 60_000, cause: CAUSE, ...change };
@@ -129,7 +134,7 @@ const BASIC_CASES: Record<string, Check> = {
     });
     assert.deepEqual(await store.releaseCommit(id, 1), { outcome: 'not_found' });
     assert.deepEqual(await store.rollback(id, RETENTION), { outcome: 'not_found' });
-    assert.deepEqual(await store.expire(id, RETENTION), { outcome: 'not_found' });
+    assert.deepEqual(await store.expire(id, AT_ONCE), { outcome: 'not_found' });
     assert.deepEqual(await store.read(id, { after: 0, limit: 10, maxBytes: 1_000 }), []);
     assert.deepEqual(await store.contains(id, ['x']), [false]);
   },
@@ -354,41 +359,6 @@ const BASIC_CASES: Record<string, Check> = {
       (await store.get(sessionId))?.expiresAt,
       extended.outcome === 'extended' && extended.expiresAt,
     );
-  },
-
-  async 'a session past its expiry is expired for every method'(store) {
-    const sessionId = await started(store, { ttlMs: 20 });
-    await store.append(sessionId, [newEvent(sessionId)], LIMITS);
-    await eventually(async () => assert.equal((await store.get(sessionId))?.status, 'expired'));
-    const refused = { outcome: 'not_open', status: 'expired' };
-    assert.deepEqual(await store.append(sessionId, [newEvent(sessionId)], LIMITS), refused);
-    assert.deepEqual(await store.extend(sessionId, 1_000), refused);
-    assert.deepEqual(await store.rollback(sessionId, RETENTION), refused);
-    assert.deepEqual(
-      await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 1_000, cause: CAUSE }),
-      refused,
-    );
-    assert.deepEqual(await store.start(newSession({ sessionId })), { outcome: 'exists', status: 'expired' });
-  },
-
-  async 'expire ends an overdue session, once, and no other'(store) {
-    const open = await started(store);
-    assert.deepEqual(await store.expire(open, RETENTION), { outcome: 'not_due' });
-    const { sessionId } = await filled(store, 1);
-    // Not earlier: a session that runs out before its event has come would have nothing to discard.
-    assert.equal((await store.extend(sessionId, 20)).outcome, 'extended');
-    await eventually(async () => assert.ok(await isDue(store, sessionId), 'it comes due'));
-    const outcomes = await Promise.all(Array.from({ length: 10 }, () => store.expire(sessionId, RETENTION)));
-    assert.deepEqual(
-      outcomes.filter(({ outcome }) => outcome === 'expired'),
-      [{ outcome: 'expired', discarded: 1 }],
-    );
-    const session = await store.get(sessionId);
-    assert.deepEqual(
-      session?.history.map(({ status }) => status),
-      ['open', 'expired'],
-    );
-    assert.ok(!(await isDue(store, sessionId)), 'an ended session is not due');
   },
 
   async 'rollback ends a session for good, and repeats its answer'(store) {

@@ -2,7 +2,17 @@ import assert from 'node:assert/strict';
 import type { CommitReceipt } from '../core/lifecycle.js';
 import type { CommitAttempt, SessionStore } from '../ports/session-store.js';
 import { eventually } from './conformance-case.js';
-import { CAUSE, filled, isDue, LIMITS, newEvent, RETENTION, readAll, started } from './store-cases.js';
+import {
+  AT_ONCE,
+  CAUSE,
+  filled,
+  isDue,
+  LIMITS,
+  newEvent,
+  RETENTION,
+  readAll,
+  started,
+} from './store-cases.js';
 
 const attempt = (attemptId: string, change: Partial<CommitAttempt> = {}): CommitAttempt => ({
   attemptId,
@@ -83,7 +93,7 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
     assert.deepEqual(await store.append(sessionId, [newEvent(sessionId)], LIMITS), refused);
     assert.deepEqual(await store.rollback(sessionId, RETENTION), refused);
     assert.deepEqual(await store.extend(sessionId, 1_000), refused);
-    assert.deepEqual(await store.expire(sessionId, RETENTION), { outcome: 'not_due' });
+    assert.deepEqual(await store.expire(sessionId, AT_ONCE), { outcome: 'not_due' });
   },
 
   async 'another attempt is told to wait while the lease is alive'(store) {

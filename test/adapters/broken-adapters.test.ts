@@ -23,24 +23,24 @@ const BROKEN_STORES: Record<string, [(store: SessionStore) => Partial<SessionSto
   ],
   'adds duplicates': [
     (store) => ({
-      append: async (id, events, limits) =>
+      append: async (id, events, ...rest) =>
         store.append(
           id,
           events.map((event) => ({ ...event, id: `${event.id}x${Math.random().toString(36).slice(2)}` })),
-          limits,
+          ...rest,
         ),
     }),
     /is a duplicate/,
   ],
   'loses the order': [
-    (store) => ({ append: (id, events, limits) => store.append(id, [...events].reverse(), limits) }),
+    (store) => ({ append: (id, events, ...rest) => store.append(id, [...events].reverse(), ...rest) }),
     /keeps the order/,
   ],
   'appends a part before it finds out that the rest is too much': [
     (store) => ({
-      async append(id, events, limits) {
-        let last = await store.append(id, events.slice(0, 1), limits);
-        for (const event of events.slice(1)) last = await store.append(id, [event], limits);
+      async append(id, events, ...rest) {
+        let last = await store.append(id, events.slice(0, 1), ...rest);
+        for (const event of events.slice(1)) last = await store.append(id, [event], ...rest);
         return last;
       },
     }),
@@ -108,6 +108,24 @@ const BROKEN_STORES: Record<string, [(store: SessionStore) => Partial<SessionSto
       },
     }),
     /past its expiry/,
+  ],
+  'does not look at when a replay was acknowledged': [
+    (store) => ({
+      append: (id, events, limits) => store.append(id, events, limits),
+      beginCommit: (id, { asOf: _, ...attempt }) => store.beginCommit(id, attempt),
+    }),
+    /had not run out by then/,
+  ],
+  'believes a replay from the future': [
+    (store) => ({
+      append: (id, events, limits, asOf = 0) =>
+        store.append(id, events, limits, asOf > Date.now() ? 0 : asOf),
+    }),
+    /from the future/,
+  ],
+  'gives no grace before it ends an overdue session': [
+    (store) => ({ expire: (id, request) => store.expire(id, { ...request, graceMs: 0 }) }),
+    /grace/,
   ],
   'ignores the bytes of a page': [
     (store) => ({ read: (id, range) => store.read(id, { ...range, maxBytes: Number.MAX_SAFE_INTEGER }) }),

@@ -33,9 +33,10 @@ test('a session that is committed, one that is rolled back, and one that expires
   await other.rollback({ reason: 'changed my mind' });
   const third = await sessions.startSession({ sessionId: 's-3', ttl: 1_000 });
   await third.add('a', 3, { id: 'e-3' });
-  clock.now += 1_000;
-  await sessions.recover();
-  await sessions.recover();
+  for (const passed of [1_000, 120_000, 120_000]) {
+    clock.now += passed;
+    await sessions.recover();
+  }
 
   const base = { at: expect.any(Number), instanceId: 'shop-1' };
   const batch = {
@@ -181,13 +182,15 @@ test('recovery runs by itself, and tells of what it has found', async () => {
   const store = memoryStore();
   const publisher = memoryPublisher();
   const dead = createEventSessions({ store, publisher, recovery: false, logger: false });
-  const session = await dead.startSession({ ttl: 1 });
+  const session = await dead.startSession();
+  await session.add('a', 1);
+  await store.beginCommit(session.id, { attemptId: 'dead', leaseMs: 1, cause: { instance: 'dead' } });
   await dead.close();
   const { sessions } = instance({ store, publisher, recovery: { intervalMs: 1 } });
-  const expired = new Promise<DomainEvent<'session.expired'>>((resolve) =>
-    sessions.on('session.expired', resolve),
+  const committed = new Promise<DomainEvent<'session.committed'>>((resolve) =>
+    sessions.on('session.committed', resolve),
   );
-  expect(await expired).toMatchObject({ sessionId: session.id, discarded: 0 });
+  expect(await committed).toMatchObject({ sessionId: session.id, published: 1 });
 });
 
 test('once is once, off is off', async () => {

@@ -22,6 +22,8 @@ test('every field of a snapshot is live', async () => {
   await gone.add('a', 6);
   clock.now += 1_000;
   await sessions.recover();
+  clock.now += 120_000;
+  await sessions.recover();
   await sessions.startSession();
 
   const snapshot = await sessions.metrics();

@@ -108,6 +108,29 @@ describe('a history without a fault', () => {
     expect(check(it.history, it.observations(), SETTINGS).totals.quarantined).toBe(2);
   });
 
+  it('passes when an event came after its session had run out, and another log renewed it, and only then', () => {
+    for (const [ttl, renews] of [
+      [1_000, true],
+      [1_000, false],
+      [undefined, true],
+    ] as const) {
+      const it = committed('e1');
+      const again = { sessionId: 's', status: 'open', created: false, deferred: false } as const;
+      it.w1.invoke({ command: 'start', sessionId: 's', ttl }).ok(again);
+      const other = it.process('w2.1', 'log-b');
+      other.addDeferred('s', 'e2');
+      other.end();
+      if (renews) it.w1.addDeferred('s', 'e1');
+      it.quarantine.push({
+        log: 'log-b',
+        reason: 'the session expired before this could be brought back',
+        record: { kind: 'event.added', sessionId: 's', eventId: 'e2' },
+      });
+      const explained = ttl !== undefined && renews;
+      expect(rulesBroken(it).sort()).toEqual(explained ? [] : ['event lost', 'unexplained quarantine']);
+    }
+  });
+
   it('passes when an append is repeated because another process renamed the log meanwhile', () => {
     for (const renamed of [true, false]) {
       const it = committed('e1');

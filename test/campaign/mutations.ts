@@ -14,7 +14,7 @@ export const MUTATIONS = {
     ...rest,
     store: {
       ...store,
-      append: (sessionId, events, limits) => store.append(sessionId, events.map(renamed), limits),
+      append: (sessionId, events, ...rest) => store.append(sessionId, events.map(renamed), ...rest),
     },
   }),
 
@@ -59,8 +59,8 @@ export const MUTATIONS = {
     publisher,
     store: {
       ...store,
-      async append(sessionId, events, limits) {
-        const outcome = await store.append(sessionId, events, limits);
+      async append(sessionId, events, ...rest) {
+        const outcome = await store.append(sessionId, events, ...rest);
         const [first] = events;
         if (outcome.outcome === 'appended' && first !== undefined && outcome.duplicates.length === 0) {
           const { topic, json } = first;

@@ -1,5 +1,12 @@
 import type { Quarantined } from './observations.js';
-import { certaintyOf, isStarted, type Operation, type SessionStory, type Stories } from './stories.js';
+import {
+  certaintyOf,
+  isInStore,
+  isStarted,
+  type Operation,
+  type SessionStory,
+  type Stories,
+} from './stories.js';
 
 /** Why an entry is rightly in quarantine, or undefined if there is no reason in the history. */
 export function explainedReason(stories: Stories, entry: Quarantined): string | undefined {
@@ -10,7 +17,10 @@ export function explainedReason(stories: Stories, entry: Quarantined): string | 
   const session = stories.sessions.get(record.sessionId);
   if (session === undefined) return undefined;
   if (reason.includes('expired before')) {
-    return session.final?.status === 'expired' ? 'deferred for longer than its session lived' : undefined;
+    if (session.final?.status === 'expired') return 'deferred for longer than its session lived';
+    return mayHaveBeenRenewed(stories, session, entry.log)
+      ? 'deferred when its session had run out, which another log renewed afterwards'
+      : undefined;
   }
   if (reason.includes('already ended')) return lostTheRace(session, record.kind);
   if (reason.includes('expected number of events')) {
@@ -36,14 +46,20 @@ function lostTheRace(session: SessionStory, kind: string): string | undefined {
   const { final, commits, rollbacks } = session;
   const asked = (ends: readonly Operation[]) => ends.some((end) => certaintyOf(end) !== 'refused');
   if (kind === 'session.commit_requested') {
-    const lost = final?.status === 'rolled_back' ? asked(rollbacks) : final?.status === 'expired';
+    const lost = final?.status === 'rolled_back' && asked(rollbacks);
     return lost && asked(commits) ? 'a deferred commit that came second' : undefined;
   }
   if (kind === 'session.rollback_requested') {
-    const lost = final?.status === 'committed' ? asked(commits) : final?.status === 'expired';
+    const lost = final?.status === 'committed' && asked(commits);
     return lost && asked(rollbacks) ? 'a deferred rollback that came second' : undefined;
   }
   return undefined;
+}
+
+/** What another log had of a session with a time to live of its own let it go on, without what came too late. */
+function mayHaveBeenRenewed({ processes }: Stories, { starts, adds }: SessionStory, log: string): boolean {
+  const isShortLived = starts.some(({ command }) => command.command === 'start' && command.ttl !== undefined);
+  return isShortLived && adds.some((add) => !isInStore(add) && processes.get(add.process)?.log !== log);
 }
 
 /** The session's start waits in the log of another host, or has come to nothing. */

@@ -82,6 +82,30 @@ describe('what a recovery would do with one session', () => {
     ],
     ['events of a rolled back one', [add('a')], known('rolled_back'), { discard: 1, publish: 0 }],
     [
+      'what came in time to one that has run out, but was not ended',
+      [{ ...add('a'), at: 4 }, { ...add('b'), at: 6 }, commit()],
+      known('expired', { overdueSince: 5, events: 3 }),
+      { restore: 2, end: 'commit', publish: 5, quarantine: [] },
+    ],
+    [
+      'what came too late to such a one',
+      [{ ...add('a'), at: 5 }],
+      known('expired', { overdueSince: 5 }),
+      {
+        restore: 0,
+        quarantine: [{ reason: 'the session has expired before this could be brought back', records: 1 }],
+      },
+    ],
+    [
+      'a rollback of such a one, however late',
+      [
+        { ...add('a'), at: 5 },
+        { ...rollback, at: 6 },
+      ],
+      known('expired', { overdueSince: 5 }),
+      { end: 'rollback', discard: 1, quarantine: [] },
+    ],
+    [
       'events of an expired one',
       [add('a')],
       known('expired'),

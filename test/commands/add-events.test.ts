@@ -94,7 +94,8 @@ describe('of many, all are added or none', () => {
     const on = handlers({ catalogue });
     const sessionId = await sessionOf(on);
     const events = [{ type: 'a', data: 1 }, { type: 'slow', data: 2 }, last];
-    expect((await refusalOf(() => on.addEvents({ sessionId, events: events as never }))).code).toBe(code);
+    const error = await refusalOf(() => on.addEvents({ sessionId, events: events as never }));
+    expect(error).toMatchObject({ code, index: 2 });
     expect((await on.getSessionStatus({ sessionId })).events).toBe(0);
     expect(on.toldTypes()).toEqual(['session.started']);
     expect(on.metrics().events.added).toBe(0);
@@ -109,6 +110,7 @@ describe('of many, all are added or none', () => {
     ];
     expect(await refusalOf(() => on.addEvents({ sessionId, events }))).toMatchObject({
       code: 'EVENT_TOO_LARGE',
+      index: 1,
       eventId: 'e-2',
       limit: 10_000,
     });

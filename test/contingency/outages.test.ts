@@ -345,6 +345,9 @@ describe('two instances on one store', () => {
     await session.add('x', 1);
     now += 1_001;
     await Promise.all([a.sessions.recover(), b.sessions.recover()]);
+    expect(told).toEqual([]);
+    now += 120_000;
+    await Promise.all([a.sessions.recover(), b.sessions.recover()]);
     expect(told).toEqual([{ sessionId: session.id, discarded: 1 }]);
     expect([...a.published(), ...b.published()]).toEqual([]);
     await expect(session.commit()).rejects.toMatchObject({ code: 'SESSION_NOT_OPEN', status: 'expired' });

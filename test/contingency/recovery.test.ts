@@ -234,6 +234,28 @@ describe('one session that cannot be recovered', () => {
   });
 });
 
+test('G2: a session that a replay brings back while it is found overdue is not committed', async () => {
+  const now = { ms: 1_000_000 };
+  const base = memoryStore({ now: () => now.ms });
+  const replayed = { id: 'late', topic: 'a', json: '{"id":"late","type":"a","data":2}' };
+  const limits = { maxSessionEvents: 10, maxSessionBytes: 10_000 };
+  const store = {
+    ...base,
+    async expire(...args: Parameters<typeof base.expire>) {
+      await base.append(args[0], [replayed], limits, 1_000_000);
+      return base.expire(...args);
+    },
+  };
+  const publisher = memoryPublisher();
+  const sessions = instanceOn({ store, publisher });
+  const session = await sessions.startSession({ ttl: 1_000 });
+  await session.add('a', 1);
+  now.ms += 1_000;
+  expect(await sessions.recover()).toMatchObject({ sessions: 1, published: 0, discarded: 0 });
+  expect(publisher.published).toEqual([]);
+  expect(await session.status()).toMatchObject({ status: 'open', events: 2 });
+});
+
 test('close ends a pass behind the session it is at, and what is left stays', async () => {
   const store = memoryStore();
   const log = memoryContingency();

@@ -27,6 +27,8 @@ interface MemorySession {
   bytes: number;
   /** Of an open session: when it runs out. Of an ended one: when it vanishes. */
   expiresAt: number;
+  /** Of an open session that was found past its expiry: when it may be ended. */
+  graceUntil: number | undefined;
   cursor: number;
   deferred: number;
   epoch: number;
@@ -70,15 +72,15 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   }
 
   /** The session if it is open, or else the answer that says why it is not. */
-  function findOpen(sessionId: string): MemorySession | NotFound | NotOpen {
+  function findOpen(sessionId: string, asOf?: number): MemorySession | NotFound | NotOpen {
     const session = find(sessionId);
     if (session === undefined) return NOT_FOUND;
-    const status = effectiveStatus(session);
+    const status = effectiveStatus(session, asOf);
     return status === 'open' ? session : { outcome: 'not_open', status };
   }
 
-  const effectiveStatus = (session: MemorySession): SessionStatus =>
-    session.status === 'open' && session.expiresAt <= now() ? 'expired' : session.status;
+  const effectiveStatus = (session: MemorySession, asOf = Number.POSITIVE_INFINITY): SessionStatus =>
+    session.status === 'open' && session.expiresAt <= Math.min(asOf, now()) ? 'expired' : session.status;
 
   function transition(session: MemorySession, status: SessionStatus, cause: Cause): void {
     session.status = status;
@@ -92,12 +94,10 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     session.expiresAt = now() + retentionMs;
   }
 
-  const isDue = (session: MemorySession): boolean =>
-    (session.status === 'open' && session.expiresAt <= now()) ||
-    (session.status === 'committing' && session.leaseExpiresAt <= now());
+  const dueAt = ({ status, graceUntil, expiresAt, leaseExpiresAt }: MemorySession): number =>
+    status === 'open' ? (graceUntil ?? expiresAt) : leaseExpiresAt;
 
-  const dueAt = (session: MemorySession): number =>
-    session.status === 'open' ? session.expiresAt : session.leaseExpiresAt;
+  const isDue = (session: MemorySession): boolean => !isFinal(session.status) && dueAt(session) <= now();
 
   return {
     async start({ sessionId, metadata, ttlMs, cause }) {
@@ -116,6 +116,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
         status: 'open',
         bytes: 0,
         expiresAt: createdAt + ttlMs,
+        graceUntil: undefined,
         cursor: 0,
         deferred: 0,
         epoch: 0,
@@ -127,8 +128,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       return { outcome: 'created' };
     },
 
-    async append(sessionId, events, limits) {
-      const session = findOpen(sessionId);
+    async append(sessionId, events, limits, asOf) {
+      const session = findOpen(sessionId, asOf);
       if ('outcome' in session) return session;
       const duplicates: number[] = [];
       const fresh = new Map<string, AcceptedEvent>();
@@ -152,6 +153,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       }
       session.bytes = bytes;
       session.expiresAt = Math.max(session.expiresAt, now() + session.ttlMs);
+      session.graceUntil = undefined;
       return { outcome: 'appended', duplicates, events: session.events.length };
     },
 
@@ -162,10 +164,10 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       return { outcome: 'extended', expiresAt: session.expiresAt };
     },
 
-    async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, cause }) {
+    async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, asOf, cause }) {
       const session = find(sessionId);
       if (session === undefined) return NOT_FOUND;
-      const status = effectiveStatus(session);
+      const status = effectiveStatus(session, asOf);
       const events = session.events.length;
       if (session.receipt !== undefined) return { outcome: 'committed', receipt: session.receipt };
       if (status !== 'open' && status !== 'committing') return { outcome: 'not_open', status };
@@ -223,10 +225,10 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       return { outcome: 'done' };
     },
 
-    async rollback(sessionId, { retentionMs, cause }) {
+    async rollback(sessionId, { retentionMs, asOf, cause }) {
       const session = find(sessionId);
       if (session === undefined) return NOT_FOUND;
-      const status = effectiveStatus(session);
+      const status = effectiveStatus(session, asOf);
       const repeated = status === 'rolled_back';
       if (!repeated) {
         if (status !== 'open') return { outcome: 'not_open', status };
@@ -235,10 +237,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       return { outcome: 'rolled_back', discarded: session.events.length, repeated };
     },
 
-    async expire(sessionId, { retentionMs, cause }) {
+    async expire(sessionId, { retentionMs, graceMs, cause }) {
       const session = find(sessionId);
       if (session === undefined) return NOT_FOUND;
       if (session.status !== 'open' || session.expiresAt > now()) return { outcome: 'not_due' };
+      session.graceUntil ??= now() + graceMs;
+      if (session.graceUntil > now()) return { outcome: 'not_due' };
       end(session, 'expired', retentionMs, cause);
       return { outcome: 'expired', discarded: session.events.length };
     },

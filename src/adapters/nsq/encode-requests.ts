@@ -1,5 +1,7 @@
-import { EventSessionsError } from '../../core/errors.js';
+import { types } from 'node:util';
+import { catchRejection, EventSessionsError } from '../../core/errors.js';
 import { eventIdOf, type StoredEvent, sizeWithSequence, writeWithSequence } from '../../core/event.js';
+import { describe } from '../../core/validate.js';
 import type { PublishBatch } from '../../ports/event-publisher.js';
 import { encodesCloudEvents } from '../../publishing/codecs.js';
 import type { NsqSettings } from './nsq-options.js';
@@ -54,12 +56,12 @@ type Body = string | Uint8Array | StoredEvent;
 
 function sizeOf(body: Body): number {
   if (typeof body === 'string') return Buffer.byteLength(body);
-  return body instanceof Uint8Array ? body.byteLength : sizeWithSequence(body);
+  return types.isUint8Array(body) ? body.byteLength : sizeWithSequence(body);
 }
 
 function write(body: Body, frame: Buffer, at: number): void {
   if (typeof body === 'string') frame.write(body, at);
-  else if (body instanceof Uint8Array) frame.set(body, at);
+  else if (types.isUint8Array(body)) frame.set(body, at);
   else writeWithSequence(body, frame, at);
 }
 
@@ -84,7 +86,10 @@ function frameOf(topic: string, bodies: readonly Body[], sizes: readonly number[
 
 function encode({ sessionId, topic }: PublishBatch, event: StoredEvent, { codec }: NsqSettings) {
   try {
-    return codec.encode(event);
+    const body: unknown = codec.encode(event);
+    if (typeof body === 'string' || types.isUint8Array(body)) return body;
+    catchRejection(body, () => {});
+    throw new TypeError(`encode answered ${describe(body)}, not a string or a Uint8Array`);
   } catch (error) {
     const eventId = eventIdOf(event.json);
     const message = `The codec (${codec.contentType}) could not encode event ${eventId}`;

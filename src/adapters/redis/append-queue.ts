@@ -9,7 +9,12 @@ import type { AppendOutcome, SessionLimits } from '../../ports/session-store.js'
  * other refusal, and every failure, is that of each of them.
  */
 export interface AppendQueue {
-  append(sessionId: string, events: readonly AcceptedEvent[], limits: SessionLimits): Promise<AppendOutcome>;
+  append(
+    sessionId: string,
+    events: readonly AcceptedEvent[],
+    limits: SessionLimits,
+    asOf?: number | undefined,
+  ): Promise<AppendOutcome>;
   /** Sends what waits for this session, so that a command that comes after it is carried out after it. */
   flush(sessionId: string): void;
 }
@@ -18,6 +23,7 @@ export type SendAppend = (
   sessionId: string,
   events: readonly AcceptedEvent[],
   limits: SessionLimits,
+  asOf: number | undefined,
 ) => Promise<AppendOutcome>;
 
 interface Call {
@@ -28,6 +34,7 @@ interface Call {
 
 interface Waiting {
   readonly limits: SessionLimits;
+  readonly asOf: number | undefined;
   readonly calls: Call[];
   events: number;
   length: number;
@@ -51,36 +58,44 @@ export function appendQueue(send: SendAppend): AppendQueue {
     for (const sessionId of [...waiting.keys()]) flush(sessionId);
   }
 
-  async function sendTogether(sessionId: string, { calls, limits }: Waiting): Promise<void> {
+  async function sendTogether(sessionId: string, { calls, limits, asOf }: Waiting): Promise<void> {
     const [first] = calls;
     try {
       const events = calls.length === 1 && first ? first.events : calls.flatMap((call) => call.events);
-      const outcome = await send(sessionId, events, limits);
-      if (calls.length > 1 && outcome.outcome === 'limit_exceeded') sendSingly(sessionId, calls, limits);
+      const outcome = await send(sessionId, events, limits, asOf);
+      if (calls.length > 1 && outcome.outcome === 'limit_exceeded')
+        sendSingly(sessionId, calls, limits, asOf);
       else settle(calls, outcome);
     } catch (error) {
       for (const { reject } of calls) reject(error);
     }
   }
 
-  function sendSingly(sessionId: string, calls: readonly Call[], limits: SessionLimits): void {
-    for (const { events, resolve, reject } of calls) send(sessionId, events, limits).then(resolve, reject);
+  function sendSingly(
+    sessionId: string,
+    calls: readonly Call[],
+    limits: SessionLimits,
+    asOf: number | undefined,
+  ): void {
+    for (const { events, resolve, reject } of calls)
+      send(sessionId, events, limits, asOf).then(resolve, reject);
   }
 
   return {
-    append: (sessionId, events, limits) =>
+    append: (sessionId, events, limits, asOf) =>
       new Promise((resolve, reject) => {
         const length = events.reduce((sum, { json }) => sum + json.length, 0);
         let group = waiting.get(sessionId);
         const fits =
           group !== undefined &&
           group.limits === limits &&
+          group.asOf === asOf &&
           group.events + events.length <= MAX_EVENTS &&
           group.length + length <= MAX_LENGTH;
         if (!fits) flush(sessionId);
         if (group === undefined || !fits) {
           if (waiting.size === 0) process.nextTick(flushAll);
-          group = { limits, calls: [], events: 0, length: 0 };
+          group = { limits, asOf, calls: [], events: 0, length: 0 };
           waiting.set(sessionId, group);
         }
         group.calls.push({ events, resolve, reject });

@@ -16,7 +16,7 @@ import { committingSessions } from './committing-sessions.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
 import * as scripts from './scripts.js';
 import { createSessionIndex } from './session-index.js';
-import { toPage, toRecord, toStoredEvent } from './session-record.js';
+import { type RedisSessionRecord, toPage, toRecord, toStoredEvent } from './session-record.js';
 import { isWriters, runOf } from './writer-ids.js';
 
 export type RedisStoreOptions = {
@@ -98,18 +98,27 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     return (await redis.run(script, keysOf(sessionId), args)) as Reply;
   }
 
-  const appends = appendQueue(async (sessionId, given, { maxSessionEvents, maxSessionBytes }) => {
+  const appends = appendQueue(async (sessionId, given, { maxSessionEvents, maxSessionBytes }, asOf) => {
     const { ids, elements, bytes, largest, positions } = withoutRepeats(given);
     const limits = [maxSessionEvents, maxSessionBytes] as const;
     const keys = keysOf(sessionId);
     const run = runOf(ids);
     let reply: Reply = ['other'];
     if (run !== undefined) {
-      const args = [`w:${run.prefix}`, run.first, ids.length, ...limits, bytes, largest, ...elements];
+      const args = [
+        `w:${run.prefix}`,
+        asOf ?? '',
+        run.first,
+        ids.length,
+        ...limits,
+        bytes,
+        largest,
+        ...elements,
+      ];
       reply = (await redis.run(scripts.APPEND_RUN, keys, args)) as Reply;
     }
     if (reply[0] === 'other') {
-      const args = ['', ...limits, ids.length, ids.some(isWriters) ? 1 : 0, ...ids, ...elements];
+      const args = ['', asOf ?? '', ...limits, ids.length, ids.some(isWriters) ? 1 : 0, ...ids, ...elements];
       reply = (await redis.run(scripts.APPEND, keys, args)) as Reply;
     }
     const [outcome, second, known = ''] = reply;
@@ -122,7 +131,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     return { outcome, duplicates, events } satisfies AppendOutcome;
   });
 
-  const get: SessionStore['get'] = async (sessionId) => {
+  const get = async (sessionId: string): Promise<RedisSessionRecord | undefined> => {
     const [status, hash] = await run(scripts.GET, sessionId);
     return status === 'not_found'
       ? undefined
@@ -145,12 +154,13 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
       return { outcome: 'extended', expiresAt: Number(reply[1]) };
     },
 
-    async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, cause }) {
-      const args = [attemptId, leaseMs, expectedEvents ?? '', causeJson(cause)];
+    async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, asOf, cause }) {
+      const args = [attemptId, leaseMs, expectedEvents ?? '', causeJson(cause), asOf ?? ''];
       // Sent together, the index first: the entry may have been lost, by a failover or an eviction.
       const hastened = index.hasten(sessionId, leaseMs);
       const reply = await run(scripts.BEGIN_COMMIT, sessionId, ...args);
-      await hastened;
+      const undo = await hastened;
+      if (reply[0] === 'not_found') await undo?.();
       if (reply[0] === 'committed') await index.remove(sessionId);
       if (reply[0] === 'granted') committing.begun(sessionId, Number(reply[5]));
       return toBeginCommitOutcome(reply);
@@ -175,15 +185,16 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
       return outcome;
     },
 
-    async rollback(sessionId, { retentionMs, cause }) {
-      const reply = await run(scripts.ROLLBACK, sessionId, retentionMs, causeJson(cause));
+    async rollback(sessionId, { retentionMs, asOf, cause }) {
+      const reply = await run(scripts.ROLLBACK, sessionId, retentionMs, causeJson(cause), asOf ?? '');
       if (reply[0] !== 'rolled_back') return refusal(reply);
       await index.remove(sessionId);
       return { outcome: 'rolled_back', discarded: Number(reply[1]), repeated: reply[2] === '1' };
     },
 
-    async expire(sessionId, { retentionMs, cause }) {
-      const [outcome, discarded] = await run(scripts.EXPIRE, sessionId, retentionMs, causeJson(cause));
+    async expire(sessionId, { retentionMs, graceMs, cause }) {
+      const args = [retentionMs, causeJson(cause), graceMs];
+      const [outcome, discarded] = await run(scripts.EXPIRE, sessionId, ...args);
       if (outcome !== 'expired') return { outcome: outcome as 'not_due' | 'not_found' };
       await index.remove(sessionId);
       return { outcome, discarded: Number(discarded) };

@@ -8,8 +8,9 @@ import { createHash } from 'node:crypto';
  * are arrays of strings that begin with the outcome.
  *
  * An element of the list is `topic json`. The list is append-only and decides the order. `expiresAt` in the hash is
- * when an open session runs out; the keys themselves live a grace period longer (`keepUntil`), so that the session can
- * be found expired. An add renews that when half of the grace is used up, so as not to touch three TTLs each time.
+ * when an open session runs out; the keys themselves live longer (`keepUntil`), so that the session can be found
+ * expired, and what an outage has held back can still be brought in. An add renews that when half of the time is used
+ * up, so as not to touch three TTLs each time. A session that was found overdue may be ended from `graceUntil` on.
  *
  * A script that fails is not undone. So what may fail (a key of another type, by tampering) comes before all that is
  * written, and the list before what says that it has grown.
@@ -29,8 +30,8 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000.0 + math.floor(tonumber(time[2]) / 1000)
 local function fields(...) return redis.call('HMGET', KEYS[1], ...) end
 local function exists(value) return type(value) == 'string' end
-local function effective(status, expiresAt)
-  if status == 'open' and tonumber(expiresAt) <= now then return 'expired' end
+local function effective(status, expiresAt, asOf)
+  if status == 'open' and tonumber(expiresAt) <= math.min(tonumber(asOf) or now, now) then return 'expired' end
   return status
 end
 local function note(status, cause, droppable)
@@ -54,8 +55,8 @@ function bareScript(lua: string): Script {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') };
 }
 
-/** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep: 24 hours, at least 12. */
-export const GRACE_MS = 86_400_000;
+/** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep or a replay: 24 hours, at least 12. */
+export const OVERDUE_MS = 86_400_000;
 
 /** ARGV: metadata, ttl, cause. */
 export const START = script(`
@@ -63,28 +64,29 @@ local f = fields('status', 'expiresAt')
 if exists(f[1]) then return {'exists', effective(f[1], f[2])} end
 local ttl = tonumber(ARGV[2])
 redis.call('HSET', KEYS[1], 'status', 'open', 'metadata', ARGV[1], 'ttl', ARGV[2], 'createdAt', int(now),
-  'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${GRACE_MS}), 'events', '0', 'bytes', '0', 'largest', '0', 'loose', '0',
+  'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${OVERDUE_MS}), 'events', '0', 'bytes', '0', 'largest', '0', 'loose', '0',
   'cursor', '0', 'deferred', '0', 'epoch', '0', 'attempt', '', 'lease', '0', 'receipt', '', 'history', '')
-redis.call('PEXPIRE', KEYS[1], int(ttl + ${GRACE_MS}))
+redis.call('PEXPIRE', KEYS[1], int(ttl + ${OVERDUE_MS}))
 note('open', ARGV[3], false)
 return {'created'}
 `);
 
-/** What both ways to append have in common: the session must be open, and its time to live is renewed. */
+/** What both ways to append have in common: the session must be open as of ARGV[2], and its time to live is renewed. */
 const OPEN_SESSION = `
 local f = redis.call('HMGET', KEYS[1], 'status', 'expiresAt', 'ttl', 'events', 'bytes', 'keepUntil', 'largest', 'loose', ARGV[1])
 if type(f[1]) ~= 'string' then return {'not_found'} end
 if f[1] ~= 'open' then return {'not_open', f[1]} end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000.0 + math.floor(tonumber(time[2]) / 1000)
-if tonumber(f[2]) <= now then return {'not_open', 'expired'} end
+if tonumber(f[2]) <= math.min(tonumber(ARGV[2]) or now, now) then return {'not_open', 'expired'} end
 local function int(n) return string.format('%.0f', n) end
 local events, bytes, ttl = tonumber(f[4]), tonumber(f[5]), tonumber(f[3])
 local expiresAt = math.max(now + ttl, tonumber(f[2]))
 local function renew()
-  if tonumber(f[4]) > 0 and tonumber(f[6]) - expiresAt >= ${GRACE_MS / 2} then return end
-  redis.call('HSET', KEYS[1], 'keepUntil', int(expiresAt + ${GRACE_MS}))
-  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], int(expiresAt + ${GRACE_MS} - now)) end
+  if tonumber(f[2]) <= now then redis.call('HDEL', KEYS[1], 'graceUntil') end
+  if tonumber(f[4]) > 0 and tonumber(f[6]) - expiresAt >= ${OVERDUE_MS / 2} then return end
+  redis.call('HSET', KEYS[1], 'keepUntil', int(expiresAt + ${OVERDUE_MS}))
+  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], int(expiresAt + ${OVERDUE_MS} - now)) end
 end
 `;
 
@@ -103,24 +105,24 @@ const MAX_RANGES = 480;
 /**
  * The ids of a library's own making, as they come as a rule: one writer, numbers without a gap, above all before.
  *
- * ARGV: writer's field, first number, n, max events, max bytes, bytes of the envelopes, bytes of the largest, then n
- * elements. Answers `other`, and changes nothing, when it is for {@link APPEND}.
+ * ARGV: writer's field, as of when or '', first number, n, max events, max bytes, bytes of the envelopes, bytes of the
+ * largest, then n elements. Answers `other`, and changes nothing, when it is for {@link APPEND}.
  */
 export const APPEND_RUN = bareScript(`${OPEN_SESSION}
-local first, n = tonumber(ARGV[2]), tonumber(ARGV[3])
+local first, n = tonumber(ARGV[3]), tonumber(ARGV[4])
 local ranges = type(f[9]) == 'string' and f[9] or ''
 local last = string.match(ranges, '%d+$')
 if last and (first <= tonumber(last) or #ranges >= ${MAX_RANGES}) then return {'other'} end
-events, bytes = events + n, bytes + tonumber(ARGV[6])
-if events > tonumber(ARGV[4]) then return {'limit_exceeded', 'events'} end
-if bytes > tonumber(ARGV[5]) then return {'limit_exceeded', 'bytes'} end
-for from = 8, n + 7, 4000 do redis.call('RPUSH', KEYS[2], unpack(ARGV, from, math.min(from + 3999, n + 7))) end
+events, bytes = events + n, bytes + tonumber(ARGV[7])
+if events > tonumber(ARGV[5]) then return {'limit_exceeded', 'events'} end
+if bytes > tonumber(ARGV[6]) then return {'limit_exceeded', 'bytes'} end
+for from = 9, n + 8, 4000 do redis.call('RPUSH', KEYS[2], unpack(ARGV, from, math.min(from + 3999, n + 8))) end
 local to = int(first + n - 1)
-if not last then ranges = ARGV[2] .. ' ' .. to
+if not last then ranges = ARGV[3] .. ' ' .. to
 elseif first == tonumber(last) + 1 then ranges = string.sub(ranges, 1, -1 - #last) .. to
-else ranges = ranges .. ' ' .. ARGV[2] .. ' ' .. to end
+else ranges = ranges .. ' ' .. ARGV[3] .. ' ' .. to end
 redis.call('HSET', KEYS[1], 'events', int(events), 'bytes', int(bytes), 'expiresAt', int(expiresAt), ARGV[1], ranges)
-if tonumber(ARGV[7]) > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', ARGV[7]) end
+if tonumber(ARGV[8]) > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', ARGV[8]) end
 renew()
 return {'appended', int(events), ''}
 `);
@@ -148,11 +150,11 @@ end
 `;
 
 /**
- * ARGV: '', max events, max bytes, n, whether some ids have the form of a writer's, then n different ids, then n
- * elements. Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
+ * ARGV: '', as of when or '', max events, max bytes, n, whether some ids have the form of a writer's, then n different
+ * ids, then n elements. Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
  */
 export const APPEND = bareScript(`${OPEN_SESSION}${WRITER_OF}
-local n, largest, loose = tonumber(ARGV[4]), tonumber(f[7]), tonumber(f[8])
+local n, largest, loose = tonumber(ARGV[5]), tonumber(f[7]), tonumber(f[8])
 local duplicates, ids, elements, changed = '', {}, {}, {}
 
 local function extend(field, digits)
@@ -168,11 +170,11 @@ end
 
 for from = 1, n, 4000 do
   local to = math.min(from + 3999, n)
-  local flags = redis.call('SMISMEMBER', KEYS[3], unpack(ARGV, 5 + from, 5 + to))
+  local flags = redis.call('SMISMEMBER', KEYS[3], unpack(ARGV, 6 + from, 6 + to))
   for i = from, to do
-    local id, element = ARGV[5 + i], ARGV[5 + n + i]
+    local id, element = ARGV[6 + i], ARGV[6 + n + i]
     local known, field, digits = tonumber(flags[i - from + 1]) == 1, nil, nil
-    if ARGV[5] == '1' then field, digits = writerOf(id) end
+    if ARGV[6] == '1' then field, digits = writerOf(id) end
     if known or (field and within(rangesOf(field), tonumber(digits))) then
       duplicates = duplicates .. (duplicates == '' and '' or ',') .. int(i - 1)
     else
@@ -186,8 +188,8 @@ for from = 1, n, 4000 do
 end
 if #elements > 0 then
   events = events + #elements
-  if events > tonumber(ARGV[2]) then return {'limit_exceeded', 'events'} end
-  if bytes > tonumber(ARGV[3]) then return {'limit_exceeded', 'bytes'} end
+  if events > tonumber(ARGV[3]) then return {'limit_exceeded', 'events'} end
+  if bytes > tonumber(ARGV[4]) then return {'limit_exceeded', 'bytes'} end
 end
 for from = 1, #elements, 4000 do
   redis.call('RPUSH', KEYS[2], unpack(elements, from, math.min(from + 3999, #elements)))
@@ -208,16 +210,16 @@ if not exists(f[1]) then return {'not_found'} end
 local status = effective(f[1], f[2])
 if status ~= 'open' then return {'not_open', status} end
 local ttl = tonumber(ARGV[1] == '' and f[3] or ARGV[1])
-redis.call('HSET', KEYS[1], 'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${GRACE_MS}))
-keep(ttl + ${GRACE_MS})
+redis.call('HSET', KEYS[1], 'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${OVERDUE_MS}))
+keep(ttl + ${OVERDUE_MS})
 return {'extended', int(now + ttl), int(ttl)}
 `);
 
-/** ARGV: attempt id, lease, expected events or '', cause. Answers `granted`, epoch, cursor, deferred, events, largest event. */
+/** ARGV: attempt id, lease, expected events or '', cause, as of when or ''. Answers `granted`, epoch, cursor, deferred, events, largest event. */
 export const BEGIN_COMMIT = script(`
 local f = fields('status', 'expiresAt', 'events', 'cursor', 'deferred', 'epoch', 'attempt', 'lease', 'largest', 'loose')
 if not exists(f[1]) then return {'not_found'} end
-local status = effective(f[1], f[2])
+local status = effective(f[1], f[2], ARGV[5])
 if status == 'committed' then return {'committed', redis.call('HGET', KEYS[1], 'receipt')} end
 if status ~= 'open' and status ~= 'committing' then return {'not_open', status} end
 local same = status == 'committing' and f[7] == ARGV[1]
@@ -277,22 +279,26 @@ redis.call('HSET', KEYS[1], 'lease', '0')
 return {'done'}
 `);
 
-/** ARGV: retention, cause. */
+/** ARGV: retention, cause, as of when or ''. */
 export const ROLLBACK = script(`
 local f = fields('status', 'expiresAt', 'events')
 if not exists(f[1]) then return {'not_found'} end
-local status = effective(f[1], f[2])
+local status = effective(f[1], f[2], ARGV[3])
 if status == 'rolled_back' then return {'rolled_back', f[3], '1'} end
 if status ~= 'open' then return {'not_open', status} end
 finish('rolled_back', ARGV[1], ARGV[2])
 return {'rolled_back', f[3], '0'}
 `);
 
-/** ARGV: retention, cause. */
+/** ARGV: retention, cause, grace. */
 export const EXPIRE = script(`
-local f = fields('status', 'expiresAt', 'events')
+local f = fields('status', 'expiresAt', 'events', 'graceUntil')
 if not exists(f[1]) then return {'not_found'} end
 if f[1] ~= 'open' or effective(f[1], f[2]) ~= 'expired' then return {'not_due'} end
+local graceUntil = exists(f[4]) and tonumber(f[4]) or now + tonumber(ARGV[3])
+if not exists(f[4]) then redis.call('HSET', KEYS[1], 'graceUntil', int(graceUntil)) end
+if graceUntil > now then return {'not_due'} end
+redis.call('HDEL', KEYS[1], 'graceUntil')
 finish('expired', ARGV[1], ARGV[2])
 return {'expired', f[3]}
 `);
@@ -306,6 +312,7 @@ export const RECORD_FIELDS = [
   'epoch',
   'createdAt',
   'expiresAt',
+  'graceUntil',
   'lease',
   'metadata',
   'history',
@@ -359,14 +366,16 @@ return flags
 
 /** The scripts below have one key, the index. ARGV: session id, milliseconds from now. */
 /**
- * Sees to it that there is an entry, due then or earlier. One that is overdue becomes due now: somebody may have read
- * its score and be about to correct it.
+ * Sees to it that there is an entry, due then or earlier; answers the score of one that it has made, or ''. One that is
+ * there never keeps its score, and one that is overdue becomes due now: somebody may have read the score and be about to
+ * correct it.
  */
 export const INDEX_PUT = script(`
 local due, score = now + tonumber(ARGV[2]), redis.call('ZSCORE', KEYS[1], ARGV[1])
 if score then due = math.min(due, math.max(now, tonumber(score))) end
+if due == tonumber(score or '') then due = due - 1 end
 redis.call('ZADD', KEYS[1], int(due), ARGV[1])
-return 1
+return score and '' or int(due)
 `);
 
 /** ARGV: session id, the score that was read, milliseconds from now or '' for removal. Not if the score has changed. */

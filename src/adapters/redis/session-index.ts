@@ -1,6 +1,6 @@
 import { EventSessionsError } from '../../core/errors.js';
 import type { ActiveStatus } from '../../core/lifecycle.js';
-import type { SessionPage, SessionRecord, SessionStore } from '../../ports/session-store.js';
+import type { SessionPage } from '../../ports/session-store.js';
 import type { RedisConnection } from './redis-client.js';
 import {
   INDEX_CORRECT,
@@ -11,6 +11,7 @@ import {
   INDEX_REMOVE,
   type Script,
 } from './scripts.js';
+import type { RedisSessionRecord } from './session-record.js';
 
 /**
  * The sorted set of all `open` and `committing` sessions, scored by the time at which somebody should look at them:
@@ -18,26 +19,32 @@ import {
  *
  * It lives in another slot than the sessions, so no script can change both. Therefore the sessions are the truth and
  * the index only has to be **complete**: an entry is added before its session and removed after its end. Scores may
- * be too early (an add renews the expiry, a batch renews the lease), never too late: whoever looks too early puts the
- * true time in. Between looking at a session and correcting its entry the session may begin, or begin to commit: so
- * both change the score of an overdue entry, and a correction is made only if the score is still the one that was read.
+ * be too early (an add renews the expiry, a batch renews the lease), never too late by more than the grace of a session
+ * that was found overdue and then renewed after all: whoever looks too early puts the true time in. Between looking at a
+ * session and correcting its entry the session may begin, or begin to commit: so both change the score of an entry, and
+ * a correction is made only if the score is still the one that was read.
  */
 export interface SessionIndex {
   /** Before a session begins: there is an entry then, due in that time or earlier. */
   add(sessionId: string, dueInMs: number): Promise<void>;
-  /** The same for a session that has begun, and that may be due earlier than before. Never fails: an entry is there. */
-  hasten(sessionId: string, dueInMs: number): Promise<void>;
+  /**
+   * The same for a session that has begun, and that may be due earlier than before. Never fails: an entry is there. If
+   * there was none, answers what undoes it: then nobody else has needed the entry since, or it stays.
+   */
+  hasten(sessionId: string, dueInMs: number): Promise<(() => Promise<void>) | undefined>;
   /** Never fails: a leftover entry is removed by the next look at it. */
   remove(sessionId: string): Promise<void>;
-  due(get: SessionStore['get'], limit: number): Promise<string[]>;
+  due(get: GetSession, limit: number): Promise<string[]>;
   list(
-    get: SessionStore['get'],
+    get: GetSession,
     status: ActiveStatus | undefined,
     cursor: string | undefined,
     limit: number,
   ): Promise<SessionPage>;
   count(): Promise<number>;
 }
+
+type GetSession = (sessionId: string) => Promise<RedisSessionRecord | undefined>;
 
 /** A missing session this long overdue is gone for good, not about to be written. */
 const GONE_AFTER_MS = 60_000;
@@ -49,27 +56,28 @@ const MAX_LOOKS = 10_000;
 export function createSessionIndex(redis: RedisConnection, key: string): SessionIndex {
   const run = (script: Script, ...args: (string | number)[]) => redis.run(script, [key], args);
 
+  /** What the script answers, or undefined if it failed. */
   const attempt = async (script: Script, ...args: (string | number)[]) => {
     try {
-      await run(script, ...args);
-      return true;
+      return await run(script, ...args);
     } catch {
-      return false;
+      return undefined;
     }
   };
 
   /** Whether the session needs somebody now; otherwise sets its entry right. */
-  async function look(session: SessionRecord | undefined, entry: Entry, now: number): Promise<Look> {
+  async function look(session: RedisSessionRecord | undefined, entry: Entry, now: number): Promise<Look> {
     if (session === undefined) {
       return entry.score < now - GONE_AFTER_MS ? correct(entry, '') : 'stays';
     }
     if (session.status === 'committed' || session.status === 'rolled_back') return correct(entry, '');
-    const dueAt = session.leaseExpiresAt ?? session.expiresAt ?? now;
+    const dueAt = session.leaseExpiresAt ?? session.graceUntil ?? session.expiresAt ?? now;
     return dueAt <= now ? 'due' : correct(entry, dueAt - now);
   }
 
   async function correct({ sessionId, score }: Entry, dueInMs: number | ''): Promise<Look> {
-    return (await attempt(INDEX_CORRECT, sessionId, score, dueInMs)) ? 'moved' : 'stays';
+    const answer = await attempt(INDEX_CORRECT, sessionId, score, dueInMs);
+    return answer === undefined ? 'stays' : 'moved';
   }
 
   return {
@@ -77,7 +85,11 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
       await run(INDEX_PUT, sessionId, dueInMs);
     },
     async hasten(sessionId, dueInMs) {
-      await attempt(INDEX_PUT, sessionId, dueInMs);
+      const made = (await attempt(INDEX_PUT, sessionId, dueInMs)) as string | undefined;
+      if (!made) return undefined;
+      return async () => {
+        await correct({ sessionId, score: Number(made) }, '');
+      };
     },
     async remove(sessionId) {
       await attempt(INDEX_REMOVE, sessionId);

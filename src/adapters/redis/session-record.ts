@@ -5,12 +5,17 @@ import { RECORD_FIELDS } from './scripts.js';
 
 type RecordField = (typeof RECORD_FIELDS)[number];
 
+export interface RedisSessionRecord extends SessionRecord {
+  /** Of an overdue session that was found so, and has not been ended: when it may be. */
+  readonly graceUntil?: number | undefined;
+}
+
 /** From the values of {@link RECORD_FIELDS}. */
 export function toRecord(
   sessionId: string,
   status: SessionStatus,
   values: readonly (string | null)[],
-): SessionRecord {
+): RedisSessionRecord {
   const hash = new Map(RECORD_FIELDS.map((field, i) => [field, values[i] ?? undefined]));
   const number = (field: RecordField) => Number(hash.get(field) ?? 0);
   return {
@@ -23,6 +28,7 @@ export function toRecord(
     epoch: number('epoch'),
     createdAt: number('createdAt'),
     expiresAt: status === 'committing' ? undefined : number('expiresAt'),
+    graceUntil: status === 'expired' ? number('graceUntil') || undefined : undefined,
     leaseExpiresAt: status === 'committing' ? number('lease') || undefined : undefined,
     metadata: hash.get('metadata') ?? '{}',
     history: (hash.get('history') ?? '')

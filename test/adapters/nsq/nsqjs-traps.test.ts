@@ -180,4 +180,27 @@ describe('nsqjs', () => {
     expect(await endings(publisher.publish(batchOf('orders', [1])))).toEqual(['refused']);
     await publisher.publish(batchOf('orders', [2], 2));
   });
+
+  it('lets a codec that answers a promise, or no text at all, fail its batch only', async () => {
+    const nsqd = await aDouble();
+    const answers: (() => unknown)[] = [
+      () => Promise.resolve('text'),
+      () => Promise.reject(new Error('late')),
+      () => undefined,
+      () => 5,
+      () => 'text',
+    ];
+    const encode = () => answers.shift()?.() as string;
+    const publisher = aPublisher(nsqd.tcp, { codec: { contentType: 'text/plain', encode } });
+    for (const expected of ['an object', 'an object', 'undefined', '5']) {
+      const refused = publisher.publish(batchOf('orders', [1]));
+      await expect(refused).rejects.toMatchObject({
+        code: 'PUBLISH_FAILED',
+        outcome: 'refused',
+        cause: { message: `encode answered ${expected}, not a string or a Uint8Array` },
+      });
+    }
+    await publisher.publish(batchOf('orders', [2], 2));
+    expect(nsqd.bodies()).toEqual(['text']);
+  });
 });

@@ -217,6 +217,20 @@ describeWith('redis', ({ url }) => {
     expect(await client.zcard(`${prefix}:index`)).toBe(0);
   });
 
+  test('an overdue session in its grace is not looked at again and again', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `index-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 1);
+    await store.extend(sessionId, 1);
+    await expect.poll(() => store.due(10)).toEqual([sessionId]);
+    await store.expire(sessionId, { ...RETENTION, graceMs: 600_000 });
+    expect(await store.due(10)).toEqual([]);
+    const score = Number(await client.zscore(`${prefix}:index`, sessionId));
+    expect(score).toBeGreaterThan(Date.now() + 300_000);
+    expect(score).toBeLessThan(Date.now() + 900_000);
+  });
+
   test('a commit whose session had lost its index entry is found when its lease is over', async () => {
     const client = later(new Redis(url), (redis) => redis.disconnect());
     const prefix = `index-${newId()}`;
@@ -225,6 +239,28 @@ describeWith('redis', ({ url }) => {
     await client.del(`${prefix}:index`);
     await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 1, cause: CAUSE });
     await expect.poll(() => store.due(10)).toEqual([sessionId]);
+  });
+
+  test('a commit of a session that nobody knows leaves no index entry, unless the session begins meanwhile', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `index-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const attempt = { attemptId: 'a', leaseMs: 60_000, cause: CAUSE };
+    expect(await store.beginCommit('unknown', attempt)).toEqual({ outcome: 'not_found' });
+    expect(await client.zcard(`${prefix}:index`)).toBe(0);
+
+    const connection = later(createConnection(ownClient(url, 10_000), 10_000), (c) => c.close());
+    const index = createSessionIndex(connection, `${prefix}:index`);
+    for (const [lease, ttl] of [
+      [60_000, 600_000],
+      [600_000, 60_000],
+    ] as const) {
+      const session = newSession({ ttlMs: ttl });
+      const undo = await index.hasten(session.sessionId, lease);
+      await store.start(session);
+      await undo?.();
+      expect(await client.zscore(`${prefix}:index`, session.sessionId)).not.toBeNull();
+    }
   });
 
   test('a commit that is repeated when it is done leaves no index entry', async () => {
