@@ -3,7 +3,7 @@ import type { SessionRepository } from '../contingency/session-repository.js';
 import type { AcceptEvent, EventInput } from '../core/accept-event.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError } from '../core/errors.js';
-import type { AcceptedEvent } from '../core/event.js';
+import type { AcceptedEvent, TraceContext } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
 import { idSchema, isId, reading, validate } from '../core/validate.js';
 import type { SessionLimits } from '../ports/session-store.js';
@@ -41,6 +41,8 @@ export type AddEvents = (input: AddEventsInput) => Promise<AddManyReceipt>;
 export interface AddEventsContext {
   readonly repository: SessionRepository;
   readonly accept: AcceptEvent;
+  /** Of the call under way; missing when nobody traces. */
+  readonly traceContext?: (() => TraceContext | undefined) | undefined;
   readonly events: DomainEvents;
   readonly metrics: Metrics;
   readonly limits: SessionLimits;
@@ -75,10 +77,11 @@ export function createAddEvents(context: AddEventsContext): AddEvents {
   return async (input) => {
     const { sessionId, events } =
       reading('addEvents', () => inOrder(input)) ?? validate(inputSchema, input, 'addEvents');
+    const trace = context.traceContext?.();
     const accepted: AcceptedEvent[] = [];
     // A copy: an async schema gives the caller time to change the array.
     for (const event of reading('addEvents', () => [...events])) {
-      const one = accept(sessionId, event);
+      const one = accept(sessionId, event, trace);
       accepted.push(one instanceof Promise ? await one : one);
     }
 

@@ -27,7 +27,7 @@ describe('the options of the README', () => {
   test('are all there are', () => {
     const known = [
       ...defaults.keys(),
-      ...['store', 'publisher', 'contingency', 'events', 'topic', 'logger', 'instanceId'],
+      ...['store', 'publisher', 'contingency', 'events', 'topic', 'logger', 'instrumentation', 'instanceId'],
     ];
     expect(rows.flatMap(({ names }) => names).sort()).toEqual(known.sort());
   });

@@ -1,0 +1,189 @@
+/**
+ * Traces and metrics of `event-sessions` for OpenTelemetry.
+ *
+ * ```ts
+ * import { createEventSessions } from 'event-sessions';
+ * import { openTelemetry } from 'event-sessions/opentelemetry';
+ *
+ * const sessions = createEventSessions({ instrumentation: openTelemetry() });
+ * ```
+ *
+ * @module
+ */
+import {
+  type Attributes,
+  context,
+  isSpanContextValid,
+  type Link,
+  type MeterProvider,
+  metrics,
+  type Span,
+  SpanKind,
+  type SpanOptions,
+  SpanStatusCode,
+  type TracerProvider,
+  trace,
+} from '@opentelemetry/api';
+import { isEventSessionsError, isSystemFailure } from '../core/errors.js';
+import { traceparentOf } from '../core/event.js';
+import type { PublishBatch } from '../ports/event-publisher.js';
+import type { Instrumentation, Operation } from '../ports/instrumentation.js';
+
+export interface OpenTelemetryOptions {
+  /** Default: the global one. */
+  readonly tracerProvider?: TracerProvider | undefined;
+  /** Default: the global one, as it is now: start the SDK first. */
+  readonly meterProvider?: MeterProvider | undefined;
+  /** `messaging.system` of spans and metrics. Default `nsq`. */
+  readonly system?: string | undefined;
+}
+
+const SCOPE = 'event-sessions';
+/** Links of a span that the SDK keeps by default (`OTEL_SPAN_LINK_COUNT_LIMIT`). */
+const MAX_LINKS = 128;
+/** Topics told apart in metrics; a `topic` rule may make any number of them. */
+const MAX_TOPICS = 100;
+/** Seconds: what the semantic conventions advise for messaging operations. */
+const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+
+/**
+ * Spans for commands, for each call of the publisher, and for recovery passes. The span of `addEvents` travels in the
+ * events to their consumers (W3C Trace Context, CloudEvents extension "Distributed Tracing"); the span of a batch is
+ * linked to the spans of the adds it is made of. Metrics of the publisher as the semantic conventions for messaging
+ * name them: `messaging.client.operation.duration`, `messaging.client.sent.messages`.
+ *
+ * Spans carry ids, topics, counts and codes: no data, no metadata, and no messages of errors that could quote them.
+ */
+export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentation {
+  const { system = 'nsq', tracerProvider = trace, meterProvider = metrics } = options;
+  const tracer = tracerProvider.getTracer(SCOPE);
+  const meter = meterProvider.getMeter(SCOPE);
+  const duration = meter.createHistogram('messaging.client.operation.duration', {
+    description: 'Duration of messaging operation initiated by a producer or consumer client.',
+    unit: 's',
+    advice: { explicitBucketBoundaries: BUCKETS },
+  });
+  const sent = meter.createCounter('messaging.client.sent.messages', {
+    description: 'Number of messages producer attempted to send to the broker.',
+    unit: '{message}',
+  });
+  const send = {
+    'messaging.system': system,
+    'messaging.operation.name': 'send',
+    'messaging.operation.type': 'send',
+  };
+  const topics = new Set<string>();
+
+  function destination(topic: string): Attributes {
+    if (topics.size < MAX_TOPICS) topics.add(topic);
+    return topics.has(topic) ? { 'messaging.destination.name': topic } : {};
+  }
+
+  function spanOf(operation: Operation): Span {
+    const [name, spanOptions] = describe(operation);
+    return tracer.startSpan(name, spanOptions);
+  }
+
+  function describe(operation: Operation): [name: string, options: SpanOptions] {
+    switch (operation.name) {
+      case 'publish': {
+        const { topic, sessionId, events } = operation.batch;
+        const attributes = {
+          ...send,
+          'messaging.destination.name': topic,
+          'messaging.batch.message_count': events.length,
+          'event_sessions.session.id': sessionId,
+        };
+        return [`send ${topic}`, { kind: SpanKind.CLIENT, attributes, links: linksOf(operation.batch) }];
+      }
+      case 'recover':
+        return [`${SCOPE} recover`, { kind: SpanKind.INTERNAL }];
+      case 'addEvents':
+        return [`${SCOPE} addEvents`, { kind: SpanKind.PRODUCER, attributes: session(operation.sessionId) }];
+      default:
+        return [
+          `${SCOPE} ${operation.name}`,
+          { kind: SpanKind.INTERNAL, attributes: session(operation.sessionId) },
+        ];
+    }
+  }
+
+  function measure({ topic, events }: PublishBatch, startedAt: number, failure: Attributes): void {
+    const attributes = { ...send, ...destination(topic), ...failure };
+    duration.record((performance.now() - startedAt) / 1_000, attributes);
+    sent.add(events.length, attributes);
+  }
+
+  return {
+    async observe(operation, run) {
+      const startedAt = performance.now();
+      const span = spanOf(operation);
+      let failure: Attributes = {};
+      try {
+        const result = await context.with(trace.setSpan(context.active(), span), run);
+        span.setAttributes(countsOf(result));
+      } catch (error) {
+        failure = { 'error.type': isEventSessionsError(error) ? error.code : '_OTHER' };
+        const message = isSystemFailure(error) ? { message: error.message } : {};
+        span.setAttributes(failure).setStatus({ code: SpanStatusCode.ERROR, ...message });
+      }
+      span.end();
+      if (operation.name === 'publish') measure(operation.batch, startedAt, failure);
+    },
+
+    traceContext() {
+      const active = trace.getSpanContext(context.active());
+      if (active === undefined || !isSpanContextValid(active)) return undefined;
+      const flags = active.traceFlags.toString(16).padStart(2, '0');
+      return {
+        traceparent: `00-${active.traceId}-${active.spanId}-${flags}`,
+        tracestate: active.traceState?.serialize() || undefined,
+      };
+    },
+  };
+}
+
+const session = (sessionId: string | undefined): Attributes =>
+  sessionId === undefined ? {} : { 'event_sessions.session.id': sessionId };
+
+/** One for each add, not for each event: an `addMany` has one span. */
+function linksOf({ events }: PublishBatch): Link[] {
+  const links = new Map<string, Link>();
+  for (const event of events) {
+    const traceparent = traceparentOf(event);
+    if (traceparent === undefined || links.has(traceparent)) continue;
+    const [, traceId = '', spanId = '', flags = ''] = traceparent.split('-');
+    const spanContext = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+    if (isSpanContextValid(spanContext)) links.set(traceparent, { context: spanContext });
+    if (links.size === MAX_LINKS) break;
+  }
+  return [...links.values()];
+}
+
+/** Numbers and states of a receipt or a report. */
+function countsOf(result: unknown): Attributes {
+  const { sessionId, events, ...rest } = (result ?? {}) as Readonly<Record<string, unknown>>;
+  const attributes: Attributes = session(typeof sessionId === 'string' ? sessionId : undefined);
+  const counts: Readonly<Record<string, unknown>> = {
+    events: Array.isArray(events) ? events.length : events,
+    ...rest,
+  };
+  for (const name of COUNTS) {
+    const value = counts[name];
+    if (['number', 'boolean', 'string'].includes(typeof value))
+      attributes[`event_sessions.${name}`] = value as number | boolean | string;
+  }
+  return attributes;
+}
+
+const COUNTS = [
+  'status',
+  'events',
+  'published',
+  'deferred',
+  'discarded',
+  'sessions',
+  'quarantined',
+  'remaining',
+  'complete',
+] as const;
