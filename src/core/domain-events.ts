@@ -122,7 +122,7 @@ const patternSchema = z.enum(['*', ...DOMAIN_EVENT_TYPES], {
 });
 const listenerSchema = functionOf<DomainEventListener<'*'>>('a function');
 
-type Guarded = (event: DomainEventBase<DomainEventType>) => void;
+type Guarded = (event: DomainEventBase<DomainEventType> & { readonly sessionId?: string }) => void;
 
 export function createDomainEvents(instanceId: string, logger: Logger): DomainEvents {
   const emitter = new EventEmitter<string>();
@@ -133,8 +133,10 @@ export function createDomainEvents(instanceId: string, logger: Logger): DomainEv
     const known = guards.get(listener);
     if (known !== undefined) return known;
     const guarded: Guarded = (event) => {
-      const failed = (error: unknown) =>
-        logger.error('A listener of a domain event failed', { type: event.type, cause: messageOf(error) });
+      const failed = (error: unknown) => {
+        const { type, sessionId } = event;
+        logger.error('A listener of a domain event failed', { type, sessionId, cause: messageOf(error) });
+      };
       try {
         catchRejection(listener(event as Parameters<typeof listener>[0]), failed);
       } catch (error) {
