@@ -162,19 +162,19 @@ function linksOf({ events }: PublishBatch): Link[] {
 
 /** Numbers and states of a receipt or a report. */
 function countsOf(result: unknown): Attributes {
-  const { sessionId, events, ...rest } = (result ?? {}) as Readonly<Record<string, unknown>>;
-  const attributes: Attributes = session(typeof sessionId === 'string' ? sessionId : undefined);
-  const counts: Readonly<Record<string, unknown>> = {
-    events: Array.isArray(events) ? events.length : events,
-    ...rest,
-  };
+  const told = (result ?? {}) as Readonly<Record<string, unknown>>;
+  const attributes: Attributes = {};
+  if (typeof told.sessionId === 'string') attributes['event_sessions.session.id'] = told.sessionId;
   for (const name of COUNTS) {
-    const value = counts[name];
-    if (['number', 'boolean', 'string'].includes(typeof value))
-      attributes[`event_sessions.${name}`] = value as number | boolean | string;
+    const value = told[name];
+    if (Array.isArray(value)) attributes[`event_sessions.${name}`] = value.length;
+    else if (isPrimitive(value)) attributes[`event_sessions.${name}`] = value;
   }
   return attributes;
 }
+
+const isPrimitive = (value: unknown): value is number | boolean | string =>
+  typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string';
 
 const COUNTS = [
   'status',
