@@ -1,15 +1,3 @@
-/**
- * Traces and metrics of `event-sessions` for OpenTelemetry.
- *
- * ```ts
- * import { createEventSessions } from 'event-sessions';
- * import { openTelemetry } from 'event-sessions/opentelemetry';
- *
- * const sessions = createEventSessions({ instrumentation: openTelemetry() });
- * ```
- *
- * @module
- */
 import {
   type Attributes,
   context,
@@ -24,8 +12,10 @@ import {
   type TracerProvider,
   trace,
 } from '@opentelemetry/api';
+import * as z from 'zod/mini';
 import { isEventSessionsError, isSystemFailure } from '../core/errors.js';
 import { traceparentOf } from '../core/event.js';
+import { plainText, validate, withMethods } from '../core/validate.js';
 import type { PublishBatch } from '../ports/event-publisher.js';
 import type { Instrumentation, Operation } from '../ports/instrumentation.js';
 
@@ -46,16 +36,30 @@ const MAX_TOPICS = 100;
 /** Seconds: what the semantic conventions advise for messaging operations. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
+const optionsSchema = z.strictObject({
+  tracerProvider: z.optional(withMethods<TracerProvider>('a TracerProvider', 'getTracer')),
+  meterProvider: z.optional(withMethods<MeterProvider>('a MeterProvider', 'getMeter')),
+  system: z.optional(plainText(64)),
+});
+
 /**
+ * For `createEventSessions({ instrumentation: openTelemetry() })`.
+ *
  * Spans for commands, for each call of the publisher, and for recovery passes. The span of `addEvents` travels in the
  * events to their consumers (W3C Trace Context, CloudEvents extension "Distributed Tracing"); the span of a batch is
  * linked to the spans of the adds it is made of. Metrics of the publisher as the semantic conventions for messaging
  * name them: `messaging.client.operation.duration`, `messaging.client.sent.messages`.
  *
  * Spans carry ids, topics, counts and codes: no data, no metadata, and no messages of errors that could quote them.
+ *
+ * @throws `INVALID_INPUT` for options that are not what they should be.
  */
 export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentation {
-  const { system = 'nsq', tracerProvider = trace, meterProvider = metrics } = options;
+  const {
+    system = 'nsq',
+    tracerProvider = trace,
+    meterProvider = metrics,
+  } = validate(optionsSchema, options, 'The options of openTelemetry');
   const tracer = tracerProvider.getTracer(SCOPE);
   const meter = meterProvider.getMeter(SCOPE);
   const duration = meter.createHistogram('messaging.client.operation.duration', {

@@ -1,18 +1,3 @@
-/**
- * Metrics of `event-sessions` for Prometheus, in a prom-client registry of yours.
- *
- * ```ts
- * import { createEventSessions } from 'event-sessions';
- * import { prometheusMetrics } from 'event-sessions/prometheus';
- * import { register } from 'prom-client';
- *
- * const sessions = createEventSessions();
- * prometheusMetrics(sessions, register);
- * console.log(await register.metrics());
- * ```
- *
- * @module
- */
 import {
   Counter,
   Gauge,
@@ -67,7 +52,7 @@ const registrySchema = withMethods<MetricsRegistry>(
 const argumentsSchema = z.strictObject({ sessions: sessionsSchema, registry: registrySchema });
 
 /**
- * Registers the metrics of one instance, all named `event_sessions_…`. Labels have few values, all known beforehand;
+ * Registers the metrics of one instance, all named `event_sessions_…`, in a registry of yours. Labels have few values, all known beforehand;
  * sessions and topics are no labels.
  *
  * Counts come from `sessions.metrics()` and `sessions.health()` at each scrape, so that adds pay nothing for them. A

@@ -247,6 +247,13 @@ describe('the trace in an event', () => {
   });
 });
 
+test.each([5, { tracerProvider: {} }, { meterProvider: null }, { system: 'a\nb' }, { tracer: {} }])(
+  'the options %j are refused',
+  (options) => {
+    expect(() => openTelemetry(options as never)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
+  },
+);
+
 describe('metrics', () => {
   test('are those of the messaging conventions', async () => {
     const { sessions, broker, metrics } = setUp();
