@@ -5,7 +5,7 @@ import {
   type Link,
   type MeterProvider,
   metrics,
-  type Span,
+  type SpanContext,
   SpanKind,
   type SpanOptions,
   SpanStatusCode,
@@ -29,6 +29,9 @@ export interface OpenTelemetryOptions {
 }
 
 const SCOPE = 'event-sessions';
+const SESSION_ID = 'event_sessions.session.id';
+/** Characters that every party has to carry (W3C Trace Context, 3.3.1.5). */
+const MAX_TRACESTATE = 512;
 /** Links of a span that the SDK keeps by default (`OTEL_SPAN_LINK_COUNT_LIMIT`). */
 const MAX_LINKS = 128;
 /** Topics told apart in metrics; a `topic` rule may make any number of them. */
@@ -83,33 +86,20 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentati
     return topics.has(topic) ? { 'messaging.destination.name': topic } : {};
   }
 
-  function spanOf(operation: Operation): Span {
-    const [name, spanOptions] = describe(operation);
-    return tracer.startSpan(name, spanOptions);
-  }
-
   function describe(operation: Operation): [name: string, options: SpanOptions] {
-    switch (operation.name) {
-      case 'publish': {
-        const { topic, sessionId, events } = operation.batch;
-        const attributes = {
-          ...send,
-          'messaging.destination.name': topic,
-          'messaging.batch.message_count': events.length,
-          'event_sessions.session.id': sessionId,
-        };
-        return [`send ${topic}`, { kind: SpanKind.CLIENT, attributes, links: linksOf(operation.batch) }];
-      }
-      case 'recover':
-        return [`${SCOPE} recover`, { kind: SpanKind.INTERNAL }];
-      case 'addEvents':
-        return [`${SCOPE} addEvents`, { kind: SpanKind.PRODUCER, attributes: session(operation.sessionId) }];
-      default:
-        return [
-          `${SCOPE} ${operation.name}`,
-          { kind: SpanKind.INTERNAL, attributes: session(operation.sessionId) },
-        ];
+    if (operation.name !== 'publish') {
+      const kind = operation.name === 'addEvents' ? SpanKind.PRODUCER : SpanKind.INTERNAL;
+      const sessionId = operation.name === 'recover' ? undefined : operation.sessionId;
+      return [`${SCOPE} ${operation.name}`, { kind, attributes: { [SESSION_ID]: sessionId } }];
     }
+    const { topic, sessionId, events } = operation.batch;
+    const attributes = {
+      ...send,
+      'messaging.destination.name': topic,
+      'messaging.batch.message_count': events.length,
+      [SESSION_ID]: sessionId,
+    };
+    return [`send ${topic}`, { kind: SpanKind.CLIENT, attributes, links: linksOf(operation.batch) }];
   }
 
   function measure({ topic, events }: PublishBatch, startedAt: number, failure: Attributes): void {
@@ -121,7 +111,7 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentati
   return {
     async observe(operation, run) {
       const startedAt = performance.now();
-      const span = spanOf(operation);
+      const span = tracer.startSpan(...describe(operation));
       let failure: Attributes = {};
       try {
         const result = await context.with(trace.setSpan(context.active(), span), run);
@@ -141,14 +131,17 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentati
       const flags = active.traceFlags.toString(16).padStart(2, '0');
       return {
         traceparent: `00-${active.traceId}-${active.spanId}-${flags}`,
-        tracestate: active.traceState?.serialize() || undefined,
+        tracestate: stateOf(active),
       };
     },
   };
 }
 
-const session = (sessionId: string | undefined): Attributes =>
-  sessionId === undefined ? {} : { 'event_sessions.session.id': sessionId };
+/** A trace goes on without its state; with one that is too long it would not. */
+function stateOf({ traceState }: SpanContext): string | undefined {
+  const text = traceState?.serialize() ?? '';
+  return text.length > 0 && text.length <= MAX_TRACESTATE ? text : undefined;
+}
 
 /** One for each add, not for each event: an `addMany` has one span. */
 function linksOf({ events }: PublishBatch): Link[] {
@@ -168,7 +161,7 @@ function linksOf({ events }: PublishBatch): Link[] {
 function countsOf(result: unknown): Attributes {
   const told = (result ?? {}) as Readonly<Record<string, unknown>>;
   const attributes: Attributes = {};
-  if (typeof told.sessionId === 'string') attributes['event_sessions.session.id'] = told.sessionId;
+  if (typeof told.sessionId === 'string') attributes[SESSION_ID] = told.sessionId;
   for (const name of COUNTS) {
     const value = told[name];
     if (Array.isArray(value)) attributes[`event_sessions.${name}`] = value.length;

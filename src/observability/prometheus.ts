@@ -69,9 +69,15 @@ export function prometheusMetrics(sessions: Measured, registry: MetricsRegistry)
   const snapshot = shared(sessions.metrics);
   const health = shared(sessions.health);
 
+  function stop(): void {
+    for (const off of offs.splice(0)) off();
+    for (const name of names.splice(0)) registry.removeSingleMetric(name);
+  }
+
   function named(name: string, help: string) {
     const full = PREFIX + name;
     if (registry.getSingleMetric(full) !== undefined) {
+      stop();
       const message = `The registry has ${full} already: give each instance a registry of its own`;
       throw new EventSessionsError('INVALID_INPUT', message);
     }
@@ -210,12 +216,7 @@ export function prometheusMetrics(sessions: Measured, registry: MetricsRegistry)
   );
   listen('contingency.quarantined', () => quarantined.inc());
 
-  return {
-    stop() {
-      for (const off of offs.splice(0)) off();
-      for (const name of names.splice(0)) registry.removeSingleMetric(name);
-    },
-  };
+  return { stop };
 }
 
 /** One call for all metrics of a scrape, and of scrapes that come meanwhile. Undefined when it fails. */

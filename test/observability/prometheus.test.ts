@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { memoryContingency, memoryStore } from 'event-sessions';
 import { prometheusMetrics } from 'event-sessions/prometheus';
-import { Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { instance } from '../api/instance.js';
 import { startPrometheus } from '../support/prometheus.js';
@@ -181,7 +181,6 @@ describe('a scrape', () => {
 describe('stop', () => {
   test('takes the metrics and the listeners away, and only those; then they can be had again', async () => {
     const { sessions, registry, stop, scrape } = setUp();
-    const { Gauge } = await import('prom-client');
     new Gauge({ name: 'mine', help: 'Of the user.', registers: [registry] }).set(1);
     const committed = vi.fn();
     sessions.on('session.committed', committed);
@@ -205,6 +204,19 @@ describe('bad input is refused before anything is registered', () => {
       expect.objectContaining({ code: 'INVALID_INPUT' }),
     );
     if (registry instanceof Registry) expect(registry.getMetricsAsArray()).toEqual([]);
+  });
+
+  test('a registry that has one of the names, and nothing of ours stays behind', async () => {
+    const { sessions } = instance();
+    const registry = new Registry();
+    const name = 'event_sessions_contingency_quarantined_total';
+    const theirs = new Counter({ name, help: 'Of the user.', registers: [registry] });
+    const [on, off] = [vi.fn(sessions.on), vi.fn(sessions.off)];
+    expect(() => prometheusMetrics({ ...sessions, on, off }, registry)).toThrow(
+      expect.objectContaining({ code: 'INVALID_INPUT', message: expect.stringContaining(name) }),
+    );
+    expect(registry.getMetricsAsArray()).toEqual([theirs]);
+    expect(off.mock.calls).toEqual(on.mock.calls);
   });
 
   test('a registry that has them already', async () => {
