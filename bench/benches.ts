@@ -7,6 +7,7 @@ import { contingencyAppends } from './work/contingency-appends.js';
 import { latency } from './work/latency.js';
 import { memory } from './work/memory.js';
 import { memoryAdapters } from './work/memory-adapters.js';
+import { observing } from './work/observing.js';
 import { outage } from './work/outage.js';
 import { recovery } from './work/recovery.js';
 import { scale } from './work/scale.js';
@@ -18,6 +19,7 @@ export const benches: readonly Bench[] = [
   addMany,
   commit,
   memoryAdapters,
+  observing,
   contingencyAppends,
   recovery,
   outage,

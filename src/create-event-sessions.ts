@@ -19,17 +19,20 @@ import { asProbe, createCircuitBreaker } from './core/circuit-breaker.js';
 import {
   createDomainEvents,
   type DomainEventListener,
+  type DomainEventPattern,
   type DomainEvents,
-  type DomainEventType,
 } from './core/domain-events.js';
 import { messageOf } from './core/errors.js';
 import { newId } from './core/ids.js';
 import { createMetrics, type MetricsSnapshot } from './core/metrics.js';
+import { safeInstrumentation } from './core/safe-instrumentation.js';
 import { consoleLogger, safeLogger, silentLogger } from './core/safe-logger.js';
-import { functionOf, idSchema, timerMs, validate } from './core/validate.js';
+import { functionOf, idSchema, sessionIdOf, timerMs, validate } from './core/validate.js';
 import { checkHealth, type Health } from './health.js';
 import { createInstance } from './instance.js';
 import { type EventSessionsOptions, resolveOptions } from './options.js';
+import type { PublishBatch } from './ports/event-publisher.js';
+import type { CommandName } from './ports/instrumentation.js';
 import type { Logger } from './ports/logger.js';
 import type { SessionStore } from './ports/session-store.js';
 import { createEventProcessor } from './publishing/event-processor.js';
@@ -64,9 +67,14 @@ export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDis
   readonly queries: Queries;
   /** One recovery pass, now. A pass that is already running is shared. */
   recover(options?: RecoverOptions): Promise<RecoveryReport>;
-  on<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
-  once<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
-  off<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
+  /**
+   * Listens to a type of domain event, or to all with `*`: the one sink of an audit log.
+   *
+   * @throws `INVALID_INPUT` for a type that there is not, or a listener that is no function; so do `once` and `off`.
+   */
+  on<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
+  once<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
+  off<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
   metrics(): Promise<MetricsSnapshot>;
   health(): Promise<Health>;
   /**
@@ -108,6 +116,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
 
   const store = resolved.store ?? memoryStore();
   const publisher = resolved.publisher ?? memoryPublisher();
+  const { observed, traceContext } = safeInstrumentation(resolved.instrumentation, logger);
   const log = resolved.contingency === false ? undefined : (resolved.contingency ?? memoryContingency());
 
   const events = createDomainEvents(instanceId, logger);
@@ -130,7 +139,12 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     replay,
   });
   const processorConfig = {
-    publisher,
+    publisher: {
+      publish: observed(
+        (batch: PublishBatch) => publisher.publish(batch),
+        (batch) => ({ name: 'publish', batch }),
+      ),
+    },
     defer: log === undefined ? undefined : repository.deferEvents,
     events,
     metrics,
@@ -171,7 +185,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     store: readerOf(probing),
     breaker: asProbe(publisherBreaker),
   });
-  const recover = createRecovery({
+  const runPass = createRecovery({
     log,
     held,
     ask: (call) => probing.ask(undefined, call),
@@ -185,13 +199,19 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     window: commit.inFlight * commit.batchEvents,
     closing: instance.closing,
   });
+  const recover = observed(runPass, () => ({ name: 'recover' }));
 
+  const command = <A extends unknown[], R>(name: CommandName, call: (...args: A) => Promise<R>) =>
+    instance.command(
+      name,
+      observed(call, (...[input]) => ({ name, sessionId: sessionIdOf(input) })),
+    );
   const commands: Commands = {
-    startSession: instance.command('startSession', createStartSession(context)),
-    addEvents: instance.command('addEvents', createAddEvents({ ...context, accept, limits })),
-    commitSession: instance.command('commitSession', createCommitSession(commitContext)),
-    rollbackSession: instance.command('rollbackSession', createRollbackSession(context)),
-    extendSession: instance.command('extendSession', createExtendSession(context)),
+    startSession: command('startSession', createStartSession(context)),
+    addEvents: command('addEvents', createAddEvents({ ...context, accept, limits, traceContext })),
+    commitSession: command('commitSession', createCommitSession(commitContext)),
+    rollbackSession: command('rollbackSession', createRollbackSession(context)),
+    extendSession: command('extendSession', createExtendSession(context)),
   };
   const queries: Queries = {
     getSessionStatus: instance.command('getSessionStatus', createGetSessionStatus(context)),

@@ -39,6 +39,7 @@ export type { Catalogue, CatalogueEntry, EventData, EventType } from './core/cat
 export type {
   DomainEvent,
   DomainEventListener,
+  DomainEventPattern,
   DomainEventPayloads,
   DomainEventType,
 } from './core/domain-events.js';
@@ -50,7 +51,7 @@ export {
   type InputIssue,
   isEventSessionsError,
 } from './core/errors.js';
-export type { AcceptedEvent, CloudEvent, ExtensionValue, StoredEvent } from './core/event.js';
+export type { AcceptedEvent, CloudEvent, ExtensionValue, StoredEvent, TraceContext } from './core/event.js';
 export type {
   ActiveStatus,
   Cause,
@@ -66,6 +67,7 @@ export type { ComponentHealth, Health } from './health.js';
 export type { CommitOptions, EventSessionsOptions, LimitOptions } from './options.js';
 export type * from './ports/contingency-log.js';
 export type * from './ports/event-publisher.js';
+export type * from './ports/instrumentation.js';
 export type * from './ports/logger.js';
 export type * from './ports/session-store.js';
 export { type Codec, cloudEvents, json } from './publishing/codecs.js';

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { EventSessionsError, isEventSessionsError } from './core/errors.js';
+import { EventSessionsError, isEventSessionsError, isSystemFailure } from './core/errors.js';
 import type { Metrics } from './core/metrics.js';
 
 /** The life of one `EventSessions`: what is under way in it, its timers, its end. */
@@ -17,9 +17,6 @@ export interface Instance {
   close(timeoutMs: number, release: (givenUp: number) => Promise<void>): Promise<void>;
 }
 
-/** What a caller gets wrong, or comes too late for, says nothing about the health of the system. */
-const FAILURES = ['SESSION_CORRUPT', 'STORE_UNAVAILABLE', 'PUBLISH_FAILED', 'CONTINGENCY_FAILED'] as const;
-
 export function createInstance(metrics: Metrics): Instance {
   const controller = new AbortController();
   // Every commit under way listens, and there may be any number of them.
@@ -35,7 +32,7 @@ export function createInstance(metrics: Metrics): Instance {
     try {
       return await call();
     } catch (error) {
-      if (!isEventSessionsError(error) || FAILURES.some((code) => error.code === code)) {
+      if (!isEventSessionsError(error) || isSystemFailure(error)) {
         metrics.failure(name, (input as { sessionId?: string } | undefined)?.sessionId, error);
       }
       throw error;

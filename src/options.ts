@@ -13,6 +13,7 @@ import {
 } from './core/validate.js';
 import type { ContingencyLog } from './ports/contingency-log.js';
 import type { EventPublisher } from './ports/event-publisher.js';
+import type { Instrumentation } from './ports/instrumentation.js';
 import type { Logger } from './ports/logger.js';
 import type { SessionStore } from './ports/session-store.js';
 
@@ -41,6 +42,8 @@ export interface EventSessionsOptions<C extends Catalogue = Catalogue> {
   readonly metrics?: { readonly intervalMs?: number | undefined } | undefined;
   /** Default: warnings and errors go to the console. `false`: nothing is logged. */
   readonly logger?: Logger | false | undefined;
+  /** Traces and timings, such as `openTelemetry()` of `event-sessions/opentelemetry`. Default: none are taken. */
+  readonly instrumentation?: Instrumentation | undefined;
   /** Names this process in histories and events. Default: host name, pid and random characters. */
   readonly instanceId?: string | undefined;
 }
@@ -145,6 +148,9 @@ const schema = z.strictObject({
     z.union([z.literal(false), withMethods<Logger>('', 'debug', 'info', 'warn', 'error')], {
       error: 'a logger with the methods debug, info, warn and error (for pino: pinoLogger(pino)), or false',
     }),
+  ),
+  instrumentation: z.optional(
+    withMethods<Instrumentation>('an instrumentation such as openTelemetry()', 'observe'),
   ),
   instanceId: z.optional(plainText(128)),
 });

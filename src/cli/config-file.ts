@@ -32,6 +32,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof EventSessionsOptions, keyof typeof 
   recovery: true,
   metrics: true,
   logger: true,
+  instrumentation: true,
   instanceId: true,
 };
 

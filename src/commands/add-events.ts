@@ -3,7 +3,7 @@ import type { SessionRepository } from '../contingency/session-repository.js';
 import type { AcceptEvent, EventInput } from '../core/accept-event.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
-import type { AcceptedEvent } from '../core/event.js';
+import type { AcceptedEvent, TraceContext } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
 import { idSchema, isId, reading, validate } from '../core/validate.js';
 import type { SessionLimits } from '../ports/session-store.js';
@@ -42,6 +42,8 @@ export type AddEvents = (input: AddEventsInput) => Promise<AddManyReceipt>;
 export interface AddEventsContext {
   readonly repository: SessionRepository;
   readonly accept: AcceptEvent;
+  /** Of the call under way; missing when nobody traces. */
+  readonly traceContext?: (() => TraceContext | undefined) | undefined;
   readonly events: DomainEvents;
   readonly metrics: Metrics;
   readonly limits: SessionLimits;
@@ -76,11 +78,12 @@ export function createAddEvents(context: AddEventsContext): AddEvents {
   return async (input) => {
     const { sessionId, events } =
       reading('addEvents', () => inOrder(input)) ?? validate(inputSchema, input, 'addEvents');
+    const trace = context.traceContext?.();
     const accepted: AcceptedEvent[] = [];
     // A copy: an async schema gives the caller time to change the array.
     for (const [index, event] of reading('addEvents', () => [...events]).entries()) {
       try {
-        const one = accept(sessionId, event);
+        const one = accept(sessionId, event, trace);
         accepted.push(one instanceof Promise ? await one : one);
       } catch (error) {
         throw isEventSessionsError(error) ? Object.assign(error, { index }) : error;

@@ -93,6 +93,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
             startedAt,
             stop: stop.signal,
           });
+          if (leaseLost) logger.warn('A commit lost its lease', { sessionId, commitEpoch: begun.epoch });
           // Then the store has to be asked what came of the session. A store slower than the lease is left to recovery.
           if (!leaseLost || stop.signal.aborted || round === MAX_ROUNDS) return receipt;
         } else if (begun.outcome === 'deferred') {

@@ -80,7 +80,11 @@ export async function finishCommit(pass: RecoveryPass, sessionId: string): Promi
     if (isEventSessionsError(error, 'PUBLISH_FAILED') || isEventSessionsError(error, 'CONTINGENCY_FAILED')) {
       down.broker = true;
     }
-    logger.warn('An interrupted commit could not be finished yet', { sessionId, cause: messageOf(error) });
+    logger.warn('An interrupted commit could not be finished yet', {
+      sessionId,
+      commitEpoch: before?.epoch,
+      cause: messageOf(error),
+    });
     return false;
   }
 }

@@ -2,7 +2,14 @@ import { types } from 'node:util';
 import * as z from 'zod/mini';
 import type { CatalogueLookup } from './catalogue.js';
 import { catchRejection, EventSessionsError } from './errors.js';
-import { type AcceptedEvent, type ExtensionValue, encodeEnvelope, SEQUENCE_BYTES } from './event.js';
+import {
+  type AcceptedEvent,
+  type EnvelopeAttributes,
+  type ExtensionValue,
+  encodeEnvelope,
+  SEQUENCE_BYTES,
+  type TraceContext,
+} from './event.js';
 import { createEventIds } from './ids.js';
 import { toJsonText } from './json-text.js';
 import { isTopic, TOPIC_RULE } from './topic.js';
@@ -33,8 +40,15 @@ export type TopicRule = (event: {
   readonly subject?: string | undefined;
 }) => string;
 
-/** Turns what a user adds into an {@link AcceptedEvent}, or refuses it before anything has been changed. */
-export type AcceptEvent = (sessionId: string, input: EventInput) => AcceptedEvent | Promise<AcceptedEvent>;
+/**
+ * Turns what a user adds into an {@link AcceptedEvent}, or refuses it before anything has been changed. The trace is
+ * only added: an event that brings its own, or would be too large with this one, goes without.
+ */
+export type AcceptEvent = (
+  sessionId: string,
+  input: EventInput,
+  trace?: TraceContext,
+) => AcceptedEvent | Promise<AcceptedEvent>;
 
 export interface AcceptEventConfig {
   readonly source: string;
@@ -97,7 +111,13 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
   const knownTypes = knownTexts();
   const knownTopics = knownTexts();
 
-  function accept(sessionId: string, type: string, options: CheckedOptions, data: unknown): AcceptedEvent {
+  function accept(
+    sessionId: string,
+    type: string,
+    options: CheckedOptions,
+    data: unknown,
+    trace: TraceContext | undefined,
+  ): AcceptedEvent {
     const topic = topicOf(type, options, data);
     if (!knownTopics.has(topic) && !isTopic(topic)) {
       throw new EventSessionsError(
@@ -111,19 +131,21 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
     const text = toJsonText(data, { ...json, facts: { eventId: options.id, eventType: type } });
     // Drawn last, so that what is refused leaves no gap.
     const id = options.id ?? eventIdFor(sessionId);
-    const envelope = encodeEnvelope(
-      {
-        id,
-        source: config.source,
-        type,
-        time: options.time ?? now(),
-        sessionId,
-        subject: options.subject,
-        extensions: options.extensions,
-      },
-      text,
-    );
-    const bytes = Buffer.byteLength(envelope) + SEQUENCE_BYTES;
+    const attributes: EnvelopeAttributes = {
+      id,
+      source: config.source,
+      type,
+      time: options.time ?? now(),
+      sessionId,
+      subject: options.subject,
+      extensions: options.extensions,
+    };
+    if (trace !== undefined && options.extensions?.traceparent === undefined) {
+      const traced = encodeEnvelope(withTrace(attributes, trace), text);
+      if (sizeOf(traced) <= config.maxEventBytes) return { id, topic, json: traced };
+    }
+    const envelope = encodeEnvelope(attributes, text);
+    const bytes = sizeOf(envelope);
     if (bytes > config.maxEventBytes) {
       throw new EventSessionsError(
         'EVENT_TOO_LARGE',
@@ -152,7 +174,7 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
     }
   }
 
-  return (sessionId, event) => {
+  return (sessionId, event, trace) => {
     const { type, input, rest } = reading('An event', () => {
       const { type, data: input, ...rest } = event;
       return { type, input, rest };
@@ -161,8 +183,19 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
     const options = isEmpty(rest) ? NO_OPTIONS : validate(addOptionsSchema, rest, 'The options of add');
     const data = config.catalogue.validate(type, input);
     return types.isPromise(data)
-      ? data.then((output: unknown) => accept(sessionId, type, options, output))
-      : accept(sessionId, type, options, data);
+      ? data.then((output: unknown) => accept(sessionId, type, options, output, trace))
+      : accept(sessionId, type, options, data, trace);
+  };
+}
+
+const sizeOf = (envelope: string) => Buffer.byteLength(envelope) + SEQUENCE_BYTES;
+
+function withTrace(attributes: EnvelopeAttributes, trace: TraceContext): EnvelopeAttributes {
+  const { traceparent, tracestate } = trace;
+  const { tracestate: _, ...extensions } = attributes.extensions ?? {};
+  return {
+    ...attributes,
+    extensions: { ...extensions, traceparent, ...(tracestate === undefined ? {} : { tracestate }) },
   };
 }
 

@@ -80,15 +80,20 @@ export type DomainEvent<T extends DomainEventType = DomainEventType> = {
   [K in T]: DomainEventBase<K> & DomainEventPayloads[K];
 }[T];
 
+/** What can be listened to: a type, or `*` for every event of every type, told apart by its `type`. */
+export type DomainEventPattern = DomainEventType | '*';
+
 /** May be async. What it throws or rejects with is logged, and reaches nobody else. */
-export type DomainEventListener<T extends DomainEventType> = (event: DomainEvent<T>) => unknown;
+export type DomainEventListener<T extends DomainEventPattern> = (
+  event: DomainEvent<T extends '*' ? DomainEventType : Extract<T, DomainEventType>>,
+) => unknown;
 
 export interface DomainEvents {
   /** @throws `INVALID_INPUT` for a type that there is not, or a listener that is no function; so do `once` and `off`. */
-  on<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
-  once<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
-  off<T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void;
-  /** Calls the listeners, in the order they came. Never throws. */
+  on<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
+  once<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
+  off<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
+  /** Calls the listeners of the type and then those of `*`, each in the order they came. Never throws. */
   emit<T extends DomainEventType>(type: T, payload: DomainEventPayloads[T]): void;
   /** Whether anybody listens: spares making events that nobody gets. */
   has(type: DomainEventType): boolean;
@@ -112,24 +117,28 @@ export const DOMAIN_EVENT_TYPES = Object.keys({
   'publisher.restored': true,
   'metrics.snapshot': true,
 } satisfies Record<DomainEventType, true>) as readonly DomainEventType[];
-const typeSchema = z.enum(DOMAIN_EVENT_TYPES, { error: `one of ${DOMAIN_EVENT_TYPES.join(', ')}` });
-const listenerSchema = functionOf<DomainEventListener<DomainEventType>>('a function');
+const patternSchema = z.enum(['*', ...DOMAIN_EVENT_TYPES], {
+  error: `one of ${DOMAIN_EVENT_TYPES.join(', ')}, or * for all`,
+});
+const listenerSchema = functionOf<DomainEventListener<'*'>>('a function');
 
-type Guarded = (event: DomainEventBase<DomainEventType>) => void;
+type Guarded = (event: DomainEventBase<DomainEventType> & { readonly sessionId?: string }) => void;
 
 export function createDomainEvents(instanceId: string, logger: Logger): DomainEvents {
   const emitter = new EventEmitter<string>();
   const guards = new WeakMap<object, Guarded>();
 
   /** eventemitter3 lets a listener's error through to `emit`, past the listeners behind it. */
-  function guard<T extends DomainEventType>(listener: DomainEventListener<T>): Guarded {
+  function guard<T extends DomainEventPattern>(listener: DomainEventListener<T>): Guarded {
     const known = guards.get(listener);
     if (known !== undefined) return known;
     const guarded: Guarded = (event) => {
-      const failed = (error: unknown) =>
-        logger.error('A listener of a domain event failed', { type: event.type, cause: messageOf(error) });
+      const failed = (error: unknown) => {
+        const { type, sessionId } = event;
+        logger.error('A listener of a domain event failed', { type, sessionId, cause: messageOf(error) });
+      };
       try {
-        catchRejection(listener(event as DomainEvent<T>), failed);
+        catchRejection(listener(event as Parameters<typeof listener>[0]), failed);
       } catch (error) {
         failed(error);
       }
@@ -140,20 +149,24 @@ export function createDomainEvents(instanceId: string, logger: Logger): DomainEv
 
   const checked =
     (act: 'on' | 'once' | 'off') =>
-    <T extends DomainEventType>(type: T, listener: DomainEventListener<T>): void => {
-      validate(typeSchema, type, `The type of ${act}`);
+    <T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void => {
+      validate(patternSchema, type, `The type of ${act}`);
       validate(listenerSchema, listener, `The listener of ${act}`);
       emitter[act](type, guard(listener));
     };
+
+  const has = (type: DomainEventType) => emitter.listenerCount(type) + emitter.listenerCount('*') > 0;
 
   return {
     on: checked('on'),
     once: checked('once'),
     off: checked('off'),
     emit: (type, payload) => {
-      if (emitter.listenerCount(type) > 0)
-        emitter.emit(type, { ...payload, type, at: Date.now(), instanceId });
+      if (!has(type)) return;
+      const event = { ...payload, type, at: Date.now(), instanceId };
+      emitter.emit(type, event);
+      emitter.emit('*', event);
     },
-    has: (type) => emitter.listenerCount(type) > 0,
+    has,
   };
 }

@@ -55,6 +55,12 @@ export interface Utf8Range {
   readonly end: number;
 }
 
+/** W3C Trace Context, as the CloudEvents extension "Distributed Tracing" carries it. */
+export interface TraceContext {
+  readonly traceparent: string;
+  readonly tracestate?: string | undefined;
+}
+
 export interface EnvelopeAttributes {
   readonly id: string;
   readonly source: string;
@@ -119,6 +125,33 @@ export function eventIdOf(json: string): string {
 /** The text of `data` alone, from an envelope without its sequence. */
 export function dataOf(json: string): string {
   return json.slice(json.indexOf(DATA_MARKER) + DATA_MARKER.length, -1);
+}
+
+// W3C Trace Context, sections 3.2 and 3.3: every party has to carry a tracestate of 512 characters.
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+const TRACESTATE = /^[ -~]{1,512}$/;
+/** In the attributes, where the quotation marks of values are escaped. */
+const TRACEPARENT_ATTRIBUTE = /,"traceparent":"([0-9a-f-]{55})"/;
+
+export function isTraceContext({ traceparent, tracestate }: TraceContext): boolean {
+  return (
+    typeof traceparent === 'string' &&
+    TRACEPARENT.test(traceparent) &&
+    (tracestate === undefined || (typeof tracestate === 'string' && TRACESTATE.test(tracestate)))
+  );
+}
+
+/** The `traceparent` of an event, if it has a sound one. What was read as bytes is not made text for it. */
+export function traceparentOf(event: StoredEvent): string | undefined {
+  const [, found] = TRACEPARENT_ATTRIBUTE.exec(attributesOf(event)) ?? [];
+  return found !== undefined && TRACEPARENT.test(found) ? found : undefined;
+}
+
+/** What stands before `data`. Characters beyond ASCII may be wrong in it. */
+function attributesOf(event: StoredEvent): string {
+  const { utf8 } = event;
+  if (utf8 === undefined) return event.json.slice(0, event.json.indexOf(DATA_MARKER));
+  return utf8.buffer.toString('latin1', utf8.start, utf8.buffer.indexOf(DATA_MARKER, utf8.start));
 }
 
 export function decodeEvent<Data = unknown>(event: StoredEvent): CloudEvent<Data> {

@@ -83,6 +83,16 @@ export function isId(text: string): boolean {
   return ID.test(text);
 }
 
+/** The session that an input names that nobody has looked at yet. Never throws. */
+export function sessionIdOf(input: unknown): string | undefined {
+  try {
+    const { sessionId } = input as { sessionId?: unknown };
+    return typeof sessionId === 'string' && isId(sessionId) ? sessionId : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 export const idSchema = z
   .string({ error: 'an id of 1 to 128 characters A-Z a-z 0-9 _ -' })
   .check(z.regex(ID, { error: 'an id of 1 to 128 characters A-Z a-z 0-9 _ -' }));

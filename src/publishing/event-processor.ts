@@ -51,7 +51,7 @@ export type ProcessResult = 'complete' | 'stopped' | 'lease_lost';
 
 export interface EventProcessorConfig extends RetryPolicy {
   readonly store: Pick<SessionStore, 'read'>;
-  readonly publisher: EventPublisher;
+  readonly publisher: Pick<EventPublisher, 'publish'>;
   readonly breaker: CircuitBreaker;
   /**
    * Takes what the broker can't, whose last attempt ended as `cause` says; undefined without contingency. Rejects

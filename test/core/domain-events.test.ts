@@ -126,6 +126,43 @@ test('a listener may take itself away, or add another, while it is called', () =
   expect(calls).toEqual(['second', 'added']);
 });
 
+test('* gets every event of every type, behind the listeners of the type', () => {
+  const { events } = setUp();
+  const heard: string[] = [];
+  const all = (event: DomainEvent) => heard.push(`all: ${event.type}`);
+  events.on('*', all);
+  events.on('session.started', () => heard.push('one'));
+  events.emit('session.started', started('s-1'));
+  events.emit('session.expired', { sessionId: 's-1', discarded: 0 });
+  events.off('*', all);
+  events.emit('session.expired', { sessionId: 's-1', discarded: 0 });
+  events.once('*', all);
+  events.emit('session.started', started('s-2'));
+  events.emit('session.started', started('s-3'));
+  expect(heard).toEqual([
+    'one',
+    'all: session.started',
+    'all: session.expired',
+    'one',
+    'all: session.started',
+    'one',
+  ]);
+});
+
+test('G8: a listener of * that throws or rejects is logged, and harms nobody', async () => {
+  const { events, errors } = setUp();
+  const heard: string[] = [];
+  events.on('*', () => {
+    throw new Error('boom');
+  });
+  events.on('*', () => Promise.reject(new Error('boom')));
+  events.on('*', ({ type }) => heard.push(type));
+  events.emit('session.started', started('s-1'));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(heard).toEqual(['session.started']);
+  expect(errors).toHaveLength(2);
+});
+
 test('has tells whether anybody listens', () => {
   const { events } = setUp();
   const listener = () => {};
@@ -134,6 +171,8 @@ test('has tells whether anybody listens', () => {
   expect([events.has('session.started'), events.has('session.expired')]).toEqual([true, false]);
   events.off('session.started', listener);
   expect(events.has('session.started')).toBe(false);
+  events.on('*', listener);
+  expect([events.has('session.started'), events.has('session.expired')]).toEqual([true, true]);
 });
 
 test.each(['on', 'once', 'off'] as const)(

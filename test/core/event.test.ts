@@ -11,6 +11,7 @@ import {
   eventIdOf,
   SEQUENCE_BYTES,
   sizeWithSequence,
+  traceparentOf,
   withSequence,
   writeWithSequence,
 } from '../../src/core/event.js';
@@ -243,4 +244,30 @@ test('bytes with the sequence are those of the text with the sequence, from text
       },
     ),
   );
+});
+
+describe('the traceparent of an event', () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const data = JSON.stringify({ a: 1, traceparent });
+  /** As text, and as bytes between those of others. */
+  const both = (json: string) => {
+    const buffer = Buffer.from(`ä${json}ä,"traceparent":"${traceparent}"`);
+    const utf8 = { buffer, start: 2, end: 2 + Buffer.byteLength(json) };
+    return [
+      { topic: 't', sequence: 1, json },
+      { topic: 't', sequence: 1, json, utf8 },
+    ];
+  };
+
+  test.each([
+    ['alone', { traceparent }, traceparent],
+    ['behind others', { a: `x","traceparent":"${traceparent}`, traceparent, z: 1 }, traceparent],
+    ['only in the data', {}, undefined],
+    ['in another value', { a: `,"traceparent":"${traceparent}"` }, undefined],
+    ['of another form', { traceparent: `${traceparent}-more` }, undefined],
+    ['of a version that there can not be', { traceparent: `ff${traceparent.slice(2)}` }, undefined],
+  ])('%s', (_, extensions, expected) => {
+    const json = encodeEnvelope(attributes({ subject: ',"traceparent":"ä', extensions }), data);
+    expect(both(json).map(traceparentOf)).toEqual([expected, expected]);
+  });
 });

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MetricsSnapshot } from 'event-sessions';
+import { createEventSessions, type MetricsSnapshot } from 'event-sessions';
+import { prometheusMetrics } from 'event-sessions/prometheus';
+import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { DOMAIN_EVENT_TYPES } from '../../src/core/domain-events.js';
 import { ERROR_CODES } from '../../src/core/errors.js';
@@ -27,7 +29,7 @@ describe('the options of the README', () => {
   test('are all there are', () => {
     const known = [
       ...defaults.keys(),
-      ...['store', 'publisher', 'contingency', 'events', 'topic', 'logger', 'instanceId'],
+      ...['store', 'publisher', 'contingency', 'events', 'topic', 'logger', 'instrumentation', 'instanceId'],
     ];
     expect(rows.flatMap(({ names }) => names).sort()).toEqual(known.sort());
   });
@@ -77,6 +79,18 @@ test('the metrics of the concepts are all there are', () => {
   for (const [group, names] of Object.entries(fields)) {
     for (const name of [group, ...names]) expect([...words]).toContain(name);
   }
+});
+
+test('the metrics of Prometheus are all there are, with their types', async () => {
+  const sessions = createEventSessions({ recovery: false });
+  const registry = new Registry();
+  prometheusMetrics(sessions, registry);
+  const registered = (await registry.getMetricsAsJSON()).map(({ name, type }) => [name, type]);
+  await sessions.close();
+  const told = tableBelow('docs/observability.md', '## Prometheus').flatMap(([names = '', type]) =>
+    codeIn(names).map((name) => [name, type]),
+  );
+  expect(told.sort()).toEqual(registered.sort());
 });
 
 test('every guarantee has tests that are named by its number', () => {

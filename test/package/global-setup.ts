@@ -27,7 +27,7 @@ declare module 'vitest' {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const PEERS = ['nsqjs', '@types/nsqjs', '@types/node'];
+const PEERS = ['nsqjs', '@types/nsqjs', '@types/node', 'prom-client', '@opentelemetry/api'];
 
 /** Packs what is in dist and installs it, once for all package tests. */
 export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {

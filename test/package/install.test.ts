@@ -51,6 +51,8 @@ describe.each([
     ['event-sessions/redis', 'redisStore'],
     ['event-sessions/nsq', 'nsqPublisher'],
     ['event-sessions/file', 'fileContingency'],
+    ['event-sessions/prometheus', 'prometheusMetrics'],
+    ['event-sessions/opentelemetry', 'openTelemetry'],
     ['event-sessions/testing', undefined],
   ])('gives %s the same names as ESM and as CJS', async (entry, name) => {
     const names = await namesOf(entry, dir);

@@ -9,9 +9,12 @@ const CONSUMER = `
 import { createEventSessions, isEventSessionsError } from 'event-sessions';
 import { fileContingency } from 'event-sessions/file';
 import { nsqPublisher } from 'event-sessions/nsq';
+import { openTelemetry } from 'event-sessions/opentelemetry';
+import { prometheusMetrics } from 'event-sessions/prometheus';
 import { redisStore } from 'event-sessions/redis';
 import * as testing from 'event-sessions/testing';
 import { Redis } from 'ioredis';
+import { register } from 'prom-client';
 
 export async function main(): Promise<number> {
   const sessions = createEventSessions({
@@ -19,7 +22,10 @@ export async function main(): Promise<number> {
     store: redisStore({ url: 'redis://127.0.0.1:6379' }),
     publisher: nsqPublisher({ nsqd: ['127.0.0.1:4150'] }),
     contingency: fileContingency({ path: 'contingency-log.jsonl' }),
+    instrumentation: openTelemetry(),
   });
+  prometheusMetrics(sessions, register).stop();
+  sessions.on('*', (event) => event.type === 'session.committed' && event.published);
   const session = await sessions.startSession({ metadata: { user: 'u-1' } });
   await session.add('order.placed', { orderId: 'o-1', total: 42 });
   const receipt = await session.commit();

@@ -1,5 +1,6 @@
 import type { TestProject } from 'vitest/node';
 import { startNsqd } from './nsqd.js';
+import { prometheusBinaries } from './prometheus-binaries.js';
 import { startRedis, startRedisCluster } from './redis.js';
 import type { ServiceName, Services } from './services.js';
 
@@ -30,6 +31,12 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
       stops.push(nsqd.stop);
       services.nsqd = { tcp: nsqd.tcp, http: nsqd.http };
       services.versions.nsqd = nsqd.version;
+    },
+    // Not started here: each test that needs one has its own target to scrape.
+    async prometheus() {
+      const { prometheus, promtool, version } = await prometheusBinaries();
+      services.prometheus = { prometheus, promtool };
+      services.versions.prometheus = version;
     },
   };
   const names = Object.keys(starting) as ServiceName[];

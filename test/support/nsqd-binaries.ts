@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { cacheRoot } from './cache.js';
 
 const run = promisify(execFile);
 
@@ -53,9 +53,7 @@ async function cacheFolder(): Promise<string> {
   const hash = createHash('sha256');
   hash.update(await goVersion());
   for (const file of ['go.mod', 'go.sum']) hash.update(await readFile(join(MODULE, file)));
-  const { EVENT_SESSIONS_CACHE, XDG_CACHE_HOME } = process.env;
-  const cache = EVENT_SESSIONS_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'event-sessions');
-  return join(cache, `nsq-${hash.digest('hex').slice(0, 16)}`);
+  return join(cacheRoot(), `nsq-${hash.digest('hex').slice(0, 16)}`);
 }
 
 async function goVersion(): Promise<string> {

@@ -1,15 +1,14 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { Cluster, Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { describeWith, needs, services } from './services.js';
 
 describe('the services of a run', () => {
   it('are each either there or missing with a reason', () => {
-    const { missing, redis, cluster, nsqd } = services();
-    expect([redis === undefined, cluster === undefined, nsqd === undefined]).toEqual([
-      missing.redis !== undefined,
-      missing.cluster !== undefined,
-      missing.nsqd !== undefined,
-    ]);
+    const { missing, ...there } = services();
+    for (const name of ['redis', 'cluster', 'nsqd', 'prometheus'] as const)
+      expect(there[name] === undefined, name).toBe(missing[name] !== undefined);
   });
 
   it('run only what has its service', needs('redis'), async () => {
@@ -41,5 +40,12 @@ describeWith('nsqd', ({ http }) => {
   it('is healthy', async () => {
     const response = await fetch(`http://${http}/ping`);
     expect(await response.text()).toBe('OK');
+  });
+});
+
+describeWith('prometheus', ({ promtool }) => {
+  it('answers', async () => {
+    const { stdout, stderr } = await promisify(execFile)(promtool, ['--version']);
+    expect(stdout + stderr).toContain('promtool, version');
   });
 });

@@ -5,6 +5,8 @@ export interface ServiceAddresses {
   redis: { url: string };
   cluster: { nodes: { host: string; port: number }[] };
   nsqd: { tcp: string; http: string };
+  /** The programs, not a server. */
+  prometheus: { prometheus: string; promtool: string };
 }
 
 export type ServiceName = keyof ServiceAddresses;
@@ -69,10 +71,16 @@ export function describeWithAll<Name extends ServiceName>(
   });
 }
 
-const TITLES: Record<ServiceName, string> = { redis: 'Redis', cluster: 'Redis Cluster', nsqd: 'nsqd' };
+const TITLES: Record<ServiceName, string> = {
+  redis: 'Redis',
+  cluster: 'Redis Cluster',
+  nsqd: 'nsqd',
+  prometheus: 'Prometheus',
+};
 
 const NOWHERE: ServiceAddresses = {
   redis: { url: 'redis://127.0.0.1:1' },
   cluster: { nodes: [{ host: '127.0.0.1', port: 1 }] },
   nsqd: { tcp: '127.0.0.1:1', http: '127.0.0.1:1' },
+  prometheus: { prometheus: '/nowhere', promtool: '/nowhere' },
 };

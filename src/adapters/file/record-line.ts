@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { EventSessionsError } from '../../core/errors.js';
+import { describe } from '../../core/validate.js';
 import type { ContingencyRecord, QuarantinedEntry } from '../../ports/contingency-log.js';
 import { CRC_MEMBER, withChecksum, withoutChecksum } from './checksum.js';
 import { MAX_LINE_BYTES } from './lines.js';
@@ -71,7 +72,7 @@ export function decodeRecord(line: Buffer): Decoded | Undecodable {
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
     return { reason: 'not a JSON object' };
   const { v, part = 1, parts = 1, crc: _, ...record } = fields as Record<string, unknown>;
-  if (v !== VERSION) return { reason: `unknown version ${JSON.stringify(v)}` };
+  if (v !== VERSION) return { reason: `unknown version ${describe(v)}` };
   if (withoutChecksum(line) === undefined) return { reason: 'the checksum does not match' };
   for (const [name, marker] of Object.entries(EMBEDDED)) {
     if (typeof record[name] === 'object') {
