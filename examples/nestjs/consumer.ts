@@ -4,8 +4,12 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { nsqStrategy } from './settings.js';
 import { ShippingModule } from './shipping.module.js';
 
-const app = await NestFactory.createMicroservice<MicroserviceOptions>(ShippingModule, {
-  strategy: nsqStrategy(process.env),
-});
-app.enableShutdownHooks([ShutdownSignal.SIGTERM, ShutdownSignal.SIGINT], { useProcessExit: true });
-await app.listen();
+async function bootstrap(): Promise<void> {
+  const app = await NestFactory.createMicroservice<MicroserviceOptions>(ShippingModule, {
+    strategy: nsqStrategy(process.env),
+  });
+  app.enableShutdownHooks([ShutdownSignal.SIGTERM, ShutdownSignal.SIGINT], { useProcessExit: true });
+  await app.listen();
+}
+
+void bootstrap();
