@@ -22,6 +22,8 @@ import { MAX_LINE_BYTES } from './lines.js';
  */
 const VERSION = 1;
 const EMBEDDED = { event: ',"event":', metadata: ',"metadata":' } as const;
+/** The first one is the real one: what stands before it are numbers, and strings in which each quotation mark is escaped. */
+const EMBEDDED_OBJECT = /,"(event|metadata)":\{/;
 
 export interface Decoded {
   readonly record: ContingencyRecord;
@@ -60,24 +62,24 @@ export function encodeRecord(record: ContingencyRecord, part = 1, parts = 1): Bu
   return line;
 }
 
-/** A line without its newline. */
+/** A line without its newline. Its checksum being right, what is embedded is as it was written, and is not parsed. */
 export function decodeRecord(line: Buffer): Decoded | Undecodable {
-  const text = line.toString('utf8');
+  const text = withoutChecksum(line);
+  const embedded = text === undefined ? undefined : EMBEDDED_OBJECT.exec(text);
   let fields: unknown;
   try {
-    fields = JSON.parse(text);
+    fields = JSON.parse(embedded ? `${text?.slice(0, embedded.index)}}` : (text ?? line.toString('utf8')));
   } catch {
     return { reason: 'not JSON' };
   }
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
     return { reason: 'not a JSON object' };
-  const { v, part = 1, parts = 1, crc: _, ...record } = fields as Record<string, unknown>;
+  const { v, part = 1, parts = 1, ...record } = fields as Record<string, unknown>;
   if (v !== VERSION) return { reason: `unknown version ${describe(v)}` };
-  if (withoutChecksum(line) === undefined) return { reason: 'the checksum does not match' };
-  for (const [name, marker] of Object.entries(EMBEDDED)) {
-    if (typeof record[name] === 'object') {
-      record[name] = text.slice(text.indexOf(marker) + marker.length, -CRC_MEMBER.length);
-    }
+  if (text === undefined) return { reason: 'the checksum does not match' };
+  if (embedded) {
+    const [{ length }, name = ''] = embedded;
+    record[name] = text.slice(embedded.index + length - 1, -1);
   }
   const mistake = mistakeIn(record);
   if (mistake !== undefined) return { reason: mistake };
@@ -151,7 +153,8 @@ const optional = (check: (value: unknown) => boolean) => (value: unknown) =>
   value === undefined || check(value);
 
 const COMMON = { sessionId: isText, at: isNumber };
-const FIELDS: Readonly<Record<string, Readonly<Record<string, (value: unknown) => boolean>>>> = {
+type Check = (value: unknown) => boolean;
+const FIELDS: Readonly<Record<ContingencyRecord['kind'], Readonly<Record<string, Check>>>> = {
   'session.started': { ...COMMON, metadata: isText, ttlMs: isNumber },
   'event.added': { ...COMMON, topic: isText, event: isText },
   'event.unpublished': {
@@ -165,11 +168,16 @@ const FIELDS: Readonly<Record<string, Readonly<Record<string, (value: unknown) =
   'session.rollback_requested': { ...COMMON, reason: optional(isText) },
 };
 
+const CHECKS: ReadonlyMap<unknown, readonly [string, Check][]> = new Map(
+  Object.entries(FIELDS).map(([kind, checks]) => [kind, Object.entries(checks)]),
+);
+
 function mistakeIn(record: object): string | undefined {
   const values = record as Readonly<Record<string, unknown>>;
-  const kind = values.kind;
-  const fields = isText(kind) && Object.hasOwn(FIELDS, kind) ? FIELDS[kind] : undefined;
-  if (fields === undefined) return `unknown kind ${JSON.stringify(kind)}`;
-  const wrong = Object.entries(fields).find(([name, check]) => !check(values[name]));
-  return wrong && `${wrong[0]}: missing or of the wrong type`;
+  const checks = CHECKS.get(values.kind);
+  if (checks === undefined) return `unknown kind ${JSON.stringify(values.kind)}`;
+  for (const [name, isRight] of checks) {
+    if (!isRight(values[name])) return `${name}: missing or of the wrong type`;
+  }
+  return undefined;
 }
