@@ -157,6 +157,10 @@ describe('a history without a fault', () => {
     expect(check(it.history, it.observations(), SETTINGS).totals.events.overtaken).toBe(1);
   });
 
+  it('passes when an event waits in the log of another host, since that of the first was full', () => {
+    expect(rulesBroken(overtaken('log-a', 'log-b', 'log-b'))).toEqual([]);
+  });
+
   it('passes when the log fails while its disk is full, or is as small as was said', () => {
     const failure = { code: 'CONTINGENCY_FAILED', message: 'ENOSPC', outcome: 'not_done' } as const;
     const full = committed('e1');
@@ -173,8 +177,8 @@ describe('a history without a fault', () => {
   });
 });
 
-/** Two events, of which the first waits in a log while the second is published. */
-function overtaken(first: string, second: string): World {
+/** Two events, of which the first waits in a log while the second is published. Another log may have refused the first. */
+function overtaken(first: string, second: string, full?: string): World {
   const it = world();
   const [early, next] = [it.process('w1.1', first), it.process('w2.1', second)];
   early.start('s');
@@ -183,6 +187,7 @@ function overtaken(first: string, second: string): World {
   early.begin('s');
   early.publish('s', ['e1'], 'not_done');
   const records = [{ kind: 'event.unpublished' as const, sessionId: 's', eventId: 'e1' }];
+  if (full !== undefined) it.process('w3.1', full).write({ kind: 'recording', append: 1, records });
   early.write({ kind: 'recording', append: 1, records });
   early.write({ kind: 'recorded', append: 1 });
   early.die();

@@ -65,7 +65,7 @@ export interface EventStory {
   id: string | undefined;
   readonly adds: Operation[];
   readonly messages: Message[];
-  /** How often it was written to a log as `event.added`, and in which logs it has waited as `event.unpublished`. */
+  /** How often it was written to a log as `event.added`, and which logs have taken it as `event.unpublished`. */
   readonly recorded: {
     added: number;
     readonly unpublishedIn: Set<string>;
@@ -307,23 +307,25 @@ function countRecords(
   byId: ReadonlyMap<string, EventStory>,
   seals: readonly Span[],
 ): void {
-  const underWay = new Map<number, { events: EventStory[]; from: number }>();
+  const underWay = new Map<number, { events: EventStory[]; owed: EventStory[]; from: number }>();
   for (const entry of entries) {
     if (entry.kind === 'recorded') {
       const append = underWay.get(entry.append);
       const renamed =
         append !== undefined && seals.some(({ from, until }) => from <= entry.at && until >= append.from);
       if (renamed) for (const event of append.events) event.recorded.whileRenamed += 1;
+      for (const event of append?.owed ?? []) event.recorded.unpublishedIn.add(log);
     }
     if (entry.kind !== 'recording') continue;
     const events: EventStory[] = [];
-    underWay.set(entry.append, { events, from: entry.at });
+    const owed: EventStory[] = [];
+    underWay.set(entry.append, { events, owed, from: entry.at });
     for (const { kind, sessionId, eventId } of entry.records) {
       const event = eventId === undefined ? undefined : byId.get(key(sessionId, eventId));
       if (event === undefined) continue;
       events.push(event);
       if (kind === 'event.added') event.recorded.added += 1;
-      if (kind === 'event.unpublished') event.recorded.unpublishedIn.add(log);
+      if (kind === 'event.unpublished') owed.push(event);
     }
   }
 }
