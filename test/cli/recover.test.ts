@@ -19,7 +19,9 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
   let number = 0;
 
   beforeAll(async () => {
-    [redis, nsqd] = await Promise.all([startRedis({ args: ['--appendonly', 'yes'] }), startNsqd()]);
+    // It is killed here. With `everysec` Redis answers before it writes while the disk is slow.
+    const durable = ['--appendonly', 'yes', '--appendfsync', 'always'];
+    [redis, nsqd] = await Promise.all([startRedis({ args: durable }), startNsqd()]);
   });
   afterAll(async () => {
     await Promise.all([redis?.stop(), nsqd?.stop()]);
