@@ -51,7 +51,10 @@ export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
     for (const [part, lines] of byPart(places)) await parts[part]?.settle(lines);
   }
 
-  /** Removes what is settled, and merges what is left of much. */
+  /**
+   * Removes what is settled, and merges what is left of much. Marks that the disk did not take are tried once more, now
+   * that there may be room: the next recovery may be that of another process.
+   */
   async function clear(): Promise<void> {
     const settled = parts.filter((part) => part.left === 0);
     const rest = parts.filter((part) => part.left !== 0);
@@ -63,6 +66,8 @@ export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
         rest.map(({ segment }) => segment),
         linesOf(rest),
       );
+    } else {
+      for (const part of rest) await part.settle([]);
     }
   }
 

@@ -1,4 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { contingencyOn } from '../../../src/adapters/file/file-contingency.js';
 import { fileContingency } from '../../../src/adapters/file/index.js';
@@ -240,6 +241,27 @@ describe('a record on its way while another process seals, reads and removes the
       expect(await idsOf(other)).toContain('0');
       expect(recovered).toContain('first');
       await Promise.all([log.close(), other.close()]);
+    });
+  });
+});
+
+describe('marks of what is settled', () => {
+  it('that could not be written are there for the next process, if they can be at the release', async () => {
+    await inFolder(async (folder, path) => {
+      const [one, two] = [fileContingency({ path }), fileContingency({ path })];
+      await one.append([added('0'), added('1'), added('2')]);
+      const sealed = await sealOf(one);
+      for await (const { place } of sealed.read()) {
+        if (place !== 0) continue;
+        const [segment] = (await readdir(folder)).filter((name) => name.endsWith('.sealed'));
+        const marks = join(folder, `${segment}.settled`);
+        await mkdir(marks);
+        await expect(sealed.settle([place])).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+        await rmdir(marks);
+      }
+      await sealed.release();
+      expect(await idsOf(two)).toEqual(['1', '2']);
+      await Promise.all([one.close(), two.close()]);
     });
   });
 });
