@@ -151,6 +151,20 @@ describe('a history without a fault', () => {
     }
   });
 
+  it('passes when a recovery could mark nothing on a disk that stayed full, and only then', () => {
+    for (const fault of ['disk full', 'redis killed']) {
+      const it = committed(...Array.from({ length: 20 }, (_, i) => `e${i}`));
+      const ids = Array.from({ length: 20 }, (_, i) => `e${i}`);
+      const other = it.process('w2.1');
+      for (let from = 0; from < ids.length; from += 4) other.publish('s', ids.slice(from, from + 4));
+      other.die();
+      const at = it.history.at(-1)?.at ?? 0;
+      it.w1.write({ kind: 'fault', fault, target: 'log-a', from: 0, until: at });
+      it.w1.end();
+      expect(rulesBroken(it)).toEqual(fault === 'disk full' ? [] : ['duplicates beyond the bound']);
+    }
+  });
+
   it('passes when an event waits in the log of another host', () => {
     const it = overtaken('log-a', 'log-b');
     expect(rulesBroken(it)).toEqual([]);

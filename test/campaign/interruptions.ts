@@ -18,14 +18,14 @@ export function copiesBeyondFirst({ events }: SessionStory): number {
  * - calls of one process that were in flight together, and whose outcome nobody could know. Where recovery publishes
  *   what is owed, that is one call, of `recoveryBatch` events at most;
  * - recovery that published what is owed, and did not get as far as marking it in the log. It marks `recoveryBatch`
- *   records at a time, over all sessions.
+ *   records at a time, over all sessions; on a disk that is full to the end of the pass, none.
  *
  * An event that several instances wrote down, each for itself, and that came too late for the commit, is published
  * once from each log: the store has no place where they could learn of each other. And an append that is under way
  * while another process renames the file is written again, to be sure; recovery may come by both.
  */
 export function duplicateBound(
-  { processes }: Stories,
+  { processes, faults }: Stories,
   session: SessionStory,
   { window, recoveryBatch }: CheckerSettings,
 ): DuplicateBound {
@@ -44,9 +44,17 @@ export function duplicateBound(
   for (const calls of inFlightTogether(session.calls.filter(isUnknown))) {
     allow(callWindow(calls), `${calls.length} calls of ${calls[0]?.process} with an unknown outcome`);
   }
-  for (const { process, interruptedRecoveries } of processes.values()) {
-    for (const calls of interruptedRecoveries) {
-      const again = unmarked(calls, recoveryBatch).filter(({ sessionId }) => sessionId === session.sessionId);
+  for (const { process, log, interruptedRecoveries } of processes.values()) {
+    for (const { calls, until } of interruptedRecoveries) {
+      const isFull = faults.some(
+        (fault) =>
+          fault.target === log &&
+          fault.fault.startsWith('disk') &&
+          fault.from <= until &&
+          until <= fault.until,
+      );
+      const batch = isFull ? Number.POSITIVE_INFINITY : recoveryBatch;
+      const again = unmarked(calls, batch).filter(({ sessionId }) => sessionId === session.sessionId);
       if (again.length > 0) allow(eventsIn(again), `a recovery of ${process} that did not get to its end`);
     }
   }

@@ -18,11 +18,18 @@ export interface ProcessStory {
   readonly process: string;
   readonly log: string;
   readonly entries: readonly HistoryEntry[];
-  /** Of each recovery that did not get to its end: the calls with which it published what is owed, in order. */
-  readonly interruptedRecoveries: PublishCall[][];
+  /** Those that did not get to their end. */
+  readonly interruptedRecoveries: InterruptedRecovery[];
   /** It said itself that it ended, with nothing under way. */
   readonly ended: boolean;
   readonly died: boolean;
+}
+
+export interface InterruptedRecovery {
+  /** With which it published what is owed, in order. */
+  readonly calls: readonly PublishCall[];
+  /** When it gave up or its process died, in milliseconds since the epoch. */
+  readonly until: number;
 }
 
 export interface SessionStory {
@@ -233,7 +240,7 @@ function tellProcess(
         for (const sessionId of attempts.keys()) {
           if (!isBeingCommitted(sessionId)) attempts.delete(sessionId);
         }
-        if (entry.failed) process.interruptedRecoveries.push(owed);
+        if (entry.failed) process.interruptedRecoveries.push({ calls: owed, until: at });
         owed = [];
         break;
       case 'publish': {
@@ -269,7 +276,8 @@ function tellProcess(
         break;
     }
   }
-  if (!process.ended) process.interruptedRecoveries.push(owed);
+  const until = process.entries.at(-1)?.at ?? 0;
+  if (!process.ended) process.interruptedRecoveries.push({ calls: owed, until });
   for (const call of calls.values()) {
     if (mayHaveReached(call) && call.attempt !== undefined) call.attempt.worked = true;
   }
