@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { EventSessionsError, type FailureOutcome, messageOf } from '../../core/errors.js';
+import { replyGuard } from './reply-guard.js';
 import type { Script } from './scripts.js';
 
 /** The part of an ioredis client that is used: a `Redis` (also over Sentinel) or a `Cluster`, of ioredis 5 or 6. */
@@ -150,39 +151,66 @@ interface OwnConnection {
   readonly ready: Promise<void>;
   /** When something last came in. */
   heardAt(): number;
-  /** Ends it: at once for new commands, and what is in flight is rejected a moment later. */
+  /** Ends it, and rejects what is in flight. */
   abandon(): void;
   /** Ends it for new commands; what is in flight may still be answered. */
   leave(): void;
   isOver(): boolean;
 }
 
+const OWN_OPTIONS = {
+  lazyConnect: true,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  retryStrategy: () => null,
+  /** Of ioredis 6: RESP2, as ioredis 5. */
+  protocol: 2,
+} as const;
+
+/** What ioredis 5 and 6 have, and do not declare. */
+interface InnerRedis {
+  readonly stream?: Socket;
+  /** Commands that were sent and have no reply yet. */
+  readonly commandQueue: { readonly length: number };
+  /** Rejects them. */
+  flushQueue(error: Error): void;
+}
+
+function silence(): Error {
+  return new Error('it does not answer');
+}
+
 function openConnection(url: string, deadlineMs: number): OwnConnection {
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-  });
-  const socket = () => (redis as unknown as { stream?: Socket }).stream;
+  const redis = new Redis(url, OWN_OPTIONS);
+  const inner = redis as unknown as InnerRedis;
   let heardAt = 0;
   let over = false;
-  let lastError: unknown;
-  redis.on('error', (error) => {
-    lastError = error;
-  });
+  let firstError: Error | undefined;
+
+  const abandon = (reason: Error) => {
+    over = true;
+    firstError ??= reason;
+    inner.flushQueue(reason);
+    // `disconnect()` would wait for the other end.
+    inner.stream?.destroy();
+  };
+
+  redis.on('error', abandon);
   redis.on('connect', () => {
-    socket()?.unref();
-    socket()?.on('data', () => {
+    const { stream } = inner;
+    if (stream === undefined) return;
+    stream.unref();
+    const guard = replyGuard();
+    const parsers = stream.listeners('data');
+    stream.removeAllListeners('data');
+    stream.on('data', (chunk: Buffer) => {
       heardAt = performance.now();
+      const objection = guard.objectionTo(chunk, inner.commandQueue.length);
+      if (objection !== undefined) abandon(objection);
+      else for (const parse of parsers) parse.call(stream, chunk);
     });
   });
-  const abandon = () => {
-    over = true;
-    // `disconnect()` would wait for the other end.
-    socket()?.destroy(new Error('it does not answer'));
-  };
 
   const leave = () => {
     over = true;
@@ -191,11 +219,11 @@ function openConnection(url: string, deadlineMs: number): OwnConnection {
 
   async function connect(): Promise<void> {
     // The connect timeout of ioredis ends with the handshake of TCP or TLS, and Redis may hang behind it.
-    const timer = setTimeout(abandon, Math.max(deadlineMs, MIN_CONNECT_MS));
+    const timer = setTimeout(() => abandon(silence()), Math.max(deadlineMs, MIN_CONNECT_MS));
     try {
       await redis.connect();
     } catch (error) {
-      const cause = lastError ?? error;
+      const cause = firstError ?? error;
       const message = `Redis cannot be reached: ${messageOf(cause)}`;
       throw new EventSessionsError('STORE_UNAVAILABLE', message, { outcome: 'not_done' }, cause);
     } finally {
@@ -207,7 +235,7 @@ function openConnection(url: string, deadlineMs: number): OwnConnection {
     redis,
     ready: connect(),
     heardAt: () => heardAt,
-    abandon,
+    abandon: () => abandon(silence()),
     leave,
     isOver: () => over || redis.status === 'end',
   };
