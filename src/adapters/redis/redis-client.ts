@@ -51,7 +51,7 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
       const failed = (error: unknown) => {
         settled = true;
         clearTimeout(timer);
-        if (sentTo !== undefined && DEMOTED.test(messageOf(error))) source.demoted(sentTo);
+        if (sentTo !== undefined && DEMOTED.test(errorReplyOf(error))) source.demoted(sentTo);
         reject(toStoreError(error));
       };
       const send = (client: RedisClient) => {
@@ -249,12 +249,23 @@ function isScriptMissing(error: unknown): boolean {
 const REFUSALS =
   /^(READONLY|OOM|MISCONF|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|NOAUTH|NOPERM|WRONGPASS|TRYAGAIN)\b/;
 const DEMOTED = /^(READONLY|MASTERDOWN)\b/;
+/**
+ * What Redis before 7 puts before the code of an error within a script: `@user_script:8: @user_script: 8: -READONLY …`.
+ * Only of those with which it refuses the first write of a script, and so all of it.
+ */
+const PLACE_IN_SCRIPT =
+  /^ERR Error running script \(call to f_[0-9a-f]{40}\): (@user_script: ?\d+: )+-?(?=(READONLY|OOM|MISCONF)\b)/;
 const NEVER_SENT =
   /enableOfflineQueue options is false|ClusterAllFailedError|None of startup nodes is available/;
+
+/** The text of an error, with the code of Redis first if it has one. */
+function errorReplyOf(error: unknown): string {
+  return messageOf(error).replace(PLACE_IN_SCRIPT, '');
+}
 
 function toStoreError(error: unknown): EventSessionsError {
   if (error instanceof EventSessionsError) return error;
   const message = messageOf(error);
-  const outcome = REFUSALS.test(message) || NEVER_SENT.test(message) ? 'not_done' : 'unknown';
+  const outcome = REFUSALS.test(errorReplyOf(error)) || NEVER_SENT.test(message) ? 'not_done' : 'unknown';
   return new EventSessionsError('STORE_UNAVAILABLE', `Redis: ${message}`, { outcome }, error);
 }
