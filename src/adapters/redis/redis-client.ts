@@ -118,7 +118,8 @@ export function borrowedClient(client: RedisClient): ConnectionSource {
  * A connection can die without a word: a firewall forgets it, a host vanishes. So one on which nothing at all has
  * come back while a command waited for its whole deadline is given up, and all that is in flight on it with it. A
  * server that is only slow, with answers still coming in, keeps its connection. And a server that has become a replica
- * keeps its connections, while the name in the URL leads to another master: so they are left as well.
+ * keeps its connections, while the name in the URL leads to another master: so they are left as well. What a
+ * {@link replyGuard} objects to, or ioredis calls an error, ends a connection at once.
  */
 export function ownClient(url: string, deadlineMs: number): ConnectionSource {
   let current: OwnConnection | undefined;
