@@ -70,14 +70,17 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
   }
 
   return {
+    // Async: a client that was handed in may throw at once, or answer something that is no promise.
     run: ({ lua, sha }, keys, args) =>
       call(
-        (client) => client.evalsha(sha, keys.length, ...keys, ...args),
+        async (client) => client.evalsha(sha, keys.length, ...keys, ...args),
         (error) =>
-          isScriptMissing(error) ? (client) => client.eval(lua, keys.length, ...keys, ...args) : undefined,
+          isScriptMissing(error)
+            ? async (client) => client.eval(lua, keys.length, ...keys, ...args)
+            : undefined,
       ),
     hasRange: source.hasRange,
-    range: (key, start, stop) => call((client) => client.lrangeBuffer?.(key, start, stop) ?? noRange()),
+    range: (key, start, stop) => call(async (client) => client.lrangeBuffer?.(key, start, stop) ?? noRange()),
     close: () => source.close(),
   };
 }

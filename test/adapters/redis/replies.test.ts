@@ -183,6 +183,23 @@ describe('a reply of a wrong shape is a fault of the store, and what it has done
     );
   });
 
+  test.each<[string, () => unknown]>([
+    [
+      'throws at once',
+      () => {
+        throw new TypeError('not now');
+      },
+    ],
+    ['throws what is no error', () => Promise.reject(null)],
+    ['answers at once', () => ['junk']],
+    ['answers nothing', () => {}],
+  ])('a client that %s', async (_, evalsha) => {
+    const fault = { code: 'STORE_UNAVAILABLE', outcome: 'unknown' };
+    const store = redisStore({ client: { evalsha, eval: evalsha } as unknown as RedisClient });
+    await expect(METHODS.rollback(store)).rejects.toMatchObject(fault);
+    await expect(METHODS.append(store)).rejects.toMatchObject(fault);
+  });
+
   test('each of several adds that went as one gets the fault', async () => {
     const store = storeWith(['appended', '0']);
     const adds = await Promise.allSettled([METHODS.append(store), METHODS.append(store)]);
