@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { EventSessionsError, type FailureOutcome, messageOf } from '../../core/errors.js';
+import { replyGuard } from './reply-guard.js';
 import type { Script } from './scripts.js';
 
 /** The part of an ioredis client that is used: a `Redis` (also over Sentinel) or a `Cluster`, of ioredis 5 or 6. */
@@ -50,7 +51,7 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
       const failed = (error: unknown) => {
         settled = true;
         clearTimeout(timer);
-        if (sentTo !== undefined && DEMOTED.test(messageOf(error))) source.demoted(sentTo);
+        if (sentTo !== undefined && DEMOTED.test(errorReplyOf(error))) source.demoted(sentTo);
         reject(toStoreError(error));
       };
       const send = (client: RedisClient) => {
@@ -69,14 +70,17 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
   }
 
   return {
+    // Async: a client that was handed in may throw at once, or answer something that is no promise.
     run: ({ lua, sha }, keys, args) =>
       call(
-        (client) => client.evalsha(sha, keys.length, ...keys, ...args),
+        async (client) => client.evalsha(sha, keys.length, ...keys, ...args),
         (error) =>
-          isScriptMissing(error) ? (client) => client.eval(lua, keys.length, ...keys, ...args) : undefined,
+          isScriptMissing(error)
+            ? async (client) => client.eval(lua, keys.length, ...keys, ...args)
+            : undefined,
       ),
     hasRange: source.hasRange,
-    range: (key, start, stop) => call((client) => client.lrangeBuffer?.(key, start, stop) ?? noRange()),
+    range: (key, start, stop) => call(async (client) => client.lrangeBuffer?.(key, start, stop) ?? noRange()),
     close: () => source.close(),
   };
 }
@@ -117,7 +121,8 @@ export function borrowedClient(client: RedisClient): ConnectionSource {
  * A connection can die without a word: a firewall forgets it, a host vanishes. So one on which nothing at all has
  * come back while a command waited for its whole deadline is given up, and all that is in flight on it with it. A
  * server that is only slow, with answers still coming in, keeps its connection. And a server that has become a replica
- * keeps its connections, while the name in the URL leads to another master: so they are left as well.
+ * keeps its connections, while the name in the URL leads to another master: so they are left as well. What a
+ * {@link replyGuard} objects to, or ioredis calls an error, ends a connection at once.
  */
 export function ownClient(url: string, deadlineMs: number): ConnectionSource {
   let current: OwnConnection | undefined;
@@ -150,39 +155,66 @@ interface OwnConnection {
   readonly ready: Promise<void>;
   /** When something last came in. */
   heardAt(): number;
-  /** Ends it: at once for new commands, and what is in flight is rejected a moment later. */
+  /** Ends it, and rejects what is in flight. */
   abandon(): void;
   /** Ends it for new commands; what is in flight may still be answered. */
   leave(): void;
   isOver(): boolean;
 }
 
+const OWN_OPTIONS = {
+  lazyConnect: true,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  retryStrategy: () => null,
+  /** Of ioredis 6: RESP2, as ioredis 5. */
+  protocol: 2,
+} as const;
+
+/** What ioredis 5 and 6 have, and do not declare. */
+interface InnerRedis {
+  readonly stream?: Socket;
+  /** Commands that were sent and have no reply yet. */
+  readonly commandQueue: { readonly length: number };
+  /** Rejects them. */
+  flushQueue(error: Error): void;
+}
+
+function silence(): Error {
+  return new Error('it does not answer');
+}
+
 function openConnection(url: string, deadlineMs: number): OwnConnection {
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-  });
-  const socket = () => (redis as unknown as { stream?: Socket }).stream;
+  const redis = new Redis(url, OWN_OPTIONS);
+  const inner = redis as unknown as InnerRedis;
   let heardAt = 0;
   let over = false;
-  let lastError: unknown;
-  redis.on('error', (error) => {
-    lastError = error;
-  });
+  let firstError: Error | undefined;
+
+  const abandon = (reason: Error) => {
+    over = true;
+    firstError ??= reason;
+    inner.flushQueue(reason);
+    // `disconnect()` would wait for the other end.
+    inner.stream?.destroy();
+  };
+
+  redis.on('error', abandon);
   redis.on('connect', () => {
-    socket()?.unref();
-    socket()?.on('data', () => {
+    const { stream } = inner;
+    if (stream === undefined) return;
+    stream.unref();
+    const guard = replyGuard();
+    const parsers = stream.listeners('data');
+    stream.removeAllListeners('data');
+    stream.on('data', (chunk: Buffer) => {
       heardAt = performance.now();
+      const objection = guard.objectionTo(chunk, inner.commandQueue.length);
+      if (objection !== undefined) abandon(objection);
+      else for (const parse of parsers) parse.call(stream, chunk);
     });
   });
-  const abandon = () => {
-    over = true;
-    // `disconnect()` would wait for the other end.
-    socket()?.destroy(new Error('it does not answer'));
-  };
 
   const leave = () => {
     over = true;
@@ -191,11 +223,11 @@ function openConnection(url: string, deadlineMs: number): OwnConnection {
 
   async function connect(): Promise<void> {
     // The connect timeout of ioredis ends with the handshake of TCP or TLS, and Redis may hang behind it.
-    const timer = setTimeout(abandon, Math.max(deadlineMs, MIN_CONNECT_MS));
+    const timer = setTimeout(() => abandon(silence()), Math.max(deadlineMs, MIN_CONNECT_MS));
     try {
       await redis.connect();
     } catch (error) {
-      const cause = lastError ?? error;
+      const cause = firstError ?? error;
       const message = `Redis cannot be reached: ${messageOf(cause)}`;
       throw new EventSessionsError('STORE_UNAVAILABLE', message, { outcome: 'not_done' }, cause);
     } finally {
@@ -207,7 +239,7 @@ function openConnection(url: string, deadlineMs: number): OwnConnection {
     redis,
     ready: connect(),
     heardAt: () => heardAt,
-    abandon,
+    abandon: () => abandon(silence()),
     leave,
     isOver: () => over || redis.status === 'end',
   };
@@ -221,12 +253,23 @@ function isScriptMissing(error: unknown): boolean {
 const REFUSALS =
   /^(READONLY|OOM|MISCONF|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|NOAUTH|NOPERM|WRONGPASS|TRYAGAIN)\b/;
 const DEMOTED = /^(READONLY|MASTERDOWN)\b/;
+/**
+ * What Redis before 7 puts before the code of an error within a script: `@user_script:8: @user_script: 8: -READONLY …`.
+ * Only of those with which it refuses the first write of a script, and so all of it.
+ */
+const PLACE_IN_SCRIPT =
+  /^ERR Error running script \(call to f_[0-9a-f]{40}\): (@user_script: ?\d+: )+-?(?=(READONLY|OOM|MISCONF)\b)/;
 const NEVER_SENT =
   /enableOfflineQueue options is false|ClusterAllFailedError|None of startup nodes is available/;
+
+/** The text of an error, with the code of Redis first if it has one. */
+function errorReplyOf(error: unknown): string {
+  return messageOf(error).replace(PLACE_IN_SCRIPT, '');
+}
 
 function toStoreError(error: unknown): EventSessionsError {
   if (error instanceof EventSessionsError) return error;
   const message = messageOf(error);
-  const outcome = REFUSALS.test(message) || NEVER_SENT.test(message) ? 'not_done' : 'unknown';
+  const outcome = REFUSALS.test(errorReplyOf(error)) || NEVER_SENT.test(message) ? 'not_done' : 'unknown';
   return new EventSessionsError('STORE_UNAVAILABLE', `Redis: ${message}`, { outcome }, error);
 }

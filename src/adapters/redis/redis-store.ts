@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { EventSessionsError } from '../../core/errors.js';
 import type { AcceptedEvent } from '../../core/event.js';
-import type { Cause, SessionStatus } from '../../core/lifecycle.js';
+import type { Cause, CommitReceipt } from '../../core/lifecycle.js';
 import { timerMs, validate, withMethods } from '../../core/validate.js';
 import type {
   AppendOutcome,
@@ -14,9 +14,10 @@ import type {
 import { appendQueue } from './append-queue.js';
 import { committingSessions } from './committing-sessions.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
+import { answer, list, object, oneOf, text, unexpected, whole } from './replies.js';
 import * as scripts from './scripts.js';
 import { createSessionIndex } from './session-index.js';
-import { type RedisSessionRecord, toPage, toRecord, toStoredEvent } from './session-record.js';
+import { type RedisSessionRecord, STATUSES, toPage, toRecord, toStoredEvent } from './session-record.js';
 import { isWriters, runOf } from './writer-ids.js';
 
 export type RedisStoreOptions = {
@@ -89,21 +90,19 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     return [base, `${base}:events`, `${base}:ids`];
   };
 
-  async function run(
-    script: scripts.Script,
-    sessionId: string,
-    ...args: (string | number)[]
-  ): Promise<Reply> {
+  function send(script: scripts.Script, sessionId: string, ...args: (string | number)[]): Promise<unknown> {
     appends.flush(sessionId);
-    return (await redis.run(script, keysOf(sessionId), args)) as Reply;
+    return redis.run(script, keysOf(sessionId), args);
   }
+
+  const run = async (...command: Parameters<typeof send>) => answer(await send(...command));
 
   const appends = appendQueue(async (sessionId, given, { maxSessionEvents, maxSessionBytes }, asOf) => {
     const { ids, elements, bytes, largest, positions } = withoutRepeats(given);
     const limits = [maxSessionEvents, maxSessionBytes] as const;
     const keys = keysOf(sessionId);
     const run = runOf(ids);
-    let reply: Reply = ['other'];
+    let reply: readonly unknown[] = ['other'];
     if (run !== undefined) {
       const args = [
         `w:${run.prefix}`,
@@ -115,43 +114,44 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
         largest,
         ...elements,
       ];
-      reply = (await redis.run(scripts.APPEND_RUN, keys, args)) as Reply;
+      reply = answer(await redis.run(scripts.APPEND_RUN, keys, args));
     }
     if (reply[0] === 'other') {
       const args = ['', asOf ?? '', ...limits, ids.length, ids.some(isWriters) ? 1 : 0, ...ids, ...elements];
-      reply = (await redis.run(scripts.APPEND, keys, args)) as Reply;
+      reply = answer(await redis.run(scripts.APPEND, keys, args));
     }
-    const [outcome, second, known = ''] = reply;
-    if (outcome === 'limit_exceeded') return { outcome, limit: second as 'events' | 'bytes' };
-    if (outcome !== 'appended') return refusal(reply);
-    const events = Number(second);
+    const [outcome, second, known] = reply;
+    if (outcome === 'limit_exceeded') return { outcome, limit: oneOf(LIMITS, second, 'a limit') };
+    if (outcome !== 'appended') return refusal(reply, 'an append');
+    const events = whole(second, 'the events of the session');
     if (known === '' && ids.length === given.length) return { outcome, duplicates: [], events };
-    const old = new Set((known === '' ? [] : known.split(',')).map((position) => ids[Number(position)]));
+    const old = new Set(positionsIn(known, ids.length).map((position) => ids[position]));
     const duplicates = given.flatMap(({ id }, i) => (old.has(id) || positions.get(id) !== i ? [i] : []));
     return { outcome, duplicates, events } satisfies AppendOutcome;
   });
 
   const get = async (sessionId: string): Promise<RedisSessionRecord | undefined> => {
     const [status, hash] = await run(scripts.GET, sessionId);
-    return status === 'not_found'
-      ? undefined
-      : toRecord(sessionId, status as SessionStatus, hash as unknown as (string | null)[]);
+    return status === 'not_found' ? undefined : toRecord(sessionId, status, hash);
   };
 
   return {
     async start({ sessionId, metadata, ttlMs, cause }) {
       await index.add(sessionId, ttlMs);
       const [outcome, status] = await run(scripts.START, sessionId, metadata, ttlMs, causeJson(cause));
-      return outcome === 'created' ? { outcome } : { outcome: 'exists', status: status as SessionStatus };
+      if (outcome === 'created') return { outcome };
+      if (outcome !== 'exists') throw unexpected('an outcome of a start', outcome);
+      return { outcome, status: oneOf(STATUSES, status, 'a status') };
     },
 
     append: appends.append,
 
     async extend(sessionId, ttlMs) {
       const reply = await run(scripts.EXTEND, sessionId, ttlMs ?? '');
-      if (reply[0] !== 'extended') return refusal(reply);
-      await index.hasten(sessionId, Number(reply[2]));
-      return { outcome: 'extended', expiresAt: Number(reply[1]) };
+      if (reply[0] !== 'extended') return refusal(reply, 'an extend');
+      const expiresAt = whole(reply[1], 'an expiry');
+      await index.hasten(sessionId, whole(reply[2], 'a time to live'));
+      return { outcome: 'extended', expiresAt };
     },
 
     async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, asOf, cause }) {
@@ -160,10 +160,12 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
       const hastened = index.hasten(sessionId, leaseMs);
       const reply = await run(scripts.BEGIN_COMMIT, sessionId, ...args);
       const undo = await hastened;
-      if (reply[0] === 'not_found') await undo?.();
-      if (reply[0] === 'committed') await index.remove(sessionId);
-      if (reply[0] === 'granted') committing.begun(sessionId, Number(reply[5]));
-      return toBeginCommitOutcome(reply);
+      const outcome = toBeginCommitOutcome(reply);
+      if (outcome.outcome === 'not_found') await undo?.();
+      if (outcome.outcome === 'committed') await index.remove(sessionId);
+      if (outcome.outcome === 'granted')
+        committing.begun(sessionId, whole(reply[5], 'the bytes of an event'));
+      return outcome;
     },
 
     async advance(sessionId, { epoch, cursor, deferred, leaseMs }) {
@@ -187,17 +189,20 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
 
     async rollback(sessionId, { retentionMs, asOf, cause }) {
       const reply = await run(scripts.ROLLBACK, sessionId, retentionMs, causeJson(cause), asOf ?? '');
-      if (reply[0] !== 'rolled_back') return refusal(reply);
+      if (reply[0] !== 'rolled_back') return refusal(reply, 'a rollback');
+      const discarded = whole(reply[1], 'the events of the session');
+      const repeated = whole(reply[2], 'whether it is repeated') === 1;
       await index.remove(sessionId);
-      return { outcome: 'rolled_back', discarded: Number(reply[1]), repeated: reply[2] === '1' };
+      return { outcome: 'rolled_back', discarded, repeated };
     },
 
     async expire(sessionId, { retentionMs, graceMs, cause }) {
       const args = [retentionMs, causeJson(cause), graceMs];
-      const [outcome, discarded] = await run(scripts.EXPIRE, sessionId, ...args);
-      if (outcome !== 'expired') return { outcome: outcome as 'not_due' | 'not_found' };
+      const [outcome, events] = await run(scripts.EXPIRE, sessionId, ...args);
+      if (outcome !== 'expired') return { outcome: oneOf(NOT_EXPIRED, outcome, 'an outcome of an expire') };
+      const discarded = whole(events, 'the events of the session');
       await index.remove(sessionId);
-      return { outcome, discarded: Number(discarded) };
+      return { outcome, discarded };
     },
 
     get,
@@ -205,18 +210,22 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     async read(sessionId, { after, limit, maxBytes }) {
       const largest = redis.hasRange ? committing.largestOf(sessionId) : undefined;
       if (largest !== undefined && limit * largest <= maxBytes) {
-        const [, list = ''] = keysOf(sessionId);
-        return toPage(await redis.range(list, after, after + limit - 1), after, maxBytes);
+        const [, events = ''] = keysOf(sessionId);
+        return toPage(await redis.range(events, after, after + limit - 1), after, limit, maxBytes);
       }
-      const elements = await run(scripts.READ, sessionId, after, limit, maxBytes);
+      const elements = list(await send(scripts.READ, sessionId, after, limit, maxBytes), 'a page of events');
+      if (elements.length > limit) throw unexpected(`at most ${limit} events`, elements);
       return elements.map((element, i) => toStoredEvent(element, after + i + 1));
     },
 
     async contains(sessionId, eventIds) {
       const known: boolean[] = [];
       for (let from = 0; from < eventIds.length; from += 1_000) {
-        const flags = await run(scripts.CONTAINS, sessionId, ...eventIds.slice(from, from + 1_000));
-        known.push(...flags.map((flag) => Number(flag) === 1));
+        const asked = eventIds.slice(from, from + 1_000);
+        const expected = `an array of ${asked.length} flags`;
+        const flags = list(await send(scripts.CONTAINS, sessionId, ...asked), expected);
+        if (flags.length !== asked.length) throw unexpected(expected, flags);
+        known.push(...flags.map((flag) => whole(flag, 'a flag') === 1));
       }
       return known;
     },
@@ -226,13 +235,16 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     countActive: () => index.count(),
 
     async ping() {
-      await redis.run(scripts.PING, [`${prefix}:index`], []);
+      whole(await redis.run(scripts.PING, [`${prefix}:index`], []), 'what an empty write has changed');
     },
     close: () => redis.close(),
   };
 }
 
-type Reply = readonly [string, ...string[]];
+const LIMITS = ['events', 'bytes'] as const;
+const NOT_EXPIRED = ['not_due', 'not_found'] as const;
+const FENCED = ['done', 'stale', 'not_found'] as const;
+const CLOSED = STATUSES.filter((status) => status !== 'open');
 
 /** The tail of a history line; the script puts the status and the time before it. */
 function causeJson({ instance, reason }: Cause): string {
@@ -257,28 +269,59 @@ function withoutRepeats(events: readonly AcceptedEvent[]) {
   return { ids, elements, bytes, largest, positions };
 }
 
-function refusal([outcome, status]: Reply): NotOpen | NotFound {
-  return outcome === 'not_open' ? { outcome, status: status as NotOpen['status'] } : { outcome: 'not_found' };
+/** Positions with commas between them, each below `count`. */
+function positionsIn(reply: unknown, count: number): number[] {
+  const expected = 'positions of events';
+  const positions = text(reply, expected);
+  if (positions === '') return [];
+  return positions.split(',').map((digits) => {
+    const position = whole(digits, expected);
+    if (position >= count) throw unexpected(`${expected}, below ${count}`, reply);
+    return position;
+  });
 }
 
-function fenced([outcome]: Reply): FencedOutcome {
-  return { outcome: outcome as FencedOutcome['outcome'] };
+function refusal([outcome, status]: readonly unknown[], command: string): NotOpen | NotFound {
+  if (outcome === 'not_found') return { outcome };
+  if (outcome === 'not_open') return { outcome, status: oneOf(CLOSED, status, 'a status') };
+  throw unexpected(`an outcome of ${command}`, outcome);
 }
 
-function toBeginCommitOutcome(reply: Reply): BeginCommitOutcome {
+function fenced([outcome]: readonly unknown[]): FencedOutcome {
+  return { outcome: oneOf(FENCED, outcome, 'an outcome of a step of a commit') };
+}
+
+function toBeginCommitOutcome(reply: readonly unknown[]): BeginCommitOutcome {
   const [outcome, a, b, c, d] = reply;
   switch (outcome) {
     case 'granted':
-      return { outcome, epoch: Number(a), cursor: Number(b), deferred: Number(c), events: Number(d) };
+      return {
+        outcome,
+        epoch: whole(a, 'an epoch'),
+        cursor: whole(b, 'a cursor'),
+        deferred: whole(c, 'the deferred events'),
+        events: whole(d, 'the events of the session'),
+      };
     case 'in_progress':
-      return { outcome, retryAfterMs: Number(a) };
+      return { outcome, retryAfterMs: whole(a, 'the rest of a lease') };
     case 'committed':
-      return { outcome, receipt: JSON.parse(a as string) };
+      return { outcome, receipt: toReceipt(a) };
     case 'mismatch':
-      return { outcome, events: Number(a) };
+      return { outcome, events: whole(a, 'the events of the session') };
     case 'corrupt':
-      return { outcome, counted: Number(a), found: Number(b) };
+      return { outcome, counted: whole(a, 'the events counted'), found: whole(b, 'the events found') };
     default:
-      return refusal(reply);
+      return refusal(reply, 'a commit');
   }
+}
+
+function toReceipt(reply: unknown): CommitReceipt {
+  const receipt = object(reply, 'a receipt');
+  const { sessionId, status, events, published, deferred, durationMs } = receipt;
+  const isReceipt =
+    typeof sessionId === 'string' &&
+    status === 'committed' &&
+    [events, published, deferred, durationMs].every((number) => typeof number === 'number');
+  if (!isReceipt) throw unexpected('a receipt', reply);
+  return receipt as unknown as CommitReceipt;
 }

@@ -2,6 +2,7 @@ import { EventSessionsError } from '../../core/errors.js';
 import type { ActiveStatus } from '../../core/lifecycle.js';
 import type { SessionPage } from '../../ports/session-store.js';
 import type { RedisConnection } from './redis-client.js';
+import { list, text, unexpected, whole } from './replies.js';
 import {
   INDEX_CORRECT,
   INDEX_COUNT,
@@ -53,16 +54,16 @@ const GONE_AFTER_MS = 60_000;
 const MIN_LOOKS = 100;
 const MAX_LOOKS = 10_000;
 
+/** Entries of the same score, before the place at which a page begins. Redis takes some hundred in the millisecond of one. */
+const MAX_TIES = 10_000;
+
 export function createSessionIndex(redis: RedisConnection, key: string): SessionIndex {
   const run = (script: Script, ...args: (string | number)[]) => redis.run(script, [key], args);
 
-  /** What the script answers, or undefined if it failed. */
-  const attempt = async (script: Script, ...args: (string | number)[]) => {
-    try {
-      return await run(script, ...args);
-    } catch {
-      return undefined;
-    }
+  /** The score of an entry that was made, or '' if there was one. */
+  const put = async (sessionId: string, dueInMs: number) => {
+    const score = await run(INDEX_PUT, sessionId, dueInMs);
+    return score === '' ? score : whole(score, 'a score');
   };
 
   /** Whether the session needs somebody now; otherwise sets its entry right. */
@@ -76,23 +77,27 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
   }
 
   async function correct({ sessionId, score }: Entry, dueInMs: number | ''): Promise<Look> {
-    const answer = await attempt(INDEX_CORRECT, sessionId, score, dueInMs);
-    return answer === undefined ? 'stays' : 'moved';
+    try {
+      whole(await run(INDEX_CORRECT, sessionId, score, dueInMs), 'whether an entry was corrected');
+      return 'moved';
+    } catch {
+      return 'stays';
+    }
   }
 
   return {
     async add(sessionId, dueInMs) {
-      await run(INDEX_PUT, sessionId, dueInMs);
+      await put(sessionId, dueInMs);
     },
     async hasten(sessionId, dueInMs) {
-      const made = (await attempt(INDEX_PUT, sessionId, dueInMs)) as string | undefined;
-      if (!made) return undefined;
+      const score = await put(sessionId, dueInMs).catch(() => '' as const);
+      if (score === '') return undefined;
       return async () => {
-        await correct({ sessionId, score: Number(made) }, '');
+        await correct({ sessionId, score }, '');
       };
     },
     async remove(sessionId) {
-      await attempt(INDEX_REMOVE, sessionId);
+      await run(INDEX_REMOVE, sessionId).catch(() => {});
     },
 
     async due(get, limit) {
@@ -100,10 +105,11 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
       for (let looked = 0, staying = 0; due.size < limit && looked < MAX_LOOKS; ) {
         const count = Math.max(limit - due.size, MIN_LOOKS);
         // What was not due has left the range, and what stays is before the entries that have not been looked at.
-        const [time, flat] = (await run(INDEX_DUE, staying, count)) as [string, string[]];
-        const entries = toEntries(flat);
+        const [time, flat] = list(await run(INDEX_DUE, staying, count), 'a time and entries of the index');
+        const now = whole(time, 'a time');
+        const entries = toEntries(flat, count);
         const looks = await Promise.all(
-          entries.map(async (entry) => look(await get(entry.sessionId), entry, Number(time))),
+          entries.map(async (entry) => look(await get(entry.sessionId), entry, now)),
         );
         entries.forEach(({ sessionId }, i) => {
           if (looks[i] === 'due') due.add(sessionId);
@@ -121,8 +127,10 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
       const entries: Entry[] = [];
       for (let offset = 0, more = true; more && entries.length < limit; offset += limit) {
         const from = Number.isFinite(after.score) ? after.score : '-inf';
-        const flat = await run(INDEX_PAGE, from, offset, limit);
-        const read = toEntries(flat as string[]);
+        const read = toEntries(await run(INDEX_PAGE, from, offset, limit), limit);
+        if (offset > MAX_TIES || read.some(({ score }) => score < after.score)) {
+          throw unexpected(`entries of the index from ${from} on, those behind ${offset}`, read);
+        }
         entries.push(
           ...read.filter((entry) => entry.score > after.score || entry.sessionId > after.sessionId),
         );
@@ -151,7 +159,7 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
     },
 
     async count() {
-      return Number(await run(INDEX_COUNT));
+      return whole(await run(INDEX_COUNT), 'the entries of the index');
     },
   };
 }
@@ -164,10 +172,14 @@ interface Entry {
   readonly score: number;
 }
 
-function toEntries(flat: readonly string[]): Entry[] {
+/** From ids and scores, at most `limit` of each. */
+function toEntries(reply: unknown, limit: number): Entry[] {
+  const flat = list(reply, 'entries of the index');
+  if (flat.length > 2 * limit) throw unexpected(`at most ${limit} entries of the index`, flat);
   const entries: Entry[] = [];
-  for (let i = 0; i < flat.length; i += 2)
-    entries.push({ sessionId: flat[i] ?? '', score: Number(flat[i + 1]) });
+  for (let i = 0; i < flat.length; i += 2) {
+    entries.push({ sessionId: text(flat[i], 'a session id'), score: whole(flat[i + 1], 'a score') });
+  }
   return entries;
 }
 

@@ -1,6 +1,7 @@
 import type { StoredEvent, Utf8Range } from '../../core/event.js';
 import type { HistoryEntry, SessionStatus } from '../../core/lifecycle.js';
 import type { SessionRecord } from '../../ports/session-store.js';
+import { list, object, oneOf, text, unexpected, whole } from './replies.js';
 import { RECORD_FIELDS } from './scripts.js';
 
 type RecordField = (typeof RECORD_FIELDS)[number];
@@ -10,14 +11,22 @@ export interface RedisSessionRecord extends SessionRecord {
   readonly graceUntil?: number | undefined;
 }
 
+export const STATUSES = [
+  'open',
+  'committing',
+  'committed',
+  'rolled_back',
+  'expired',
+] as const satisfies readonly SessionStatus[];
+
 /** From the values of {@link RECORD_FIELDS}. */
-export function toRecord(
-  sessionId: string,
-  status: SessionStatus,
-  values: readonly (string | null)[],
-): RedisSessionRecord {
-  const hash = new Map(RECORD_FIELDS.map((field, i) => [field, values[i] ?? undefined]));
-  const number = (field: RecordField) => Number(hash.get(field) ?? 0);
+export function toRecord(sessionId: string, given: unknown, values: unknown): RedisSessionRecord {
+  const status = oneOf(STATUSES, given, 'a status');
+  const hash = list(values, `an array of ${RECORD_FIELDS.length} fields`, RECORD_FIELDS.length);
+  const valueFor = (field: RecordField) => hash[RECORD_FIELDS.indexOf(field)] ?? undefined;
+  const number = (field: RecordField) => whole(valueFor(field), field);
+  const metadata = text(valueFor('metadata'), 'metadata');
+  object(metadata, 'metadata, a JSON object');
   return {
     sessionId,
     status,
@@ -28,31 +37,50 @@ export function toRecord(
     epoch: number('epoch'),
     createdAt: number('createdAt'),
     expiresAt: status === 'committing' ? undefined : number('expiresAt'),
-    graceUntil: status === 'expired' ? number('graceUntil') || undefined : undefined,
+    graceUntil:
+      status === 'expired' && valueFor('graceUntil') !== undefined ? number('graceUntil') : undefined,
     leaseExpiresAt: status === 'committing' ? number('lease') || undefined : undefined,
-    metadata: hash.get('metadata') ?? '{}',
-    history: (hash.get('history') ?? '')
+    metadata,
+    history: text(valueFor('history'), 'history')
       .split('\n')
       .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as HistoryEntry),
+      .map(toHistoryEntry),
   };
 }
 
+function toHistoryEntry(line: string): HistoryEntry {
+  const entry = object(line, 'a line of history');
+  const { status, at, instance } = entry;
+  oneOf(STATUSES, status, 'a status in the history');
+  whole(at, 'a time in the history');
+  text(instance, 'an instance in the history');
+  return entry as unknown as HistoryEntry;
+}
+
 /** From a list element, `topic json`. */
-export function toStoredEvent(element: string, sequence: number): StoredEvent {
+export function toStoredEvent(reply: unknown, sequence: number): StoredEvent {
+  const element = text(reply, AN_EVENT);
   const space = element.indexOf(' ');
+  if (space < 1) throw unexpected(AN_EVENT, reply);
   return { topic: element.slice(0, space), sequence, json: element.slice(space + 1) };
 }
 
+const AN_EVENT = 'a topic and an event';
+
 /** From list elements as bytes. The envelopes stay bytes, and become text only if somebody asks for it. */
-export function toPage(elements: readonly Buffer[], after: number, maxBytes: number): StoredEvent[] {
+export function toPage(reply: unknown, after: number, limit: number, maxBytes: number): StoredEvent[] {
+  const elements = list(reply, 'a page of events');
+  if (elements.length > limit) throw unexpected(`at most ${limit} events`, reply);
   const events: StoredEvent[] = [];
   let topic = '';
   let bytes = 0;
   for (const element of elements) {
+    if (!Buffer.isBuffer(element)) throw unexpected(`${AN_EVENT}, as bytes`, element);
     // As a rule the topic is the one of the event before.
-    if (element[topic.length] !== SPACE || !startsWith(element, topic)) {
-      topic = element.toString('latin1', 0, element.indexOf(SPACE));
+    if (topic === '' || element[topic.length] !== SPACE || !startsWith(element, topic)) {
+      const space = element.indexOf(SPACE);
+      if (space < 1) throw unexpected(AN_EVENT, element);
+      topic = element.toString('latin1', 0, space);
     }
     const utf8 = { buffer: element, start: topic.length + 1, end: element.length };
     bytes += utf8.end - utf8.start;

@@ -61,6 +61,9 @@ async function outcomeOf(act: Promise<unknown>): Promise<string> {
   }
 }
 
+const SHA = '0123456789abcdef0123456789abcdef01234567';
+const WITHIN = `ERR Error running script (call to f_${SHA}): @user_script:8: @user_script: 8: `;
+
 describe('replies of Redis and errors of ioredis', () => {
   const refused = [
     "READONLY You can't write against a read only replica.",
@@ -72,6 +75,13 @@ describe('replies of Redis and errors of ioredis', () => {
     'MASTERDOWN Link with MASTER is down',
     'NOAUTH Authentication required.',
     "Stream isn't writeable and enableOfflineQueue options is false",
+    // Within a script, by Redis 6.0 and 6.2, and by Redis 7.
+    `${WITHIN}-READONLY You can't write against a read only replica.`,
+    `${WITHIN}-OOM command not allowed when used memory > 'maxmemory'.`,
+    `${WITHIN}-MISCONF Redis is configured to save RDB snapshots, but it is currently not able to persist on disk.`,
+    `ERR Error running script (call to f_${SHA}): @user_script:1: OOM command not allowed when used memory > 'maxmemory'.`,
+    `READONLY You can't write against a read only replica. script: ${SHA}, on @user_script:8.`,
+    `OOM command not allowed when used memory > 'maxmemory'. script: ${SHA}, on @user_script:8.`,
   ];
   const unknown = [
     'Connection is closed.',
@@ -79,6 +89,18 @@ describe('replies of Redis and errors of ioredis', () => {
     'Command timed out',
     'ERR something new',
     'UNKILLABLE',
+    'ERR READONLY',
+    ' READONLY',
+    'READONLYISH',
+    // Some of the script may have been carried out.
+    `${WITHIN}-NOPERM this user has no permissions to run the 'hset' command or its subcommand`,
+    `${WITHIN}-WRONGTYPE Operation against a key holding the wrong kind of value`,
+    `${WITHIN}a script that says -READONLY`,
+    `${WITHIN}--READONLY`,
+    `ERR Error running script (call to f_${SHA}): -READONLY`,
+    'ERR Error running script (call to f_zz): @user_script:8: @user_script: 8: -READONLY',
+    `ERR Error compiling script (new function): user_script:8: -OOM`,
+    `x ${WITHIN}-OOM`,
   ];
   test.each([...refused.map((m) => [m, 'not_done']), ...unknown.map((m) => [m, 'unknown'])])(
     '%s → %s',
