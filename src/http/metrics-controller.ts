@@ -1,0 +1,35 @@
+import { HttpProblem } from './problem.js';
+import { type Call, jsonResponse, type Route } from './route.js';
+
+/** A prom-client `Registry` fits as it is. */
+export interface PrometheusRegistry {
+  readonly contentType: string;
+  metrics(): Promise<string>;
+}
+
+/** What an operator and an orchestrator ask for. */
+export function metricsController(registry: PrometheusRegistry | undefined): readonly Route[] {
+  async function metrics({ request, sessions, permit }: Call): Promise<Response> {
+    await permit();
+    const accept = request.headers.get('accept') ?? '*/*';
+    const wantsJson = accept.includes('application/json');
+    if (registry !== undefined && !wantsJson)
+      return new Response(await registry.metrics(), { headers: { 'content-type': registry.contentType } });
+    if (!wantsJson && !/\*\/\*|application\/\*/.test(accept))
+      throw new HttpProblem('NOT_ACCEPTABLE', 'There is application/json only');
+    return jsonResponse(200, await sessions.metrics());
+  }
+
+  return [
+    { method: 'GET', path: '/metrics', action: 'metrics', handle: metrics },
+    { method: 'GET', path: '/health/live', handle: async () => jsonResponse(200, { status: 'ok' }) },
+    { method: 'GET', path: '/health/ready', handle: ready },
+  ];
+}
+
+/** Ready as long as something takes events. Why a part is down stays inside: it may name hosts. */
+async function ready({ sessions }: Call): Promise<Response> {
+  const { status, store, contingency } = await sessions.health();
+  const accepts = store.status === 'up' || contingency.status === 'up';
+  return jsonResponse(accepts ? 200 : 503, { status: accepts ? status : 'down' });
+}
