@@ -30,7 +30,7 @@ async function readBytes(request: Request, { maxBodyBytes, bodyTimeoutMs }: Body
     const chunks: Uint8Array[] = [];
     let size = 0;
     for (;;) {
-      const { done, value } = await Promise.race([reader.read(), late]);
+      const { done, value } = await Promise.race([reader.read().catch(brokenOff), late]);
       if (done) return Buffer.concat(chunks);
       size += value.length;
       if (size > maxBodyBytes) throw tooLarge();
@@ -42,4 +42,9 @@ async function readBytes(request: Request, { maxBodyBytes, bodyTimeoutMs }: Body
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The caller hung up: nobody's fault, and nobody will read the answer. */
+function brokenOff(): never {
+  throw new HttpProblem('INVALID_INPUT', 'The body broke off');
 }

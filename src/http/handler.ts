@@ -1,41 +1,26 @@
 import { messageOf } from '../core/errors.js';
-import { consoleLogger, safeLogger } from '../core/safe-logger.js';
+import { consoleLogger, safeLogger, silentLogger } from '../core/safe-logger.js';
 import type { EventSessions } from '../create-event-sessions.js';
-import type { Logger } from '../ports/logger.js';
 import { eventsController } from './events-controller.js';
-import { metricsController, type PrometheusRegistry } from './metrics-controller.js';
+import { metricsController } from './metrics-controller.js';
+import { type HttpOptions, resolveHttpOptions } from './options.js';
 import { HttpProblem, isOurFault, problemResponse } from './problem.js';
 import type { Action, Route } from './route.js';
-
-export interface HttpOptions {
-  /** Where the routes are mounted, such as `/events`. Default: the root. */
-  readonly basePath?: string | undefined;
-  /**
-   * Whether the request may do this. `sessionId` is undefined for a start without an id of its own, and for `list`,
-   * `recover` and `metrics`. Without the hook those last three are refused, everything else is allowed.
-   */
-  readonly authorize?:
-    | ((request: Request, action: Action, sessionId: string | undefined) => boolean | Promise<boolean>)
-    | undefined;
-  /** For `GET /metrics` as Prometheus text. */
-  readonly prometheus?: PrometheusRegistry | undefined;
-  /** Default 5 MiB. */
-  readonly maxBodyBytes?: number | undefined;
-  /** Milliseconds in which a body has to arrive. Default 10,000. */
-  readonly bodyTimeoutMs?: number | undefined;
-  /** Where unknown errors go, which the caller only sees as a 500. Default: the console. */
-  readonly logger?: Logger | undefined;
-}
 
 export type HttpHandler = (request: Request) => Promise<Response>;
 
 const MAX_URL = 4_096;
 const REFUSED_BY_DEFAULT: ReadonlySet<Action> = new Set(['list', 'recover', 'metrics']);
 
-/** The routes on web-standard Request and Response. It never rejects: every error is a problem (RFC 9457). */
+/**
+ * The routes on web-standard Request and Response. It never rejects: every error is a problem (RFC 9457).
+ *
+ * @throws `INVALID_INPUT` for options that are wrong
+ */
 export function createHttpHandler(sessions: EventSessions, options: HttpOptions = {}): HttpHandler {
-  const { basePath = '', authorize, prometheus, maxBodyBytes = 5_242_880, bodyTimeoutMs = 10_000 } = options;
-  const logger = safeLogger(options.logger ?? consoleLogger);
+  const resolved = resolveHttpOptions(options);
+  const { basePath, authorize, prometheus, maxBodyBytes, bodyTimeoutMs } = resolved;
+  const logger = resolved.logger === false ? silentLogger : safeLogger(resolved.logger ?? consoleLogger);
   const routes = [...eventsController, ...metricsController(prometheus)];
   const limits = { maxBodyBytes, bodyTimeoutMs };
 
