@@ -1,3 +1,4 @@
+import { preferenceFor } from './accept.js';
 import { HttpProblem } from './problem.js';
 import { type Call, jsonResponse, type Route } from './route.js';
 
@@ -11,12 +12,14 @@ export interface PrometheusRegistry {
 export function metricsController(registry: PrometheusRegistry | undefined): readonly Route[] {
   async function metrics({ request, sessions, permit }: Call): Promise<Response> {
     await permit();
-    const accept = request.headers.get('accept') ?? '*/*';
-    const wantsJson = accept.includes('application/json');
-    if (registry !== undefined && !wantsJson)
-      return new Response(await registry.metrics(), { headers: { 'content-type': registry.contentType } });
-    if (!wantsJson && !/\*\/\*|application\/\*/.test(accept))
-      throw new HttpProblem('NOT_ACCEPTABLE', 'There is application/json only');
+    const accept = request.headers.get('accept');
+    const json = preferenceFor('application/json', accept);
+    if (registry !== undefined) {
+      const text = preferenceFor(registry.contentType.split(';', 1)[0] ?? '', accept);
+      if (text > 0 && text >= json)
+        return new Response(await registry.metrics(), { headers: { 'content-type': registry.contentType } });
+    }
+    if (json === 0) throw new HttpProblem('NOT_ACCEPTABLE', 'There is nothing of the types in Accept');
     return jsonResponse(200, await sessions.metrics());
   }
 

@@ -1,5 +1,6 @@
-import { createEventSessions } from 'event-sessions';
+import { createEventSessions, EventSessionsError, memoryContingency, memoryStore } from 'event-sessions';
 import { createHttpHandler, type HttpOptions } from 'event-sessions/http';
+import { Counter, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 
 const sessions = createEventSessions({ logger: false, recovery: false });
@@ -137,6 +138,61 @@ describe('operation', () => {
     expect((await call('GET', '/events/health/ready')).status).toBe(200);
     expect((await call('OPTIONS', '/events/sessions')).headers.get('allow')).toBe('POST, GET, HEAD, OPTIONS');
     expect(await call('HEAD', '/events/health/live')).toMatchObject({ status: 200, body: undefined });
+  });
+
+  it.each([
+    [null, 'text/plain; version=0.0.4; charset=utf-8'],
+    ['*/*', 'text/plain; version=0.0.4; charset=utf-8'],
+    // What Prometheus sends.
+    [
+      'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1',
+      'text/plain; version=0.0.4; charset=utf-8',
+    ],
+    ['application/json', 'application/json'],
+    ['text/*;q=0.1, application/json', 'application/json'],
+    ['text/plain;q=0, */*', 'application/json'],
+    ['image/png', 'application/problem+json'],
+    ['application/json;q=0', 'application/problem+json'],
+  ])('metrics for Accept: %s are %s', async (accept, type) => {
+    const prometheus = new Registry();
+    new Counter({ name: 'told', help: 'x', registers: [prometheus] }).inc();
+    const handle = createHttpHandler(sessions, { authorize: () => true, prometheus });
+    const headers = accept === null ? {} : { accept };
+    const response = await handle(new Request('http://localhost/metrics', { headers }));
+    expect(response.headers.get('content-type')).toBe(type);
+    expect(response.status).toBe(type.includes('problem') ? 406 : 200);
+    if (type.startsWith('text/')) expect(await response.text()).toContain('told 1');
+  });
+
+  it('answers 202 while the log stands in for the store, and is not ready without either', async () => {
+    const store = memoryStore();
+    const contingency = memoryContingency();
+    const down = createEventSessions({ logger: false, recovery: false, store, contingency });
+    const call = client({ logger: false }, down);
+    const { sessionId } = (await call('POST', '/sessions')).body;
+    const failing = () =>
+      Promise.reject(new EventSessionsError('STORE_UNAVAILABLE', 'redis.internal is down'));
+    Object.assign(store, {
+      start: failing,
+      append: failing,
+      get: failing,
+      ping: failing,
+      beginCommit: failing,
+    });
+    for (const [path, body] of [
+      ['/sessions', {}],
+      [`/sessions/${sessionId}/events`, { type: 'a', data: 1 }],
+      [`/sessions/${sessionId}/commit`, {}],
+    ] as const) {
+      expect((await call('POST', path, body)).status, path).toBe(202);
+    }
+    expect(await call('GET', '/health/ready')).toMatchObject({ status: 200, body: { status: 'degraded' } });
+    Object.assign(contingency, { append: failing, ping: failing });
+    const refused = await call('POST', '/sessions');
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('retry-after')).toBe('5');
+    expect(JSON.stringify(refused.body)).not.toContain('redis.internal');
+    expect(await call('GET', '/health/ready')).toMatchObject({ status: 503, body: { status: 'down' } });
   });
 
   it('says when to come back once the sessions are closed', async () => {
