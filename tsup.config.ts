@@ -49,9 +49,10 @@ async function dropForeignSources(isOurs: (name: string) => boolean): Promise<vo
     const path = join('dist', file);
     const map = JSON.parse(await readFile(path, 'utf8')) as {
       sources: string[];
-      sourcesContent: (string | null)[];
+      // An entry point that only exports what is in chunks has none.
+      sourcesContent?: (string | null)[];
     };
-    map.sourcesContent = map.sourcesContent.map((content, index) =>
+    map.sourcesContent = (map.sourcesContent ?? []).map((content, index) =>
       map.sources[index]?.includes('node_modules/') ? null : content,
     );
     await writeFile(path, JSON.stringify(map));

@@ -1,6 +1,6 @@
 import type { Flags, FlagValues } from './arguments.js';
 import type { Settings } from './settings.js';
-import type { Terminal } from './terminal.js';
+import type { Environment, Terminal } from './terminal.js';
 
 export interface Command {
   readonly name: string;
@@ -19,6 +19,7 @@ export interface Command {
 export interface CommandContext {
   readonly flags: FlagValues;
   readonly settings: Settings;
+  readonly env: Environment;
   readonly stdout: Terminal;
   readonly stderr: Terminal;
   /** Aborts when the user or the system wants the command to end; the reason is the name of the signal. */

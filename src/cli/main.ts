@@ -7,6 +7,7 @@ import { EXIT, UsageError } from './exit-codes.js';
 import { COMMON_FLAGS, commandHelp, globalHelp } from './help.js';
 import { inspect } from './inspect.js';
 import { recover } from './recover.js';
+import { serve } from './serve.js';
 import { SETTING_FLAGS } from './setting-list.js';
 import { resolveSettings } from './settings.js';
 import { type Environment, type Output, terminal } from './terminal.js';
@@ -24,7 +25,7 @@ export interface Surroundings {
   readonly signal: AbortSignal;
 }
 
-const COMMANDS: readonly Command[] = [recover, inspect, doctor];
+const COMMANDS: readonly Command[] = [recover, inspect, doctor, serve];
 
 /** Runs one command and answers the exit code. Never rejects, never ends the process. */
 export async function main(surroundings: Surroundings): Promise<number> {
@@ -84,7 +85,7 @@ async function run(surroundings: Surroundings, onCommand: (command: Command) => 
     );
   }
   const settings = await resolveSettings(flags, env, cwd);
-  return command.run({ flags, settings, stdout, stderr, signal });
+  return command.run({ flags, settings, env, stdout, stderr, signal });
 }
 
 /** The command: the first argument that is neither a flag nor the value of one. */

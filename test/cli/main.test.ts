@@ -11,6 +11,7 @@ describe('help and version', () => {
       'recover',
       'inspect',
       'doctor',
+      'serve',
       '--redis URL',
       '--config PATH',
       '--version',
@@ -24,6 +25,7 @@ describe('help and version', () => {
     ['recover', '--until-done', '130'],
     ['inspect', '--session ID', '1'],
     ['doctor', '--json', '1'],
+    ['serve', '--port PORT', '130'],
   ])('the help of %s documents its options and exit codes', async (command, option, code) => {
     const { stdout } = await runMain([command, '--help']);
     expect(stdout).toContain(option);
@@ -47,8 +49,11 @@ describe('help and version', () => {
 
 describe('wrong usage is named on stderr, with a suggestion and exit code 2', () => {
   test.each([
-    [['recovr'], 'unknown command "recovr" (did you mean recover?); there are recover, inspect, doctor'],
-    [['xyz'], 'unknown command "xyz"; there are recover, inspect, doctor'],
+    [
+      ['recovr'],
+      'unknown command "recovr" (did you mean recover?); there are recover, inspect, doctor, serve',
+    ],
+    [['xyz'], 'unknown command "xyz"; there are recover, inspect, doctor, serve'],
     [['help', 'docter'], 'unknown command "docter" (did you mean doctor?)'],
     [['inspect', '--sesion', 'x'], 'unknown option --sesion (did you mean --session?)'],
     [['doctor', '--dry-run'], 'unknown option --dry-run'],
@@ -64,6 +69,9 @@ describe('wrong usage is named on stderr, with a suggestion and exit code 2', ()
       ['recover', '--until-done', '--timeout', '3x'],
       '--timeout: expected a duration such as 30s, 10m or 2h, got "3x"',
     ],
+    [['serve', '--port', '65536'], '--port: expected a number from 0 to 65535, got "65536"'],
+    [['serve', '--host', '0.0.0.0'], '--host 0.0.0.0 is open to other machines'],
+    [['serve'], 'no store was named: use --redis URL'],
     [['recover', '--until-done', '--dry-run'], '--dry-run and --until-done do not go together'],
   ])('%j', async (args, message) => {
     const { code, stdout, stderr } = await runMain(args);

@@ -29,12 +29,16 @@ describe('installed alone in an empty project', () => {
     expect(JSON.parse(await run(process.execPath, ['main.cjs'], bare))).toEqual(DONE);
   });
 
-  it.each(['event-sessions', 'event-sessions/file', 'event-sessions/testing'])(
-    'loads %s without any peer',
-    async (entry) => {
-      expect(await namesOf(entry, bare)).toEqual(expect.arrayContaining([expect.any(String)]));
-    },
-  );
+  it.each([
+    'event-sessions',
+    'event-sessions/file',
+    'event-sessions/http',
+    'event-sessions/express',
+    'event-sessions/fastify',
+    'event-sessions/testing',
+  ])('loads %s without any peer', async (entry) => {
+    expect(await namesOf(entry, bare)).toEqual(expect.arrayContaining([expect.any(String)]));
+  });
 
   it('brings one dependency', async () => {
     const packages = (await readdir(join(bare, 'node_modules'))).filter((name) => !name.startsWith('.'));
@@ -53,6 +57,9 @@ describe.each([
     ['event-sessions/file', 'fileContingency'],
     ['event-sessions/prometheus', 'prometheusMetrics'],
     ['event-sessions/opentelemetry', 'openTelemetry'],
+    ['event-sessions/http', 'createHttpHandler'],
+    ['event-sessions/express', 'eventSessionsRouter'],
+    ['event-sessions/fastify', 'eventSessionsPlugin'],
     ['event-sessions/testing', undefined],
   ])('gives %s the same names as ESM and as CJS', async (entry, name) => {
     const names = await namesOf(entry, dir);

@@ -7,7 +7,9 @@ const { root, full, ioredis6 } = inject('packed');
 
 const CONSUMER = `
 import { createEventSessions, isEventSessionsError } from 'event-sessions';
+import { eventSessionsRouter } from 'event-sessions/express';
 import { fileContingency } from 'event-sessions/file';
+import { createHttpHandler } from 'event-sessions/http';
 import { nsqPublisher } from 'event-sessions/nsq';
 import { openTelemetry } from 'event-sessions/opentelemetry';
 import { prometheusMetrics } from 'event-sessions/prometheus';
@@ -33,6 +35,8 @@ export async function main(): Promise<number> {
   if (isEventSessionsError(undefined, 'CLOSED')) return Object.keys(testing).length;
   return status === 'committed' ? receipt.published : 0;
 }
+
+export const edges = [createHttpHandler(createEventSessions()), eventSessionsRouter(createEventSessions())];
 
 export const withOwnClient = () => createEventSessions({ store: redisStore({ client: new Redis() }) });
 

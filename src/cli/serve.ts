@@ -1,0 +1,123 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { messageOf } from '../core/errors.js';
+import type { HttpOptions } from '../http/options.js';
+import type { Command, CommandContext } from './command.js';
+import { EXIT, UsageError } from './exit-codes.js';
+import { openLog, openPublisher, openStore } from './parts.js';
+
+const DEFAULT_HOST = '127.0.0.1';
+const DEFAULT_PORT = '3000';
+const TOKEN_ENV = 'EVENT_SESSIONS_TOKEN';
+const MIN_TOKEN = 16;
+const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
+/** How long requests under way may take to end. `close()` of the sessions has its own bound behind it. */
+const DRAIN_MS = 10_000;
+
+export const serve: Command = {
+  name: 'serve',
+  summary: 'answer sessions over HTTP, for programs in other languages',
+  description: [
+    'Serves the routes of event-sessions/http, and runs recovery as every service does. Sessions live in the store, so\n' +
+      'several may serve beside each other and beside services that use the library.',
+    `With ${TOKEN_ENV} (at least ${MIN_TOKEN} characters) every request but health needs "Authorization: Bearer" and it,\n` +
+      'and may do everything. Without it only this machine is served, and to list sessions, to recover and to read the\n' +
+      'metrics is refused.',
+  ],
+  flags: {
+    host: { type: 'string', value: 'ADDRESS', help: `where to listen (default ${DEFAULT_HOST})` },
+    port: {
+      type: 'string',
+      value: 'PORT',
+      help: `where to listen (default ${DEFAULT_PORT}, 0: any that is free)`,
+    },
+  },
+  examples: [
+    'event-sessions serve --redis redis://127.0.0.1:6379 --nsqd 127.0.0.1:4150',
+    `${TOKEN_ENV}=$(cat /run/secrets/token) event-sessions serve --host 0.0.0.0 --port 8080`,
+  ],
+  exitCodes: [
+    ['0', 'ended by Ctrl-C or SIGTERM, requests under way answered'],
+    ['1', 'something failed'],
+    ['2', 'wrong usage; the address is taken'],
+    ['130', 'ended by a second Ctrl-C (143: SIGTERM), at once'],
+  ],
+  async run(context) {
+    const { flags, settings, env } = context;
+    const host = (flags.host as string | undefined) ?? DEFAULT_HOST;
+    const port = readPort((flags.port as string | undefined) ?? DEFAULT_PORT);
+    const token = readToken(env[TOKEN_ENV]);
+    if (token === undefined && !LOOPBACK.has(host))
+      throw new UsageError(`--host ${host} is open to other machines: that needs a token in ${TOKEN_ENV}`);
+    const store = await openStore(settings);
+    if (store === undefined)
+      throw new UsageError('no store was named: use --redis URL, or store in the config file');
+    const publisher = await openPublisher(settings);
+    if (publisher === undefined)
+      throw new UsageError('no broker was named: use --nsqd HOST:PORT, or publisher in the config file');
+    const contingency = await openLog(settings);
+    const { createEventSessions } = await import('event-sessions');
+    const { createHttpHandler, nodeListener } = await import('event-sessions/http');
+    const sessions = createEventSessions({ ...settings.options, store, publisher, contingency });
+    try {
+      const authorize = token === undefined ? undefined : bearerOf(token);
+      const server = createServer(nodeListener(createHttpHandler(sessions, { authorize })));
+      await listen(server, host, port);
+      await served(server, context);
+    } finally {
+      await sessions.close();
+    }
+    return EXIT.ok;
+  },
+};
+
+function readPort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (port <= 65_535) return port;
+  throw new UsageError(`--port: expected a number from 0 to 65535, got ${JSON.stringify(text)}`);
+}
+
+/** Of the environment only: arguments can be seen by everybody on the machine. */
+function readToken(text: string | undefined): string | undefined {
+  if (!text) return undefined;
+  if (text.length >= MIN_TOKEN && /^[!-~]+$/.test(text)) return text;
+  throw new UsageError(`${TOKEN_ENV}: expected at least ${MIN_TOKEN} characters of ASCII without spaces`);
+}
+
+/** Compares digests, so that neither the time nor the length of a guess tells anything. */
+function bearerOf(token: string): NonNullable<HttpOptions['authorize']> {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  const expected = digest(token);
+  return (request) => {
+    const [, given = ''] = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '') ?? [];
+    return timingSafeEqual(digest(given), expected);
+  };
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => {
+      reject(new UsageError(`cannot listen on ${host} port ${port}: ${messageOf(error)}`));
+    });
+    server.listen(port, host, resolve);
+  });
+}
+
+/** Until the signal; then no connection is taken any more, and what is under way is answered. */
+async function served(server: Server, { signal, stdout, stderr }: CommandContext): Promise<void> {
+  const { address, port, family } = server.address() as AddressInfo;
+  stdout.line(`Serving on http://${family === 'IPv6' ? `[${address}]` : address}:${port}`);
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  stderr.line('ending after the requests under way, as asked; asked again, at once');
+  const closed = new Promise((resolve) => server.close(resolve));
+  // A connection that is kept alive would go on for seconds behind its last answer.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
+  const late = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+  await closed;
+  clearInterval(sweep);
+  clearTimeout(late);
+}

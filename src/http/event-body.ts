@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import type { EventInput } from '../core/accept-event.js';
+import { HttpProblem } from './problem.js';
+
+const CLOUD_EVENT = 'application/cloudevents+json';
+const CLOUD_EVENTS = 'application/cloudevents-batch+json';
+
+export function mediaTypeOf(request: Request): string {
+  return (request.headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
+export function requireType(request: Request, allowed: readonly string[]): string {
+  const type = mediaTypeOf(request);
+  if (allowed.includes(type)) return type;
+  throw new HttpProblem('UNSUPPORTED_MEDIA_TYPE', `The content type may be ${allowed.join(', ')}`);
+}
+
+export const requireEventsType = (request: Request) =>
+  requireType(request, ['application/json', CLOUD_EVENT, CLOUD_EVENTS]);
+
+/** The events of a body. With a key, events without an id get one by their place: repeated, they are added once. */
+export function eventsOf(type: string, body: unknown, key: string | undefined): EventInput[] {
+  if (type === CLOUD_EVENTS && !Array.isArray(body))
+    throw new HttpProblem('INVALID_INPUT', 'A batch is an array of CloudEvents');
+  if (type === CLOUD_EVENT && Array.isArray(body))
+    throw new HttpProblem('INVALID_INPUT', `One CloudEvent is an object; several are ${CLOUD_EVENTS}`);
+  return (Array.isArray(body) ? body : [body]).map((item: unknown, index) => {
+    if (typeof item !== 'object' || item === null || Array.isArray(item))
+      throw new HttpProblem('INVALID_INPUT', `Event ${index} is not an object`);
+    if (type !== 'application/json') return fromCloudEvent(item as Record<string, unknown>, index);
+    const event = item as EventInput;
+    return event.id === undefined && key !== undefined ? { ...event, id: idFrom(`${key}\n${index}`) } : event;
+  });
+}
+
+/** A CloudEvent is one by its source and id together; both go into the id that it has in the session. */
+function fromCloudEvent(item: Record<string, unknown>, index: number): EventInput {
+  const {
+    specversion,
+    id,
+    source,
+    type,
+    data,
+    subject,
+    time,
+    datacontenttype = 'application/json',
+    ...rest
+  } = item;
+  const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+  if (specversion !== '1.0' || !isText(id) || !isText(source) || !isText(type))
+    throw new HttpProblem('INVALID_INPUT', `Event ${index} is not a CloudEvent 1.0 with id, source and type`);
+  if (datacontenttype !== 'application/json' || Object.hasOwn(rest, 'data_base64'))
+    throw new HttpProblem('INVALID_INPUT', `The data of event ${index} is not JSON`);
+  // The core checks what is left.
+  return { type, data, id: idFrom(`${source}\n${id}`), subject, time, extensions: rest } as EventInput;
+}
+
+/** The key of a request as an id: any text fits, and the same text gives the same id. */
+export function idFrom(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
+}
+
+/** `Idempotency-Key`, at most 256 characters. */
+export function keyOf(request: Request): string | undefined {
+  const key = request.headers.get('idempotency-key') ?? undefined;
+  if (key !== undefined && (key === '' || key.length > 256))
+    throw new HttpProblem('INVALID_INPUT', 'An Idempotency-Key has 1 to 256 characters');
+  return key;
+}

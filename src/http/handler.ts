@@ -1,0 +1,77 @@
+import { messageOf } from '../core/errors.js';
+import { consoleLogger, safeLogger, silentLogger } from '../core/safe-logger.js';
+import type { EventSessions } from '../create-event-sessions.js';
+import { eventsController } from './events-controller.js';
+import { metricsController } from './metrics-controller.js';
+import { type HttpOptions, resolveHttpOptions } from './options.js';
+import { HttpProblem, isOurFault, problemResponse } from './problem.js';
+import type { Action, Route } from './route.js';
+
+export type HttpHandler = (request: Request) => Promise<Response>;
+
+const MAX_URL = 4_096;
+const REFUSED_BY_DEFAULT: ReadonlySet<Action> = new Set(['list', 'recover', 'metrics']);
+
+/**
+ * The routes on web-standard Request and Response. It never rejects: every error is a problem (RFC 9457).
+ *
+ * @throws `INVALID_INPUT` for options that are wrong
+ */
+export function createHttpHandler(sessions: EventSessions, options: HttpOptions = {}): HttpHandler {
+  const resolved = resolveHttpOptions(options);
+  const { basePath, authorize, prometheus, maxBodyBytes, bodyTimeoutMs } = resolved;
+  const logger = resolved.logger === false ? silentLogger : safeLogger(resolved.logger ?? consoleLogger);
+  const routes = [...eventsController, ...metricsController(prometheus)];
+  const limits = { maxBodyBytes, bodyTimeoutMs };
+
+  async function permit(request: Request, action: Action | undefined, sessionId: string | undefined) {
+    if (action === undefined) return;
+    const allowed =
+      authorize === undefined
+        ? !REFUSED_BY_DEFAULT.has(action)
+        : (await authorize(request, action, sessionId)) === true;
+    if (!allowed) throw new HttpProblem('FORBIDDEN', 'This is not allowed');
+  }
+
+  async function answer(request: Request): Promise<Response> {
+    if (request.url.length > MAX_URL)
+      throw new HttpProblem('URL_TOO_LONG', `A URL may have ${MAX_URL} characters`);
+    const { pathname, searchParams: query } = new URL(request.url);
+    const path = pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length) : '';
+    const found = routes.filter((route) => matches(route.path, path));
+    if (found.length === 0) throw new HttpProblem('NOT_FOUND', 'There is nothing here');
+    const allow = allowed(found);
+    if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: { allow } });
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    const route = found.find((candidate) => candidate.method === method);
+    if (route === undefined) throw new HttpProblem('METHOD_NOT_ALLOWED', `Allowed: ${allow}`, { allow });
+    const sessionId = route.path.includes('{id}') ? (path.split('/')[2] ?? '') : '';
+    return route.handle({
+      request,
+      query,
+      sessionId,
+      sessions,
+      limits,
+      permit: (id) => permit(request, route.action, id),
+    });
+  }
+
+  return async (request) => {
+    const response = await answer(request).catch((error: unknown) => {
+      if (isOurFault(error)) logger.error('An HTTP request failed', { cause: messageOf(error) });
+      return problemResponse(error);
+    });
+    return request.method === 'HEAD' ? new Response(null, response) : response;
+  };
+}
+
+function matches(pattern: string, path: string): boolean {
+  const wanted = pattern.split('/');
+  const given = path.split('/');
+  return wanted.length === given.length && wanted.every((part, i) => part === '{id}' || part === given[i]);
+}
+
+function allowed(routes: readonly Route[]): string {
+  const methods: string[] = routes.map(({ method }) => method);
+  return [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ');
+}

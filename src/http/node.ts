@@ -1,0 +1,107 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { HttpHandler } from './handler.js';
+import { HttpProblem, problemResponse } from './problem.js';
+
+/** How long the rest of a body that was refused is thrown away, so that the caller gets to read the answer. */
+const LINGER_MS = 2_000;
+/** Those that a web-standard Request cannot have. */
+const FOREIGN_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
+
+export interface NodeRequest extends IncomingMessage {
+  /** What a middleware such as `express.json()` has made of the body. */
+  readonly body?: unknown;
+}
+
+export type NodeListener = (incoming: NodeRequest, outgoing: ServerResponse) => Promise<void>;
+
+/** A handler as the listener of `createServer` of node:http. It never rejects. */
+export function nodeListener(handler: HttpHandler): NodeListener {
+  return async (incoming, outgoing) => sendNode(await answerNode(handler, incoming), outgoing);
+}
+
+/** Answers a request of node:http. Its `url` is what the handler sees. Never rejects. */
+export async function answerNode(handler: HttpHandler, incoming: NodeRequest): Promise<Response> {
+  let request: Request;
+  try {
+    request = toRequest(incoming);
+  } catch (error) {
+    discardRest(incoming);
+    const problem = new HttpProblem('INVALID_INPUT', 'This is not a request that can be read');
+    return problemResponse(error instanceof HttpProblem ? error : problem);
+  }
+  const response = await handler(request);
+  if (!incoming.readableEnded) discardRest(incoming);
+  return response;
+}
+
+async function sendNode(response: Response, outgoing: ServerResponse): Promise<void> {
+  const body = Buffer.from(await response.arrayBuffer());
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(body);
+}
+
+function toRequest(incoming: NodeRequest): Request {
+  const { method = 'GET', url = '' } = incoming;
+  if (FOREIGN_METHODS.has(method))
+    throw new HttpProblem('METHOD_NOT_ALLOWED', `${method} is not allowed`, {
+      allow: 'GET, HEAD, POST, OPTIONS',
+    });
+  if (!url.startsWith('/')) throw new HttpProblem('INVALID_INPUT', 'The target of a request is a path');
+  const headers = new Headers();
+  for (let i = 0; i + 1 < incoming.rawHeaders.length; i += 2) {
+    const name = incoming.rawHeaders[i] as string;
+    // HTTP/2 has some that begin with a colon.
+    if (!name.startsWith(':')) headers.append(name, incoming.rawHeaders[i + 1] as string);
+  }
+  const init: RequestInit = { method, headers };
+  if (method !== 'GET' && method !== 'HEAD')
+    Object.assign(init, { body: bodyOf(incoming, headers), duplex: 'half' });
+  // Prefixed as text: resolved against a base, `//x/y` would name a host.
+  return new Request(`http://localhost${url}`, init);
+}
+
+/** A middleware may have read the stream; an object in `body` alone does not say so (Express 4 has one anyway). */
+function bodyOf(
+  incoming: NodeRequest,
+  headers: Headers,
+): string | Uint8Array | ReadableStream<Uint8Array> | null {
+  if (!incoming.readableDidRead) return streamOf(incoming);
+  const { body } = incoming;
+  headers.delete('content-length');
+  if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) return body ?? null;
+  return JSON.stringify(body);
+}
+
+/** Unlike `Readable.toWeb`, to cancel it leaves the socket alone, over which the answer has to go. */
+function streamOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
+  let leave = () => {};
+  return new ReadableStream({
+    start(controller) {
+      const onData = (chunk: Uint8Array) => {
+        controller.enqueue(chunk);
+        if ((controller.desiredSize ?? 0) <= 0) incoming.pause();
+      };
+      const onEnd = () => controller.close();
+      const onError = (error: Error) => controller.error(error);
+      incoming.on('data', onData).on('end', onEnd).on('error', onError).pause();
+      leave = () => {
+        incoming.off('data', onData).off('end', onEnd).off('error', onError);
+      };
+    },
+    pull() {
+      incoming.resume();
+    },
+    cancel() {
+      leave();
+    },
+  });
+}
+
+/**
+ * To close the connection at once would take back the answer from a caller that is still sending. Who has sent all of it
+ * by then may go on using the connection.
+ */
+function discardRest(incoming: IncomingMessage): void {
+  const timer = setTimeout(() => incoming.destroy(), LINGER_MS).unref();
+  const stop = () => clearTimeout(timer);
+  incoming.on('error', stop).on('end', stop).resume();
+}

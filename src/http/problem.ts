@@ -1,0 +1,90 @@
+import { type EventSessionsErrorCode, isEventSessionsError } from '../core/errors.js';
+
+/** What only the HTTP edge refuses. */
+type EdgeCode =
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'METHOD_NOT_ALLOWED'
+  | 'NOT_ACCEPTABLE'
+  | 'BODY_TIMEOUT'
+  | 'BODY_TOO_LARGE'
+  | 'URL_TOO_LONG'
+  | 'UNSUPPORTED_MEDIA_TYPE'
+  | 'INTERNAL_ERROR';
+
+export type ProblemCode = EventSessionsErrorCode | EdgeCode;
+
+/** The only place where a code has an HTTP status. */
+const STATUS: Readonly<Record<ProblemCode, number>> = {
+  INVALID_INPUT: 400,
+  INVALID_EVENT: 400,
+  UNKNOWN_EVENT_TYPE: 400,
+  INVALID_TOPIC: 400,
+  EVENT_TOO_LARGE: 413,
+  SESSION_LIMIT_EXCEEDED: 409,
+  SESSION_NOT_FOUND: 404,
+  SESSION_NOT_OPEN: 409,
+  COMMIT_IN_PROGRESS: 409,
+  EXPECTED_EVENTS_MISMATCH: 409,
+  SESSION_CORRUPT: 500,
+  STORE_UNAVAILABLE: 503,
+  PUBLISH_FAILED: 503,
+  CONTINGENCY_FAILED: 503,
+  CLOSED: 503,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  NOT_ACCEPTABLE: 406,
+  BODY_TIMEOUT: 408,
+  BODY_TOO_LARGE: 413,
+  URL_TOO_LONG: 414,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  INTERNAL_ERROR: 500,
+};
+
+/** Seconds after which a part that is down is worth another try: the circuit breaker asks it again after 5 s. */
+const UNAVAILABLE_RETRY_S = 5;
+
+/** Thrown by the edge, answered as a problem. */
+export class HttpProblem extends Error {
+  constructor(
+    readonly code: EdgeCode | 'INVALID_INPUT',
+    detail: string,
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(detail);
+  }
+}
+
+/** Any error as RFC 9457 `application/problem+json`. Of what is not the caller's to know, only the code is told. */
+export function problemResponse(error: unknown): Response {
+  if (error instanceof HttpProblem) return respond(error.code, error.message, {}, error.headers);
+  if (!isEventSessionsError(error)) return respond('INTERNAL_ERROR', 'The request failed', {});
+  const { code, sessionId, eventId, status: sessionStatus, issues, limit, expected, actual } = error;
+  const detail = STATUS[code] < 500 ? error.message : 'The service cannot do this now';
+  const facts = { sessionId, eventId, sessionStatus, issues, limit, expected, actual };
+  return respond(code, detail, facts, retryAfter(code, error.retryAfterMs));
+}
+
+/** Whether the operator should hear of it. */
+export function isOurFault(error: unknown): boolean {
+  if (error instanceof HttpProblem) return false;
+  return !isEventSessionsError(error) || STATUS[error.code] === 500;
+}
+
+function retryAfter(code: ProblemCode, retryAfterMs: number | undefined): Record<string, string> {
+  if (retryAfterMs !== undefined)
+    return { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) };
+  return STATUS[code] === 503 ? { 'retry-after': String(UNAVAILABLE_RETRY_S) } : {};
+}
+
+function respond(
+  code: ProblemCode,
+  detail: string,
+  facts: object,
+  headers: Readonly<Record<string, string>> = {},
+) {
+  const status = STATUS[code];
+  const body = JSON.stringify({ type: 'about:blank', title: code, status, detail, code, ...facts });
+  return new Response(body, { status, headers: { ...headers, 'content-type': 'application/problem+json' } });
+}

@@ -1,0 +1,84 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { describeWithAll } from '../support/services.js';
+import { startBin } from './support/run-bin.js';
+import { inFolder, runMain } from './support/run-main.js';
+
+const TOKEN = 'a-token-for-this-test';
+
+describeWithAll(['redis', 'nsqd'], ({ redis, nsqd }) => {
+  const argumentsIn = (folder: string) => [
+    ...['serve', '--port', '0', '--redis', redis.url, '--prefix', 'cli-serve', '--nsqd', nsqd.tcp],
+    ...['--file', join(folder, 'log.jsonl')],
+  ];
+
+  /** Starts it, and answers what it says about where it is. */
+  async function started(folder: string, env: Record<string, string> = {}) {
+    const bin = startBin(argumentsIn(folder), { env });
+    let text = '';
+    bin.child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    await bin.printed(/Serving on \S+\n/);
+    return { bin, url: /Serving on (\S+)/.exec(text)?.[1] ?? '' };
+  }
+
+  const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
+    fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    });
+
+  test('serves sessions, answers what is under way when it is asked to end, and ends', {
+    timeout: 60_000,
+  }, async () => {
+    await inFolder(async (folder) => {
+      const { bin, url } = await started(folder);
+      const { sessionId } = (await (await post(`${url}/sessions`, {})).json()) as { sessionId: string };
+      const events = Array.from({ length: 1_000 }, (_, n) => ({ type: 'cli-serve', data: { n } }));
+      expect((await post(`${url}/sessions/${sessionId}/events`, events)).status).toBe(200);
+      for (const path of ['/sessions', '/metrics']) expect((await fetch(`${url}${path}`)).status).toBe(403);
+      expect((await post(`${url}/recover`, {})).status).toBe(403);
+
+      let release = () => {};
+      const body = new ReadableStream({
+        start(controller) {
+          controller.enqueue(new TextEncoder().encode('{"expected'));
+          release = () => {
+            controller.enqueue(new TextEncoder().encode('Events":1000}'));
+            controller.close();
+          };
+        },
+      });
+      const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body, duplex: 'half' };
+      const underWay = fetch(`${url}/sessions/${sessionId}/commit`, init as RequestInit);
+      // One that has been answered shows that the one before has arrived.
+      expect((await fetch(`${url}/sessions/${sessionId}`)).status).toBe(200);
+      bin.child.kill('SIGTERM');
+      await bin.printed(/ending after the requests under way/);
+      await expect(fetch(`${url}/health/live`)).rejects.toThrow();
+      release();
+      expect(await (await underWay).json()).toMatchObject({ status: 'committed', published: 1_000 });
+      expect(await bin.ended).toMatchObject({ code: 0 });
+    });
+  });
+
+  test('with a token everything needs it, and it may do everything', { timeout: 60_000 }, async () => {
+    await inFolder(async (folder) => {
+      const { bin, url } = await started(folder, { EVENT_SESSIONS_TOKEN: TOKEN });
+      for (const authorization of ['', 'Bearer', `Bearer ${TOKEN}x`, `Basic ${TOKEN}`, TOKEN])
+        expect((await post(`${url}/sessions`, {}, { authorization })).status, authorization).toBe(403);
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      expect((await post(`${url}/sessions`, {}, headers)).status).toBe(201);
+      expect((await fetch(`${url}/sessions?status=open`, { headers })).status).toBe(200);
+      expect((await fetch(`${url}/metrics`, { headers })).status).toBe(200);
+      expect((await post(`${url}/recover`, {}, headers)).status).toBe(200);
+      expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+      const taken = await runMain(['serve', '--port', new URL(url).port, ...argumentsIn(folder).slice(3)]);
+      expect(taken).toMatchObject({ code: 2, stderr: expect.stringContaining('cannot listen on 127.0.0.1') });
+      bin.child.kill('SIGINT');
+      expect(await bin.ended).toMatchObject({ code: 0 });
+    });
+  });
+});

@@ -1,0 +1,132 @@
+import { createEventSessions } from 'event-sessions';
+import { eventSessionsRouter } from 'event-sessions/express';
+import { eventSessionsPlugin } from 'event-sessions/fastify';
+import { createHttpHandler } from 'event-sessions/http';
+import Fastify from 'fastify';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EDGES, type Edge } from './support/edges.js';
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+describe.each(EDGES)('on %s', (_, start) => {
+  const sessions = createEventSessions({ logger: false, recovery: false });
+  let edge: Edge;
+  beforeAll(async () => {
+    edge = await start(sessions, {
+      authorize: (request) => request.headers.get('x-may') !== 'no',
+      maxBodyBytes: 10_000,
+    });
+  });
+  afterAll(async () => {
+    await edge.close();
+    await sessions.close();
+  });
+
+  const call = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
+    const init: RequestInit = {
+      method,
+      headers: body === undefined ? headers : { ...JSON_TYPE, ...headers },
+    };
+    if (body !== undefined) init.body = typeof body === 'string' ? body : JSON.stringify(body);
+    const response = await edge.fetch(`${edge.url}${path}`, init);
+    const text = await response.text();
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: text === '' ? undefined : JSON.parse(text),
+    };
+  };
+
+  test('a session is started, filled in each of the ways, read and committed', async () => {
+    const started = await call('POST', '/sessions', { metadata: { owner: 'é' } });
+    expect(started.status).toBe(201);
+    const at = `/sessions/${started.body.sessionId}`;
+    expect((await call('POST', `${at}/events`, { type: 'a', data: { text: 'ü' } })).status).toBe(200);
+    expect(
+      (
+        await call('POST', `${at}/events`, [
+          { type: 'a', data: 1 },
+          { type: 'b', data: [1] },
+        ])
+      ).status,
+    ).toBe(200);
+    const cloudEvent = { specversion: '1.0', id: '1', source: '/x', type: 'c', data: null };
+    const structured = { 'content-type': 'application/cloudevents+json' };
+    const batch = { 'content-type': 'application/cloudevents-batch+json' };
+    expect((await call('POST', `${at}/events`, cloudEvent, structured)).status).toBe(200);
+    expect((await call('POST', `${at}/events`, [cloudEvent], batch)).body).toMatchObject({
+      events: [{ duplicate: true }],
+    });
+    const page = await call('GET', `${at}/events?limit=100`);
+    expect(page.body.events.map((event: { type: string }) => event.type)).toEqual(['a', 'a', 'b', 'c']);
+    expect(page.body.events[0].data).toEqual({ text: 'ü' });
+    expect(await call('POST', `${at}/commit`)).toMatchObject({
+      status: 200,
+      body: { status: 'committed', published: 4 },
+    });
+    expect((await call('GET', at)).body).toMatchObject({ status: 'committed', metadata: { owner: 'é' } });
+  });
+
+  test('operators get lists, metrics, health, and may recover', async () => {
+    expect((await call('GET', '/sessions?status=open&limit=1')).status).toBe(200);
+    expect((await call('GET', '/metrics')).body).toMatchObject({ sessions: {} });
+    expect((await call('POST', '/recover')).body).toMatchObject({ complete: true });
+    expect((await call('GET', '/health/ready')).body).toEqual({ status: 'ok' });
+    expect(await call('HEAD', '/health/live')).toMatchObject({ status: 200, body: undefined });
+    const options = await call('OPTIONS', '/sessions');
+    expect([options.status, options.headers.get('allow')]).toEqual([204, 'POST, GET, HEAD, OPTIONS']);
+  });
+
+  const refused: [
+    what: string,
+    method: string,
+    path: string,
+    body: unknown,
+    headers: Record<string, string>,
+    status: number,
+  ][] = [
+    ['an unknown path', 'GET', '/nothing', undefined, {}, 404],
+    ['a path above', 'GET', '/sessions/%2e%2e/nothing', undefined, {}, 404],
+    ['an id with NUL', 'GET', '/sessions/%00', undefined, {}, 400],
+    ['an unknown session', 'GET', '/sessions/unknown', undefined, {}, 404],
+    ['a foreign method', 'DELETE', '/sessions', undefined, {}, 405],
+    ['a foreign type', 'POST', '/sessions', 'x', { 'content-type': 'text/plain' }, 415],
+    ['a foreign option', 'POST', '/sessions', { sauce: 1 }, {}, 400],
+    ['an array to start', 'POST', '/sessions', [], {}, 400],
+    ['a body that is too large', 'POST', '/sessions', { metadata: { x: 'x'.repeat(20_000) } }, {}, 413],
+    ['what the hook refuses', 'POST', '/sessions', {}, { 'x-may': 'no' }, 403],
+    ['a long URL', 'GET', `/sessions/${'x'.repeat(5_000)}`, undefined, {}, 414],
+  ];
+  test.each(refused)('%s is a problem', async (_, method, path, body, headers, status) => {
+    const answer = await call(method, path, body, headers);
+    expect(answer).toMatchObject({ status, body: { status, code: expect.any(String) } });
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    expect((await call('GET', '/health/live')).status).toBe(200);
+  });
+
+  test('a body that is no JSON is refused, by whoever reads it', async () => {
+    const init = { method: 'POST', headers: JSON_TYPE, body: '{' };
+    expect((await edge.fetch(`${edge.url}/sessions`, init)).status).toBe(400);
+  });
+});
+
+test('options that are wrong are refused before anything is mounted', async () => {
+  const sessions = createEventSessions({ logger: false, recovery: false });
+  const invalid = expect.objectContaining({ code: 'INVALID_INPUT' });
+  for (const wrong of [
+    { maxBodyBytes: Number.NaN },
+    { bodyTimeoutMs: 0 },
+    { authorize: 'yes' },
+    { prometheus: {} },
+    { logger: {} },
+    { basePath: '/events/' },
+    { sauce: 1 },
+  ]) {
+    expect(() => createHttpHandler(sessions, wrong as never), JSON.stringify(wrong)).toThrow(invalid);
+  }
+  expect(() => eventSessionsRouter(sessions, { maxBodyBytes: -1 })).toThrow(invalid);
+  await expect(Fastify().register(eventSessionsPlugin(sessions, { maxBodyBytes: -1 }))).rejects.toEqual(
+    invalid,
+  );
+  await sessions.close();
+});
