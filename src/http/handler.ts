@@ -4,6 +4,7 @@ import type { EventSessions } from '../create-event-sessions.js';
 import type { Logger } from '../ports/logger.js';
 import { eventsController } from './events-controller.js';
 import { metricsController, type PrometheusRegistry } from './metrics-controller.js';
+import { openApiController } from './openapi-controller.js';
 import { HttpProblem, isOurFault, problemResponse } from './problem.js';
 import type { Action, Route } from './route.js';
 
@@ -36,7 +37,7 @@ const REFUSED_BY_DEFAULT: ReadonlySet<Action> = new Set(['list', 'recover', 'met
 export function createHttpHandler(sessions: EventSessions, options: HttpOptions = {}): HttpHandler {
   const { basePath = '', authorize, prometheus, maxBodyBytes = 5_242_880, bodyTimeoutMs = 10_000 } = options;
   const logger = safeLogger(options.logger ?? consoleLogger);
-  const routes = [...eventsController, ...metricsController(prometheus)];
+  const routes = [...eventsController, ...metricsController(prometheus), ...openApiController(basePath)];
   const limits = { maxBodyBytes, bodyTimeoutMs };
 
   async function permit(request: Request, action: Action | undefined, sessionId: string | undefined) {
