@@ -1,6 +1,5 @@
 import * as z from 'zod/mini';
-import type { AddManyReceipt } from '../commands/add-events.js';
-import { MAX_EVENTS_PER_CALL } from '../commands/add-events.js';
+import { type AddManyReceipt, MAX_EVENTS_PER_CALL } from '../commands/add-events.js';
 import { commitSessionSchema } from '../commands/commit-session.js';
 import { rollbackSessionSchema } from '../commands/rollback-session.js';
 import { type StartReceipt, startSessionSchema } from '../commands/start-session.js';
@@ -27,15 +26,13 @@ interface Note {
 type Json<T> = T extends readonly (infer Item)[]
   ? readonly Json<Item>[]
   : T extends object
-    ? { readonly [K in keyof T as Presence<T[K], never, K>]: Json<T[K]> } & {
-        readonly [K in keyof T as Presence<T[K], K, never>]?: Json<Exclude<T[K], undefined>> | undefined;
+    ? { readonly [K in keyof T as MayBeMissing<T[K]> extends true ? never : K]: Json<T[K]> } & {
+        readonly [K in keyof T as MayBeMissing<T[K]> extends true ? K : never]?:
+          | Json<Exclude<T[K], undefined>>
+          | undefined;
       }
     : T;
-type Presence<T, Optional, Required> = undefined extends T
-  ? unknown extends T
-    ? Required
-    : Optional
-  : Required;
+type MayBeMissing<T> = unknown extends T ? false : undefined extends T ? true : false;
 
 /** The schemas that check requests, here and in the core. */
 export const requests = z.registry<Note>();
