@@ -50,7 +50,7 @@ export interface AddEventsContext {
 }
 
 /** One call is one script in Redis, which serves nobody else meanwhile. */
-const MAX_EVENTS_PER_CALL = 10_000;
+export const MAX_EVENTS_PER_CALL = 10_000;
 
 const eventsError = `an array of 1 to ${MAX_EVENTS_PER_CALL} events, each an object with type and data`;
 const inputSchema = z.strictObject({

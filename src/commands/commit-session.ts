@@ -46,7 +46,7 @@ export interface CommitSessionContext {
   readonly closing: AbortSignal;
 }
 
-const inputSchema = z.strictObject({
+export const commitSessionSchema = z.strictObject({
   sessionId: idSchema,
   expectedEvents: z.optional(wholeNumber(0)),
   signal: z.optional(
@@ -75,7 +75,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
   const cause = { instance: context.instanceId };
 
   return async (input) => {
-    const { sessionId, expectedEvents, signal } = validate(inputSchema, input, 'commitSession');
+    const { sessionId, expectedEvents, signal } = validate(commitSessionSchema, input, 'commitSession');
     signal?.throwIfAborted();
     const startedAt = performance.now();
     const attemptId = newId();

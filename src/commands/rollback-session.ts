@@ -30,13 +30,16 @@ export interface RollbackSessionContext {
   readonly retentionMs: number;
 }
 
-const inputSchema = z.strictObject({ sessionId: idSchema, reason: z.optional(plainText(1_000)) });
+export const rollbackSessionSchema = z.strictObject({
+  sessionId: idSchema,
+  reason: z.optional(plainText(1_000)),
+});
 
 export function createRollbackSession(context: RollbackSessionContext): RollbackSession {
   const { repository, events, metrics, logger, instanceId, retentionMs } = context;
 
   return async (input) => {
-    const { sessionId, reason } = validate(inputSchema, input, 'rollbackSession');
+    const { sessionId, reason } = validate(rollbackSessionSchema, input, 'rollbackSession');
     const result = await repository.rollback(sessionId, {
       retentionMs,
       cause: { instance: instanceId, reason },

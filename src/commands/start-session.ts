@@ -42,7 +42,7 @@ export interface StartSessionContext {
 
 const MAX_METADATA_BYTES = 16_384;
 
-const inputSchema = z.strictObject({
+export const startSessionSchema = z.strictObject({
   sessionId: z.optional(idSchema),
   metadata: z.optional(
     z.custom<Readonly<Record<string, unknown>>>(
@@ -61,7 +61,7 @@ export function createStartSession(context: StartSessionContext): StartSession {
       sessionId = newId(),
       metadata = {},
       ttl = context.ttlMs,
-    } = validate(inputSchema, input, 'startSession');
+    } = validate(startSessionSchema, input, 'startSession');
     const result = await repository.start({
       sessionId,
       metadata: metadataText(metadata),

@@ -86,21 +86,21 @@ const timeText = z.pipe(
   z.transform((time) => (time instanceof Date && !Number.isNaN(time.getTime()) ? time.toISOString() : time)),
   z.string({ error: timeError }).check(z.refine(isRfc3339, { error: timeError })),
 );
+const extensionNameError = 'a name of 1 to 20 characters a-z 0-9 that is not reserved';
 const extensionName = z.string().check(
-  z.refine((name) => /^[a-z0-9]{1,20}$/.test(name) && !RESERVED.has(name), {
-    error: 'a name of 1 to 20 characters a-z 0-9 that is not reserved',
-  }),
+  z.regex(/^[a-z0-9]{1,20}$/, { error: extensionNameError }),
+  z.refine((name) => !RESERVED.has(name), { error: extensionNameError }),
 );
 const extensionError = 'a string without control characters, a boolean or a 32-bit whole number';
-const extensionValue = z.union([z.boolean(), z.int32(), plainText(1024)], { error: extensionError });
-const addOptionsSchema = z.strictObject({
+export const extensionValue = z.union([z.boolean(), z.int32(), plainText(1024)], { error: extensionError });
+export const addOptionsSchema = z.strictObject({
   id: z.optional(idSchema),
   topic: z.optional(z.string()),
   subject: z.optional(plainText(1024)),
   time: z.optional(timeText),
   extensions: z.optional(named('an object of extension attributes', extensionName, extensionValue)),
 });
-const typeSchema = plainText(256);
+export const eventTypeSchema = plainText(256);
 
 type CheckedOptions = z.output<typeof addOptionsSchema>;
 
@@ -179,7 +179,7 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
       const { type, data: input, ...rest } = event;
       return { type, input, rest };
     });
-    if (!knownTypes.has(type)) knownTypes.add(validate(typeSchema, type, 'The event type'));
+    if (!knownTypes.has(type)) knownTypes.add(validate(eventTypeSchema, type, 'The event type'));
     const options = isEmpty(rest) ? NO_OPTIONS : validate(addOptionsSchema, rest, 'The options of add');
     const data = config.catalogue.validate(type, input);
     return types.isPromise(data)

@@ -3,6 +3,7 @@ import { consoleLogger, safeLogger, silentLogger } from '../core/safe-logger.js'
 import type { EventSessions } from '../create-event-sessions.js';
 import { eventsController } from './events-controller.js';
 import { metricsController } from './metrics-controller.js';
+import { openApiController } from './openapi-controller.js';
 import { type HttpOptions, resolveHttpOptions } from './options.js';
 import { HttpProblem, isOurFault, problemResponse } from './problem.js';
 import type { Action, Route } from './route.js';
@@ -21,7 +22,7 @@ export function createHttpHandler(sessions: EventSessions, options: HttpOptions 
   const resolved = resolveHttpOptions(options);
   const { basePath, authorize, prometheus, maxBodyBytes, bodyTimeoutMs } = resolved;
   const logger = resolved.logger === false ? silentLogger : safeLogger(resolved.logger ?? consoleLogger);
-  const routes = [...eventsController, ...metricsController(prometheus)];
+  const routes = [...eventsController, ...metricsController(prometheus), ...openApiController(basePath)];
   const limits = { maxBodyBytes, bodyTimeoutMs };
 
   async function permit(request: Request, action: Action | undefined, sessionId: string | undefined) {

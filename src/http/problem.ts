@@ -15,7 +15,7 @@ type EdgeCode =
 export type ProblemCode = EventSessionsErrorCode | EdgeCode;
 
 /** The only place where a code has an HTTP status. */
-const STATUS: Readonly<Record<ProblemCode, number>> = {
+export const STATUS: Readonly<Record<ProblemCode, number>> = {
   INVALID_INPUT: 400,
   INVALID_EVENT: 400,
   UNKNOWN_EVENT_TYPE: 400,

@@ -1,6 +1,6 @@
 import { HttpProblem } from './problem.js';
 
-const MAX_CURSOR = 512;
+export const MAX_CURSOR = 512;
 
 /** The parameters of a page. A name that the route does not know, or one that comes twice, is a mistake. */
 export function pageOf(query: URLSearchParams, known: readonly string[]): Record<string, string | undefined> {

@@ -23,7 +23,7 @@ export type GetSessionEvents = (input: GetSessionEventsInput) => Promise<EventPa
 
 const MAX_PAGE_BYTES = 4_194_304;
 
-const inputSchema = z.strictObject({
+export const getSessionEventsSchema = z.strictObject({
   sessionId: idSchema,
   after: z.optional(wholeNumber(0)),
   limit: z.optional(wholeNumber(1, 1_000)),
@@ -35,7 +35,7 @@ export function createGetSessionEvents({
   readonly repository: SessionRepository;
 }): GetSessionEvents {
   return async (input) => {
-    const { sessionId, after = 0, limit = 100 } = validate(inputSchema, input, 'getSessionEvents');
+    const { sessionId, after = 0, limit = 100 } = validate(getSessionEventsSchema, input, 'getSessionEvents');
     const session = await repository.ask(sessionId, (store) => store.get(sessionId));
     if (session === undefined) throw sessionNotFound(sessionId);
     const range = { after, limit, maxBytes: MAX_PAGE_BYTES };

@@ -21,7 +21,7 @@ export interface ListSessionsInput {
  */
 export type ListSessions = (input?: ListSessionsInput) => Promise<SessionPage>;
 
-const inputSchema = z.strictObject({
+export const listSessionsSchema = z.strictObject({
   status: z.optional(z.enum(['open', 'committing'], { error: 'open or committing' })),
   cursor: z.optional(z.string({ error: 'the cursor of a page before' })),
   limit: z.optional(wholeNumber(1, 1_000)),
@@ -29,7 +29,7 @@ const inputSchema = z.strictObject({
 
 export function createListSessions({ repository }: { readonly repository: SessionRepository }): ListSessions {
   return async (input = {}) => {
-    const { status, cursor, limit = 100 } = validate(inputSchema, input, 'listSessions');
+    const { status, cursor, limit = 100 } = validate(listSessionsSchema, input, 'listSessions');
     return repository.ask(undefined, (store) => store.list({ status, cursor, limit }));
   };
 }
