@@ -1,7 +1,10 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createEventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { eventSessionsPlugin } from 'event-sessions/fastify';
-import { createHttpHandler } from 'event-sessions/http';
+import { createHttpHandler, nodeListener } from 'event-sessions/http';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EDGES, type Edge } from './support/edges.js';
@@ -129,4 +132,21 @@ test('options that are wrong are refused before anything is mounted', async () =
     invalid,
   );
   await sessions.close();
+});
+
+test('a middleware that has answered before is not contradicted', async () => {
+  const sessions = createEventSessions({ logger: false, recovery: false });
+  const listener = nodeListener(createHttpHandler(sessions));
+  const failures: unknown[] = [];
+  const server = createServer((request, response) => {
+    response.writeHead(504).end();
+    listener(request, response).catch((error) => failures.push(error));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/health/live`;
+  expect((await fetch(url)).status).toBe(504);
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  await sessions.close();
+  expect(failures).toEqual([]);
 });
