@@ -31,7 +31,7 @@ export async function answerNode(handler: HttpHandler, incoming: NodeRequest): P
   }
   const response = await handler(request);
   // Who reads the body and stops has cancelled it; one that nobody has read would hold up the connection.
-  if (request.body?.locked === false) await request.body.cancel();
+  if (request.body?.locked === false) await request.body.cancel().catch(() => {});
   if (!incoming.readableEnded) discardRest(incoming);
   return response;
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { createEventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { eventSessionsPlugin } from 'event-sessions/fastify';
@@ -134,19 +135,56 @@ test('options that are wrong are refused before anything is mounted', async () =
   await sessions.close();
 });
 
-test('a middleware that has answered before is not contradicted', async () => {
+describe('as a listener of node:http', () => {
   const sessions = createEventSessions({ logger: false, recovery: false });
-  const listener = nodeListener(createHttpHandler(sessions));
-  const failures: unknown[] = [];
-  const server = createServer((request, response) => {
-    response.writeHead(504).end();
-    listener(request, response).catch((error) => failures.push(error));
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/health/live`;
-  expect((await fetch(url)).status).toBe(504);
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
-  await sessions.close();
-  expect(failures).toEqual([]);
+  afterAll(() => sessions.close());
+
+  /** What the listener rejected with: in a process of its own each would end it. */
+  async function failuresOf(
+    listener: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+    use: (port: number) => Promise<unknown>,
+  ): Promise<unknown[]> {
+    const failures: unknown[] = [];
+    const server = createServer(async (request, response) => {
+      await listener(request, response).catch((error) => failures.push(error));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    await use((server.address() as AddressInfo).port);
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    return failures;
+  }
+
+  test('it does not contradict a middleware that has answered before', async () => {
+    const listener = nodeListener(createHttpHandler(sessions));
+    const failures = await failuresOf(
+      (request, response) => {
+        response.writeHead(504).end();
+        return listener(request, response);
+      },
+      async (port) => expect((await fetch(`http://127.0.0.1:${port}/health/live`)).status).toBe(504),
+    );
+    expect(failures).toEqual([]);
+  });
+
+  test('it outlives a caller that hangs up while the hook thinks', async () => {
+    const failures = await failuresOf(
+      async (request, response) => {
+        const authorize = async () => {
+          await new Promise((resolve) => request.once('close', resolve));
+          await setTimeout(20);
+          return false;
+        };
+        await nodeListener(createHttpHandler(sessions, { authorize }))(request, response);
+      },
+      async (port) => {
+        const socket = connect(port, '127.0.0.1').on('error', () => {});
+        socket.write('POST /sessions/a/events HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{');
+        await setTimeout(50);
+        socket.resetAndDestroy();
+        await setTimeout(50);
+      },
+    );
+    expect(failures).toEqual([]);
+  });
 });
