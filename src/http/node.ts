@@ -30,13 +30,18 @@ export async function answerNode(handler: HttpHandler, incoming: NodeRequest): P
     return problemResponse(error instanceof HttpProblem ? error : problem);
   }
   const response = await handler(request);
+  // Who reads the body and stops has cancelled it; one that nobody has read would hold up the connection.
+  if (request.body?.locked === false) await request.body.cancel().catch(() => {});
   if (!incoming.readableEnded) discardRest(incoming);
   return response;
 }
 
 async function sendNode(response: Response, outgoing: ServerResponse): Promise<void> {
   const body = Buffer.from(await response.arrayBuffer());
-  outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(body);
+  // A middleware with a time limit may have answered meanwhile.
+  if (outgoing.headersSent) return;
+  outgoing.statusCode = response.status;
+  outgoing.setHeaders(response.headers).end(body);
 }
 
 function toRequest(incoming: NodeRequest): Request {

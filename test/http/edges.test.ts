@@ -1,7 +1,11 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { createEventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { eventSessionsPlugin } from 'event-sessions/fastify';
-import { createHttpHandler } from 'event-sessions/http';
+import { createHttpHandler, nodeListener } from 'event-sessions/http';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EDGES, type Edge } from './support/edges.js';
@@ -129,4 +133,58 @@ test('options that are wrong are refused before anything is mounted', async () =
     invalid,
   );
   await sessions.close();
+});
+
+describe('as a listener of node:http', () => {
+  const sessions = createEventSessions({ logger: false, recovery: false });
+  afterAll(() => sessions.close());
+
+  /** What the listener rejected with: in a process of its own each would end it. */
+  async function failuresOf(
+    listener: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+    use: (port: number) => Promise<unknown>,
+  ): Promise<unknown[]> {
+    const failures: unknown[] = [];
+    const server = createServer(async (request, response) => {
+      await listener(request, response).catch((error) => failures.push(error));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    await use((server.address() as AddressInfo).port);
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    return failures;
+  }
+
+  test('it does not contradict a middleware that has answered before', async () => {
+    const listener = nodeListener(createHttpHandler(sessions));
+    const failures = await failuresOf(
+      (request, response) => {
+        response.writeHead(504).end();
+        return listener(request, response);
+      },
+      async (port) => expect((await fetch(`http://127.0.0.1:${port}/health/live`)).status).toBe(504),
+    );
+    expect(failures).toEqual([]);
+  });
+
+  test('it outlives a caller that hangs up while the hook thinks', async () => {
+    const failures = await failuresOf(
+      async (request, response) => {
+        const authorize = async () => {
+          await new Promise((resolve) => request.once('close', resolve));
+          await setTimeout(20);
+          return false;
+        };
+        await nodeListener(createHttpHandler(sessions, { authorize }))(request, response);
+      },
+      async (port) => {
+        const socket = connect(port, '127.0.0.1').on('error', () => {});
+        socket.write('POST /sessions/a/events HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{');
+        await setTimeout(50);
+        socket.resetAndDestroy();
+        await setTimeout(50);
+      },
+    );
+    expect(failures).toEqual([]);
+  });
 });

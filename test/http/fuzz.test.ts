@@ -45,7 +45,7 @@ describe.each(edges)('nothing that a caller sends breaks %s', (_, start) => {
       socket.on('error', () => {});
       socket.on('close', () => {
         clearTimeout(hang);
-        resolve([...text.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map(([, status]) => Number(status)));
+        resolve([...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status)));
       });
       for (const part of parts) socket.write(part);
     });
@@ -247,6 +247,17 @@ describe.each(edges)('nothing that a caller sends breaks %s', (_, start) => {
   test('a slow body is given up', async () => {
     const declared = head('POST /events/sessions', 'Content-Type: application/json', 'Content-Length: 100');
     expect(await exchange(declared, '{')).toEqual([408]);
+  });
+
+  test('a connection outlives a body that was refused, if the rest of it comes', async () => {
+    const keepAlive = (text: string) => text.replace('Connection: close\r\n', '');
+    const declared = (length: number) =>
+      keepAlive(head('POST /events/sessions', 'Content-Type: application/json', `Content-Length: ${length}`));
+    const last = head('GET /events/health/live');
+    expect(await exchange(declared(200_000), Buffer.alloc(200_000, 32), last)).toEqual([413, 200]);
+    const toNobody = keepAlive(head('POST /events/nothing', 'Content-Length: 200000'));
+    expect(await exchange(toNobody, Buffer.alloc(200_000, 32), last)).toEqual([404, 200]);
+    expect(await exchange(declared(100), '{')).toEqual([408]);
   });
 
   test('a caller that hangs up in the middle', async () => {
