@@ -1,5 +1,8 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { AddReceipt } from 'event-sessions';
-import express, { type Express, type Request, type Response } from 'express';
+import { eventSessionsRouter } from 'event-sessions/express';
+import type { HttpOptions } from 'event-sessions/http';
+import express, { type Express, type Request as ExpressRequest, type Response } from 'express';
 import { createOwners } from './owners.js';
 import { Problem, problemHandler } from './problem.js';
 import type { ShopSessions } from './shop-events.js';
@@ -7,12 +10,17 @@ import type { ShopSessions } from './shop-events.js';
 export interface AppOptions {
   /** Where errors of the 5xx kind go. Default: the console. */
   readonly log?: (message: string, error: unknown) => void;
+  /** Who shows it as `Authorization: Bearer …` may do everything below `/events`. Default: nobody. */
+  readonly operatorToken?: string | undefined;
+  /** A registry of prom-client, for `GET /events/metrics`. */
+  readonly prometheus?: HttpOptions['prometheus'];
 }
 
-type CheckoutRequest = Request<{ id: string }>;
+type CheckoutRequest = ExpressRequest<{ id: string }>;
 
 /** The shop, without a port: one request opens a checkout, others fill it, the last one places or abandons it. */
-export function createApp(sessions: ShopSessions, { log = console.error }: AppOptions = {}): Express {
+export function createApp(sessions: ShopSessions, options: AppOptions = {}): Express {
+  const { log = console.error, operatorToken, prometheus } = options;
   const owners = createOwners(sessions);
   const app = express();
   app.disable('x-powered-by');
@@ -26,6 +34,22 @@ export function createApp(sessions: ShopSessions, { log = console.error }: AppOp
       contingency: contingency.status,
     });
   });
+
+  // What is no business of a shop: for users the events and the history of their own checkouts, for operators everything.
+  app.use(
+    '/events',
+    eventSessionsRouter(sessions, {
+      prometheus,
+      async authorize(request, action, id) {
+        if (isOperator(request, operatorToken)) return true;
+        const user = request.headers.get('x-user') ?? '';
+        if (id === undefined || !USER.test(user) || (action !== 'status' && action !== 'events'))
+          return false;
+        await owners.check(id, user);
+        return true;
+      },
+    }),
+  );
 
   app.use(express.json());
 
@@ -87,15 +111,23 @@ export function createApp(sessions: ShopSessions, { log = console.error }: AppOp
   }
 }
 
+const USER = /^[A-Za-z0-9_-]{1,64}$/;
+
 /** A STAND-IN for real authentication: anybody can send this header. Put your session cookie or token check here. */
-function userOf(request: Request): string {
+function userOf(request: ExpressRequest): string {
   const user = request.get('x-user') ?? '';
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(user)) throw new Problem(401, 'The header x-user must name the user.');
+  if (!USER.test(user)) throw new Problem(401, 'The header x-user must name the user.');
   return user;
 }
 
+function isOperator(request: Request, token: string | undefined): boolean {
+  if (token === undefined) return false;
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(request.headers.get('authorization') ?? ''), digest(`Bearer ${token}`));
+}
+
 /** The client's key becomes the event's id: a request that is sent twice is one event. */
-function idempotencyKey(request: Request): string | undefined {
+function idempotencyKey(request: ExpressRequest): string | undefined {
   return request.get('idempotency-key');
 }
 

@@ -3,7 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { createEventSessions, type EventSessionsOptions } from 'event-sessions';
 import { fileContingency } from 'event-sessions/file';
 import { nsqPublisher } from 'event-sessions/nsq';
+import { prometheusMetrics } from 'event-sessions/prometheus';
 import { redisStore } from 'event-sessions/redis';
+import { Registry } from 'prom-client';
 import { createApp } from './app.js';
 import { shopEvents } from './shop-events.js';
 
@@ -15,6 +17,7 @@ const {
   NSQD,
   TOPIC = 'shop.checkouts',
   CONTINGENCY_LOG,
+  OPERATOR_TOKEN: operatorToken,
   HOST = '127.0.0.1',
   PORT = '3000',
 } = process.env;
@@ -26,7 +29,9 @@ const sessions = createEventSessions({
   topic: () => TOPIC,
   ...adapters(),
 });
-const server = createServer(createApp(sessions));
+const prometheus = new Registry();
+prometheusMetrics(sessions, prometheus);
+const server = createServer(createApp(sessions, { operatorToken, prometheus }));
 
 server.on('error', (error) => {
   console.error(`The shop cannot listen: ${error.message}`);

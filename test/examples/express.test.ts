@@ -8,11 +8,14 @@ import {
   memoryPublisher,
   memoryStore,
 } from 'event-sessions';
+import { prometheusMetrics } from 'event-sessions/prometheus';
+import { Registry } from 'prom-client';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createApp } from '../../examples/express/app.js';
 import { shopEvents } from '../../examples/express/shop-events.js';
 import { address, shopClient } from './shop-client.js';
 
+const OPERATOR_TOKEN = 'the-operators-token';
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
@@ -28,7 +31,10 @@ async function startShop(options: EventSessionsOptions = {}) {
     events: shopEvents,
   });
   const logged: unknown[] = [];
-  const server = createServer(createApp(sessions, { log: (_message, error) => logged.push(error) }));
+  const prometheus = new Registry();
+  prometheusMetrics(sessions, prometheus);
+  const log = (_message: string, error: unknown) => logged.push(error);
+  const server = createServer(createApp(sessions, { log, operatorToken: OPERATOR_TOKEN, prometheus }));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   closing.push(sessions.close, async () => {
@@ -39,6 +45,7 @@ async function startShop(options: EventSessionsOptions = {}) {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const shop = shopClient(url, 'u-1');
   return {
+    url,
     shop,
     other: shopClient(url, 'u-2'),
     nobody: shopClient(url, undefined),
@@ -299,6 +306,39 @@ describe('an outage', () => {
     Object.assign(store, working);
     expect(await sessions.recover()).toMatchObject({ published: 1, remaining: 0 });
     expect(publisher.published).toHaveLength(1);
+  });
+});
+
+describe('the routes of the library', () => {
+  test('show users the events and the history of their own checkouts, and nothing else', async () => {
+    const { shop, other, nobody, open } = await startShop();
+    const id = await open();
+    await shop.post(`/checkouts/${id}/items`, { sku: 'tea', quantity: 2 });
+    expect(await shop.get(`/events/sessions/${id}/events`)).toMatchObject({
+      status: 200,
+      body: { events: [{ type: 'item.added', data: { sku: 'tea', quantity: 2 } }] },
+    });
+    expect((await shop.get(`/events/sessions/${id}`)).body.history).toHaveLength(1);
+    expect((await other.get(`/events/sessions/${id}`)).status).toBe(404);
+    expect((await nobody.get(`/events/sessions/${id}`)).status).toBe(403);
+    expect((await shop.post(`/events/sessions/${id}/commit`)).status).toBe(403);
+    expect((await shop.post('/events/sessions', { sessionId: 'mine' })).status).toBe(403);
+    expect((await shop.get('/events/sessions')).status).toBe(403);
+    expect((await shop.get('/events/metrics')).status).toBe(403);
+  });
+
+  test('are open to operators, with the metrics for Prometheus', async () => {
+    const { url, open } = await startShop();
+    const id = await open();
+    const ask = (path: string, token: string) =>
+      fetch(`${url}/events${path}`, { headers: { authorization: `Bearer ${token}` } });
+    expect((await ask('/metrics', 'a-guess')).status).toBe(403);
+    const metrics = await ask('/metrics', OPERATOR_TOKEN);
+    expect(metrics.headers.get('content-type')).toContain('text/plain');
+    expect(await metrics.text()).toContain('event_sessions_started_total 1');
+    expect(await (await ask('/sessions?status=open', OPERATOR_TOKEN)).json()).toMatchObject({
+      sessions: [{ sessionId: id }],
+    });
   });
 });
 
