@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import { setTimeout } from 'node:timers/promises';
 import { createEventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { eventSessionsPlugin } from 'event-sessions/fastify';
@@ -145,11 +144,13 @@ describe('as a listener of node:http', () => {
     use: (port: number) => Promise<unknown>,
   ): Promise<unknown[]> {
     const failures: unknown[] = [];
-    const server = createServer(async (request, response) => {
-      await listener(request, response).catch((error) => failures.push(error));
+    const answers: Promise<unknown>[] = [];
+    const server = createServer((request, response) => {
+      answers.push(listener(request, response).catch((error) => failures.push(error)));
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     await use((server.address() as AddressInfo).port);
+    await Promise.all(answers);
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
     return failures;
@@ -168,11 +169,15 @@ describe('as a listener of node:http', () => {
   });
 
   test('it outlives a caller that hangs up while the hook thinks', async () => {
+    let asked = () => {};
+    const thinks = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
     const failures = await failuresOf(
       async (request, response) => {
         const authorize = async () => {
+          asked();
           await new Promise((resolve) => request.once('close', resolve));
-          await setTimeout(20);
           return false;
         };
         await nodeListener(createHttpHandler(sessions, { authorize }))(request, response);
@@ -180,9 +185,8 @@ describe('as a listener of node:http', () => {
       async (port) => {
         const socket = connect(port, '127.0.0.1').on('error', () => {});
         socket.write('POST /sessions/a/events HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{');
-        await setTimeout(50);
+        await thinks;
         socket.resetAndDestroy();
-        await setTimeout(50);
       },
     );
     expect(failures).toEqual([]);

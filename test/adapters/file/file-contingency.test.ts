@@ -7,13 +7,13 @@ import {
   readdir,
   readFile,
   rename,
+  rm,
   stat,
   symlink,
   utimes,
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { fileContingency } from '../../../src/adapters/file/index.js';
 import { decodeRecord } from '../../../src/adapters/file/record-line.js';
@@ -246,8 +246,7 @@ describe('fileContingency', () => {
       ] as const) {
         await log.append([added(id)]);
         await rename(path, `${path}.000000000001-${random}.sealed`);
-        // File systems tell the age of a file in ticks of the kernel's clock.
-        await setTimeout(20);
+        await untilNewFilesAreYounger(`${path}.000000000001-${random}.sealed`);
       }
       await log.append([added('2')]);
       expect(await idsOf(log)).toEqual(['0', '1', '2']);
@@ -436,3 +435,14 @@ describe('fileContingency', () => {
     });
   });
 });
+
+/** File systems tell the age of a file in ticks of the kernel's clock. */
+async function untilNewFilesAreYounger(path: string): Promise<void> {
+  const bornAt = async (file: string) => (await stat(file, { bigint: true })).birthtimeNs;
+  const probe = `${path}.probe`;
+  do {
+    await rm(probe, { force: true });
+    await writeFile(probe, '');
+  } while ((await bornAt(probe)) <= (await bornAt(path)));
+  await rm(probe);
+}

@@ -66,7 +66,8 @@ describe('without permission', SLOW, () => {
 describe('a limit of the process', SLOW, () => {
   it('on open files refuses with EMFILE, and the log goes on when there are descriptors again', async () => {
     await inFolder(async (_, path) => {
-      await withObedient(path, { shell: 'ulimit -n 100' }, async ({ order }) => {
+      // Loading the modules takes some hundred at once, from a disk that has not read them before. All are used up below.
+      await withObedient(path, { shell: 'ulimit -n 1024' }, async ({ order }) => {
         expect(await order('use up descriptors')).toEqual({ result: 'EMFILE' });
         expect(await order('append', '0')).toEqual(failed(path, 'EMFILE'));
         await order('give back descriptors');
