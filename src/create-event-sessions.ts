@@ -26,7 +26,7 @@ import { messageOf } from './core/errors.js';
 import { newId } from './core/ids.js';
 import { createMetrics, type MetricsSnapshot } from './core/metrics.js';
 import { safeInstrumentation } from './core/safe-instrumentation.js';
-import { consoleLogger, safeLogger, silentLogger } from './core/safe-logger.js';
+import { loggerOf } from './core/safe-logger.js';
 import { functionOf, idSchema, sessionIdOf, timerMs, validate } from './core/validate.js';
 import { checkHealth, type Health } from './health.js';
 import { createInstance } from './instance.js';
@@ -112,7 +112,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   const { limits, commit, ttl: ttlMs, retention: retentionMs } = resolved;
   const instanceId =
     resolved.instanceId ?? `${hostname().slice(0, 64)}-${process.pid}-${newId().slice(0, 6)}`;
-  const logger = resolved.logger === false ? silentLogger : safeLogger(resolved.logger ?? consoleLogger);
+  const logger = loggerOf(resolved.logger);
 
   const store = resolved.store ?? memoryStore();
   const publisher = resolved.publisher ?? memoryPublisher();

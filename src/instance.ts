@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { EventSessionsError, isEventSessionsError, isSystemFailure } from './core/errors.js';
 import type { Metrics } from './core/metrics.js';
+import { sessionIdOf } from './core/validate.js';
 
 /** The life of one `EventSessions`: what is under way in it, its timers, its end. */
 export interface Instance {
@@ -33,7 +34,7 @@ export function createInstance(metrics: Metrics): Instance {
       return await call();
     } catch (error) {
       if (!isEventSessionsError(error) || isSystemFailure(error)) {
-        metrics.failure(name, (input as { sessionId?: string } | undefined)?.sessionId, error);
+        metrics.failure(name, sessionIdOf(input), error);
       }
       throw error;
     } finally {

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import type { TopicRule } from './core/accept-event.js';
 import type { Catalogue, CatalogueEntry } from './core/catalogue.js';
+import { loggerSchema } from './core/safe-logger.js';
 import {
   durationMs,
   functionOf,
@@ -144,11 +145,7 @@ const schema = z.strictObject({
     {},
   ),
   metrics: z.prefault(z.strictObject({ intervalMs: z._default(timerMs(), 60_000) }), {}),
-  logger: z.optional(
-    z.union([z.literal(false), withMethods<Logger>('', 'debug', 'info', 'warn', 'error')], {
-      error: 'a logger with the methods debug, info, warn and error (for pino: pinoLogger(pino)), or false',
-    }),
-  ),
+  logger: loggerSchema,
   instrumentation: z.optional(
     withMethods<Instrumentation>('an instrumentation such as openTelemetry()', 'observe'),
   ),

@@ -82,7 +82,7 @@ export async function finishCommit(pass: RecoveryPass, sessionId: string): Promi
     }
     logger.warn('An interrupted commit could not be finished yet', {
       sessionId,
-      commitEpoch: before?.epoch,
+      commitEpoch: before.epoch,
       cause: messageOf(error),
     });
     return false;

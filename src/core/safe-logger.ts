@@ -1,5 +1,7 @@
+import * as z from 'zod/mini';
 import type { LogContext, Logger } from '../ports/logger.js';
 import { catchRejection } from './errors.js';
+import { withMethods } from './validate.js';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
@@ -27,6 +29,18 @@ export const consoleLogger: Logger = {
 };
 
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** The option `logger`. */
+export const loggerSchema = z.optional(
+  z.union([z.literal(false), withMethods<Logger>('', ...LEVELS)], {
+    error: 'a logger with the methods debug, info, warn and error (for pino: pinoLogger(pino)), or false',
+  }),
+);
+
+/** What the option `logger` stands for: the console by default, nobody if it is `false`. */
+export function loggerOf(option: Logger | false | undefined): Logger {
+  return option === false ? silentLogger : safeLogger(option ?? consoleLogger);
+}
 
 /** The part of a pino logger that is used. */
 export interface PinoLike {

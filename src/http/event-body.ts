@@ -4,8 +4,8 @@ import { addOptionsSchema, type EventInput, eventTypeSchema, extensionValue } fr
 import { plainText, validate } from '../core/validate.js';
 import { HttpProblem } from './problem.js';
 
-const CLOUD_EVENT = 'application/cloudevents+json';
-const CLOUD_EVENTS = 'application/cloudevents-batch+json';
+export const CLOUD_EVENT = 'application/cloudevents+json';
+export const CLOUD_EVENTS = 'application/cloudevents-batch+json';
 
 export function mediaTypeOf(request: Request): string {
   return (request.headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';

@@ -1,5 +1,5 @@
 import { messageOf } from '../core/errors.js';
-import { consoleLogger, safeLogger, silentLogger } from '../core/safe-logger.js';
+import { loggerOf } from '../core/safe-logger.js';
 import type { EventSessions } from '../create-event-sessions.js';
 import { eventsController } from './events-controller.js';
 import { metricsController } from './metrics-controller.js';
@@ -21,7 +21,7 @@ const REFUSED_BY_DEFAULT: ReadonlySet<Action> = new Set(['list', 'recover', 'met
 export function createHttpHandler(sessions: EventSessions, options: HttpOptions = {}): HttpHandler {
   const resolved = resolveHttpOptions(options);
   const { basePath, authorize, prometheus, maxBodyBytes, bodyTimeoutMs } = resolved;
-  const logger = resolved.logger === false ? silentLogger : safeLogger(resolved.logger ?? consoleLogger);
+  const logger = loggerOf(resolved.logger);
   const routes = [...eventsController, ...metricsController(prometheus), ...openApiController(basePath)];
   const limits = { maxBodyBytes, bodyTimeoutMs };
 

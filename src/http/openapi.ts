@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { idSchema } from '../core/validate.js';
 import { getSessionEventsSchema } from '../queries/get-session-events.js';
 import { listSessionsSchema } from '../queries/list-sessions.js';
-import { idempotencyKeySchema } from './event-body.js';
+import { CLOUD_EVENT, CLOUD_EVENTS, idempotencyKeySchema } from './event-body.js';
 import { type ProblemCode, STATUS } from './problem.js';
 import { MAX_CURSOR } from './query.js';
 import type { Route } from './route.js';
@@ -93,8 +93,8 @@ const OPERATIONS: readonly Operation[] = [
     requestBody: body(
       {
         [JSON_TYPE]: 'NewEvents',
-        'application/cloudevents+json': 'NewCloudEvent',
-        'application/cloudevents-batch+json': 'NewCloudEvents',
+        [CLOUD_EVENT]: 'NewCloudEvent',
+        [CLOUD_EVENTS]: 'NewCloudEvents',
       },
       true,
     ),

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { loggerSchema } from '../core/safe-logger.js';
 import { functionOf, timerMs, validate, wholeNumber, withMethods } from '../core/validate.js';
 import type { Logger } from '../ports/logger.js';
 import type { PrometheusRegistry } from './metrics-controller.js';
@@ -37,11 +38,7 @@ const schema = z.strictObject({
   prometheus: z.optional(withMethods<PrometheusRegistry>('a registry of prom-client', 'metrics')),
   maxBodyBytes: z._default(wholeNumber(1, 1_073_741_824), 5_242_880),
   bodyTimeoutMs: z._default(timerMs(), 10_000),
-  logger: z.optional(
-    z.union([z.literal(false), withMethods<Logger>('', 'debug', 'info', 'warn', 'error')], {
-      error: 'a logger with the methods debug, info, warn and error, or false',
-    }),
-  ),
+  logger: loggerSchema,
 });
 
 /** @throws `INVALID_INPUT` naming every option that is wrong, with what was expected. */

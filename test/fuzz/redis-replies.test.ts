@@ -4,41 +4,20 @@ import { isEventSessionsError, type SessionStore } from 'event-sessions';
 import { redisStore } from 'event-sessions/redis';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { CAUSE, LIMITS, newEvent, newSession, RETENTION } from '../../src/testing/store-cases.js';
+import { LIMITS, newEvent } from '../../src/testing/store-cases.js';
+import { METHODS, RECEIPT } from '../support/store-calls.js';
 
 const SECONDS = 10 * Number(process.env.FUZZ_TIMES ?? 1);
 const DEADLINE_MS = 100;
 
 const ID = 's-1';
-const STEP = { epoch: 1, cursor: 1, deferred: 0 };
-const RECEIPT = {
-  sessionId: ID,
-  status: 'committed',
-  events: 1,
-  published: 1,
-  deferred: 0,
-  durationMs: 1,
-} as const;
-
 const CALLS: ((store: SessionStore) => Promise<unknown>)[] = [
-  (store) => store.start(newSession()),
-  (store) => store.append(ID, [newEvent(ID), newEvent(ID)], LIMITS),
+  ...Object.values(METHODS),
   (store) => store.append(ID, [{ ...newEvent(ID), id: 'w-1' }], LIMITS, 1),
   (store) => store.extend(ID, undefined),
-  (store) => store.beginCommit(ID, { attemptId: 'a', leaseMs: 1_000, cause: CAUSE }),
-  (store) => store.advance(ID, { ...STEP, leaseMs: 1_000 }),
-  (store) => store.finishCommit(ID, { ...STEP, ...RETENTION, receipt: RECEIPT }),
-  (store) => store.releaseCommit(ID, 1),
-  (store) => store.rollback(ID, RETENTION),
-  (store) => store.expire(ID, { ...RETENTION, graceMs: 0 }),
-  (store) => store.get(ID),
-  (store) => store.read(ID, { after: 0, limit: 2, maxBytes: 100 }),
-  (store) => store.contains(ID, ['e-1', 'e-2']),
   (store) => store.list({ limit: 1 }),
   (store) => store.list({ limit: 2, cursor: '5:a', status: 'open' }),
   (store) => store.due(2),
-  (store) => store.countActive(),
-  (store) => store.ping(),
 ];
 
 /** What the scripts answer, in pieces. */

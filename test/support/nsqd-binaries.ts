@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { access, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { cacheRoot } from './cache.js';
+import { cacheRoot, fillOnce } from './cache.js';
 
 const run = promisify(execFile);
 
@@ -34,9 +34,8 @@ async function findOrBuild(): Promise<NsqBinaries> {
   const onPath = { nsqd: 'nsqd', nsqlookupd: 'nsqlookupd' };
   if ((await isWanted(onPath.nsqd)) && (await isWanted(onPath.nsqlookupd))) return onPath;
   const folder = await cacheFolder();
-  const cached = { nsqd: join(folder, 'nsqd'), nsqlookupd: join(folder, 'nsqlookupd') };
-  if (!(await exists(cached.nsqd))) await build(folder);
-  return cached;
+  await build(folder);
+  return { nsqd: join(folder, 'nsqd'), nsqlookupd: join(folder, 'nsqlookupd') };
 }
 
 async function isWanted(command: string): Promise<boolean> {
@@ -65,30 +64,14 @@ async function goVersion(): Promise<string> {
   }
 }
 
-/** Into a folder of its own, then renamed: whoever is first wins, and nobody ever sees half a build. */
-async function build(folder: string): Promise<void> {
-  await mkdir(join(folder, '..'), { recursive: true });
-  const partial = await mkdtemp(`${folder}-`);
-  try {
+function build(folder: string): Promise<void> {
+  const failure = `nsqd ${VERSION} could not be built with Go`;
+  return fillOnce(folder, 'nsqd', failure, async (partial) => {
     const packages = [`${PACKAGES}/nsqd`, `${PACKAGES}/nsqlookupd`];
     await run('go', ['install', '-trimpath', ...packages], {
       cwd: MODULE,
       env: { ...process.env, GOBIN: partial, GOFLAGS: '-mod=readonly', CGO_ENABLED: '0' },
     });
-    await rename(partial, folder);
-  } catch (error) {
-    if (await exists(join(folder, 'nsqd'))) return;
-    const { stderr } = error as { stderr?: string };
-    const detail = stderr?.trim().split('\n').at(-1) ?? String(error);
-    throw new Error(`nsqd ${VERSION} could not be built with Go: ${detail}`, { cause: error });
-  } finally {
-    await rm(partial, { recursive: true, force: true });
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
+    return partial;
+  });
 }

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
-import { access, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { cacheRoot } from './cache.js';
+import { cacheRoot, fillOnce } from './cache.js';
 
 const run = promisify(execFile);
 
@@ -35,7 +35,7 @@ async function findOrDownload(): Promise<PrometheusBinaries> {
     prometheus: join(folder, 'usr/bin/prometheus'),
     promtool: join(folder, 'usr/bin/promtool'),
   };
-  if (!(await exists(cached.prometheus))) await download(folder);
+  await download(folder);
   const downloaded = await versionOf(cached.prometheus);
   if (downloaded === undefined) throw new Error(`${cached.prometheus} does not run`);
   return { ...cached, version: downloaded };
@@ -50,30 +50,13 @@ async function versionOf(command: string): Promise<string | undefined> {
   }
 }
 
-/** Into a folder of its own, then renamed: whoever is first wins, and nobody ever sees half a package. */
-async function download(folder: string): Promise<void> {
-  await mkdir(join(folder, '..'), { recursive: true });
-  const partial = await mkdtemp(`${folder}-`);
-  try {
+function download(folder: string): Promise<void> {
+  const failure = "prometheus is not on the PATH, and Debian's package could not be downloaded";
+  return fillOnce(folder, 'usr/bin/prometheus', failure, async (partial) => {
     await run('apt-get', ['download', 'prometheus'], { cwd: partial, timeout: 120_000 });
     const [deb] = (await readdir(partial)).filter((name) => name.endsWith('.deb'));
     if (deb === undefined) throw new Error('apt-get left no package');
     await run('dpkg-deb', ['-x', deb, 'unpacked'], { cwd: partial });
-    await rename(join(partial, 'unpacked'), folder);
-  } catch (error) {
-    if (await exists(join(folder, 'usr/bin/prometheus'))) return;
-    const { stderr } = error as { stderr?: string };
-    const detail = stderr?.trim().split('\n').at(-1) || String(error);
-    const reason = `prometheus is not on the PATH, and Debian's package could not be downloaded: ${detail}`;
-    throw new Error(reason, { cause: error });
-  } finally {
-    await rm(partial, { recursive: true, force: true });
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
+    return join(partial, 'unpacked');
+  });
 }

@@ -12,8 +12,8 @@ import { settledPath } from './settled-lines.js';
  * The sealed parts of a log: what the live file was renamed to, `<path>.<number>-<random>.sealed`, oldest first.
  *
  * The number gives the order; of two processes that choose the same one at the same time, the older file comes first.
- * The random part makes sure that no rename ever overwrites a segment. A segment never changes. It is removed only by the recovery that
- * has read it, so one that was left behind is simply there when the next recovery looks.
+ * The random part makes sure that no rename ever overwrites a segment. A segment never changes. It is removed only by
+ * the recovery that has read it, so one that was left behind is simply there when the next recovery looks.
  *
  * **Merging.** What is left of many segments, or of one of which most is settled, goes into a new segment that begins
  * with the names of those it stands for:

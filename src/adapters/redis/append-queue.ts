@@ -1,5 +1,5 @@
 import type { AcceptedEvent } from '../../core/event.js';
-import type { AppendOutcome, SessionLimits } from '../../ports/session-store.js';
+import type { AppendOutcome, SessionLimits, SessionStore } from '../../ports/session-store.js';
 
 /**
  * Appends to one session that come in the same turn of the event loop go to Redis as one.
@@ -9,22 +9,10 @@ import type { AppendOutcome, SessionLimits } from '../../ports/session-store.js'
  * other refusal, and every failure, is that of each of them.
  */
 export interface AppendQueue {
-  append(
-    sessionId: string,
-    events: readonly AcceptedEvent[],
-    limits: SessionLimits,
-    asOf?: number | undefined,
-  ): Promise<AppendOutcome>;
+  readonly append: SessionStore['append'];
   /** Sends what waits for this session, so that a command that comes after it is carried out after it. */
   flush(sessionId: string): void;
 }
-
-export type SendAppend = (
-  sessionId: string,
-  events: readonly AcceptedEvent[],
-  limits: SessionLimits,
-  asOf: number | undefined,
-) => Promise<AppendOutcome>;
 
 interface Call {
   readonly events: readonly AcceptedEvent[];
@@ -44,7 +32,7 @@ interface Waiting {
 const MAX_EVENTS = 10_000;
 const MAX_LENGTH = 4 * 1_048_576;
 
-export function appendQueue(send: SendAppend): AppendQueue {
+export function appendQueue(send: SessionStore['append']): AppendQueue {
   const waiting = new Map<string, Waiting>();
 
   function flush(sessionId: string): void {

@@ -5,6 +5,7 @@ import { redisStore } from 'event-sessions/redis';
 import { afterEach, describe, expect, test } from 'vitest';
 import { replyGuard } from '../../../src/adapters/redis/reply-guard.js';
 import { newSession } from '../../../src/testing/store-cases.js';
+import { flood } from '../../support/flood.js';
 import { describeWith } from '../../support/services.js';
 
 const cleanUps: (() => unknown)[] = [];
@@ -105,14 +106,9 @@ describe('a server that is no Redis', () => {
     const { store } = await serverThatAnswers((socket) => {
       closed ??= new Promise((resolve) => socket.once('close', () => resolve()));
       socket.write(first);
-      const flood = () => {
-        while (!socket.destroyed && sent < 1024 ** 3) {
-          sent += again.length;
-          if (!socket.write(again)) return;
-        }
-      };
-      socket.on('drain', flood);
-      flood();
+      flood(socket, again, (bytes) => {
+        sent += bytes;
+      });
     });
     expect((await faultOf(store)).message).toMatch(/this is no Redis/);
     await closed;
