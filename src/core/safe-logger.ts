@@ -21,7 +21,7 @@ export function safeLogger(logger: Logger): Logger {
 }
 
 /** Warnings and errors to the console: what a library may say unasked. */
-export const consoleLogger: Logger = {
+const consoleLogger: Logger = {
   debug() {},
   info() {},
   warn: (message, context) => console.warn(`[event-sessions] ${message}`, context ?? ''),

@@ -3,7 +3,7 @@ import { createEventSessions, type Logger, pinoLogger } from 'event-sessions';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import winston from 'winston';
-import { consoleLogger, safeLogger, silentLogger } from '../../src/core/safe-logger.js';
+import { loggerOf, safeLogger } from '../../src/core/safe-logger.js';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
@@ -128,7 +128,7 @@ describe('without a logger', () => {
     const spies = (['debug', 'info', 'log', 'warn', 'error'] as const).map((method) =>
       vi.spyOn(console, method).mockImplementation(() => {}),
     );
-    for (const level of LEVELS) consoleLogger[level](`at ${level}`, { sessionId: 's-1' });
+    for (const level of LEVELS) loggerOf(undefined)[level](`at ${level}`, { sessionId: 's-1' });
     expect(spies.map(({ mock }) => mock.calls)).toEqual([
       [],
       [],
@@ -140,7 +140,7 @@ describe('without a logger', () => {
 
   test('false says nothing at all', () => {
     const spies = (['warn', 'error', 'log'] as const).map((method) => vi.spyOn(console, method));
-    for (const level of LEVELS) silentLogger[level]('hello');
+    for (const level of LEVELS) loggerOf(false)[level]('hello');
     for (const spy of spies) expect(spy).not.toHaveBeenCalled();
   });
 });
