@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAtLeast } from '../../src/cli/doctor/check.js';
 import { probeNsqd } from '../../src/cli/doctor/nsqd-probe.js';
 import { sealOf } from '../adapters/file/support/log-files.js';
+import { inject } from '../support/injecting.js';
 import { type RunningNsqd, startNsqd } from '../support/nsqd.js';
 import { freePort } from '../support/process.js';
 import { type RunningRedis, startRedis } from '../support/redis.js';
@@ -13,6 +14,8 @@ import { describeWith, needs } from '../support/services.js';
 import { startTcpProxy } from '../support/tcp-proxy.js';
 import { startBin } from './support/run-bin.js';
 import { inFolder, runMain, withConfig } from './support/run-main.js';
+
+const NOBODY = 65_534;
 
 interface Line {
   readonly status: string;
@@ -353,17 +356,14 @@ describe('doctor on the contingency log', () => {
   test('a folder without permission', async (context) => {
     await inFolder(async (folder) => {
       const closed = join(folder, 'closed');
-      await mkdir(closed, { mode: 0o755 });
+      await mkdir(closed, { mode: 0o555 });
       await chmod(folder, 0o755);
       // Root may write everywhere, so it asks as somebody else.
       const isRoot = process.getuid?.() === 0;
-      if (!isRoot) await chmod(closed, 0o555);
-      const bin = startBin(
-        ['doctor', '--json', '--file', join(closed, 'log.jsonl')],
-        isRoot ? { uid: 65_534 } : {},
-      );
-      const { code, stdout, stderr } = await bin.ended;
-      if (!isRoot) await chmod(closed, 0o755);
+      const args = ['doctor', '--json', '--file', join(closed, 'log.jsonl')];
+      const { code, stdout, stderr } = isRoot
+        ? await inject(context, 'give up root', () => startBin(args, { uid: NOBODY }).ended)
+        : await startBin(args).ended;
       if (/EACCES.*(tsx|node_modules|src)/.test(stderr))
         context.skip('the sources are not readable for others');
       expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
