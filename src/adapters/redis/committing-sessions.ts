@@ -1,32 +1,78 @@
+import type { ReadRange } from '../../ports/session-store.js';
+
 /**
- * What is known of the sessions that are being committed by this process: the bytes of their largest event. Their
- * lists no longer change, so whoever knows this can tell without a script that a page will not be too large.
+ * What is known of the lists of sessions that are being committed by this process. They no longer change, so whoever
+ * knows this can take a page of the list by itself, and tell without a script that it will not be too large.
  *
  * Only a hint: of the sessions of the past that nobody has taken off, the oldest are forgotten.
  */
 export interface CommittingSessions {
-  begun(sessionId: string, largestBytes: number): void;
-  largestOf(sessionId: string): number | undefined;
+  begun(sessionId: string, list: ListFacts): void;
+  /** The elements in which the range is, as far as it is known. Undefined if somebody has to look. */
+  elementsFor(sessionId: string, range: ReadRange): ElementRange | undefined;
+  /** In which element the event behind `after` should be, if that is known. */
+  elementBehind(sessionId: string, after: number): number | undefined;
+  /** A page that ends with event `after`, was in that many elements, and goes on in that element. */
+  hasRead(sessionId: string, page: { after: number; events: number; elements: number; next: number }): void;
   ended(sessionId: string): void;
+}
+
+export interface ListFacts {
+  readonly events: number;
+  readonly elements: number;
+  /** Bytes of the largest element. */
+  readonly largest: number;
+}
+
+export interface ElementRange {
+  readonly first: number;
+  readonly count: number;
+}
+
+interface Known {
+  readonly largest: number;
+  /** In the last page; before the first one, in all of them. */
+  eventsPerElement: number;
+  /** The event behind this one is in that element. */
+  after: number;
+  next: number;
 }
 
 const MAX_SESSIONS = 10_000;
 
 export function committingSessions(): CommittingSessions {
-  const largest = new Map<string, number>();
+  const sessions = new Map<string, Known>();
+
+  function elementBehind(sessionId: string, after: number): number | undefined {
+    const known = sessions.get(sessionId);
+    return known?.after === after ? known.next : undefined;
+  }
+
   return {
-    begun(sessionId, largestBytes) {
-      largest.delete(sessionId);
-      largest.set(sessionId, largestBytes);
-      if (largest.size <= MAX_SESSIONS) return;
-      for (const oldest of largest.keys()) {
-        largest.delete(oldest);
+    begun(sessionId, { events, elements, largest }) {
+      sessions.delete(sessionId);
+      sessions.set(sessionId, { largest, eventsPerElement: events / elements || 1, after: 0, next: 0 });
+      if (sessions.size <= MAX_SESSIONS) return;
+      for (const oldest of sessions.keys()) {
+        sessions.delete(oldest);
         break;
       }
     },
-    largestOf: (sessionId) => largest.get(sessionId),
+    elementsFor(sessionId, { after, limit, maxBytes }) {
+      const known = sessions.get(sessionId);
+      const first = elementBehind(sessionId, after);
+      if (known === undefined || first === undefined) return undefined;
+      const count = Math.ceil(limit / known.eventsPerElement);
+      return count * known.largest <= maxBytes ? { first, count } : undefined;
+    },
+    elementBehind,
+    hasRead(sessionId, { after, events, elements, next }) {
+      const known = sessions.get(sessionId);
+      if (known === undefined || events === 0) return;
+      Object.assign(known, { after, next, eventsPerElement: Math.max(1, events / elements) });
+    },
     ended: (sessionId) => {
-      largest.delete(sessionId);
+      sessions.delete(sessionId);
     },
   };
 }

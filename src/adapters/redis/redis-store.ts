@@ -13,11 +13,12 @@ import type {
 } from '../../ports/session-store.js';
 import { appendQueue } from './append-queue.js';
 import { committingSessions } from './committing-sessions.js';
+import { toElements, toPage } from './list-elements.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
 import { answer, list, object, oneOf, text, unexpected, whole } from './replies.js';
 import * as scripts from './scripts.js';
 import { createSessionIndex } from './session-index.js';
-import { type RedisSessionRecord, STATUSES, toPage, toRecord, toStoredEvent } from './session-record.js';
+import { type RedisSessionRecord, STATUSES, toRecord } from './session-record.js';
 import { isWriters, runOf } from './writer-ids.js';
 
 export type RedisStoreOptions = {
@@ -98,36 +99,21 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   const run = async (...command: Parameters<typeof send>) => answer(await send(...command));
 
   const appends = appendQueue(async (sessionId, given, { maxSessionEvents, maxSessionBytes }, asOf) => {
-    const { ids, elements, bytes, largest, positions } = withoutRepeats(given);
-    const limits = [maxSessionEvents, maxSessionBytes] as const;
     const keys = keysOf(sessionId);
-    const run = runOf(ids);
-    let reply: readonly unknown[] = ['other'];
+    const limits = [maxSessionEvents, maxSessionBytes] as const;
+    const run = runOf(given);
     if (run !== undefined) {
-      const args = [
-        `w:${run.prefix}`,
-        asOf ?? '',
-        run.first,
-        ids.length,
-        ...limits,
-        bytes,
-        largest,
-        ...elements,
-      ];
-      reply = answer(await redis.run(scripts.APPEND_RUN, keys, args));
+      const { args, bytes, largest } = toElements(given);
+      const head = [`w:${run.prefix}`, asOf ?? '', run.first, given.length, ...limits, bytes, largest];
+      const reply = answer(await redis.run(scripts.APPEND_RUN, keys, [...head, ...args]));
+      if (reply[0] !== 'other') return toAppendOutcome(reply, given, given);
     }
-    if (reply[0] === 'other') {
-      const args = ['', asOf ?? '', ...limits, ids.length, ids.some(isWriters) ? 1 : 0, ...ids, ...elements];
-      reply = answer(await redis.run(scripts.APPEND, keys, args));
-    }
-    const [outcome, second, known] = reply;
-    if (outcome === 'limit_exceeded') return { outcome, limit: oneOf(LIMITS, second, 'a limit') };
-    if (outcome !== 'appended') return refusal(reply, 'an append');
-    const events = whole(second, 'the events of the session');
-    if (known === '' && ids.length === given.length) return { outcome, duplicates: [], events };
-    const old = new Set(positionsIn(known, ids.length).map((position) => ids[position]));
-    const duplicates = given.flatMap(({ id }, i) => (old.has(id) || positions.get(id) !== i ? [i] : []));
-    return { outcome, duplicates, events } satisfies AppendOutcome;
+    const events = withoutRepeats(given);
+    const ids = events.map(({ id }) => id);
+    const texts = events.map(({ topic, json }) => `${topic} ${json}`);
+    const head = ['', asOf ?? '', ...limits, ids.length, ids.some(isWriters) ? 1 : 0];
+    const reply = answer(await redis.run(scripts.APPEND, keys, [...head, ...ids, ...texts]));
+    return toAppendOutcome(reply, given, events);
   });
 
   const get = async (sessionId: string): Promise<RedisSessionRecord | undefined> => {
@@ -164,7 +150,11 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
       if (outcome.outcome === 'not_found') await undo?.();
       if (outcome.outcome === 'committed') await index.remove(sessionId);
       if (outcome.outcome === 'granted')
-        committing.begun(sessionId, whole(reply[5], 'the bytes of an event'));
+        committing.begun(sessionId, {
+          events: outcome.events,
+          elements: whole(reply[5], 'the elements of the list'),
+          largest: whole(reply[6], 'the bytes of an element'),
+        });
       return outcome;
     },
 
@@ -207,15 +197,28 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
 
     get,
 
-    async read(sessionId, { after, limit, maxBytes }) {
-      const largest = redis.hasRange ? committing.largestOf(sessionId) : undefined;
-      if (largest !== undefined && limit * largest <= maxBytes) {
+    async read(sessionId, range) {
+      const { after, limit, maxBytes } = range;
+      const known = redis.hasRange ? committing.elementsFor(sessionId, range) : undefined;
+      let [first, elements]: [number, unknown] = [0, []];
+      if (known !== undefined) {
         const [, events = ''] = keysOf(sessionId);
-        return toPage(await redis.range(events, after, after + limit - 1), after, limit, maxBytes);
+        first = known.first;
+        elements = await redis.range(events, first, first + known.count - 1);
+      } else {
+        const hint = committing.elementBehind(sessionId, after) ?? '';
+        const reply = list(await send(scripts.READ, sessionId, after, limit, maxBytes, hint), 'a page', 2);
+        first = whole(reply[0], 'the number of an element');
+        elements = reply[1];
       }
-      const elements = list(await send(scripts.READ, sessionId, after, limit, maxBytes), 'a page of events');
-      if (elements.length > limit) throw unexpected(`at most ${limit} events`, elements);
-      return elements.map((element, i) => toStoredEvent(element, after + i + 1));
+      const { events, next } = toPage(sessionId, elements, first, range);
+      committing.hasRead(sessionId, {
+        after: after + events.length,
+        events: events.length,
+        elements: next - first + 1,
+        next,
+      });
+      return events;
     },
 
     async contains(sessionId, eventIds) {
@@ -251,22 +254,32 @@ function causeJson({ instance, reason }: Cause): string {
   return JSON.stringify({ instance, reason }).slice(1);
 }
 
-function withoutRepeats(events: readonly AcceptedEvent[]) {
-  const positions = new Map<string, number>();
-  const ids: string[] = [];
-  const elements: string[] = [];
-  let bytes = 0;
-  let largest = 0;
-  events.forEach(({ id, topic, json }, i) => {
-    if (positions.has(id)) return;
-    positions.set(id, i);
-    ids.push(id);
-    elements.push(`${topic} ${json}`);
-    const size = Buffer.byteLength(json);
-    bytes += size;
-    if (size > largest) largest = size;
+/** Of those with the same id the first. */
+function withoutRepeats(given: readonly AcceptedEvent[]): readonly AcceptedEvent[] {
+  const events = new Map<string, AcceptedEvent>();
+  for (const event of given) if (!events.has(event.id)) events.set(event.id, event);
+  return events.size === given.length ? given : [...events.values()];
+}
+
+/** The reply tells of `sent`, which is what was `given` without repeats. */
+function toAppendOutcome(
+  reply: readonly unknown[],
+  given: readonly AcceptedEvent[],
+  sent: readonly AcceptedEvent[],
+): AppendOutcome {
+  const [outcome, second, positions] = reply;
+  if (outcome === 'limit_exceeded') return { outcome, limit: oneOf(LIMITS, second, 'a limit') };
+  if (outcome !== 'appended') return refusal(reply, 'an append');
+  const events = whole(second, 'the events of the session');
+  const known = new Set(positionsIn(positions, sent.length));
+  if (known.size === 0 && sent === given) return { outcome, duplicates: [], events };
+  const duplicates: number[] = [];
+  const seen = new Set<string>();
+  given.forEach(({ id }, i) => {
+    if (seen.has(id) || known.has(seen.size)) duplicates.push(i);
+    seen.add(id);
   });
-  return { ids, elements, bytes, largest, positions };
+  return { outcome, duplicates, events };
 }
 
 /** Positions with commas between them, each below `count`. */

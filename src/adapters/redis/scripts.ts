@@ -7,7 +7,10 @@ import { createHash } from 'node:crypto';
  * KEYS: 1 the session's hash, 2 its list of events, 3 the set of those event ids that no range of a writer has. Replies
  * are arrays of strings that begin with the outcome.
  *
- * An element of the list is `topic json`. The list is append-only and decides the order. `expiresAt` in the hash is
+ * An element of the list holds the events that one append put into it, a few KiB of them: `17 topic json`, where 17 is the
+ * position of the first, and a line `topic json` for each that follows. So what Redis does for an element (it is copied into
+ * a Lua string and out of it, and allocated each time) it does once for many events. `elements` in the hash says how many
+ * there are. The list is append-only and decides the order. `expiresAt` in the hash is
  * when an open session runs out; the keys themselves live longer (`keepUntil`), so that the session can be found
  * expired, and what an outage has held back can still be brought in. An add renews that when half of the time is used
  * up, so as not to touch three TTLs each time. A session that was found overdue may be ended from `graceUntil` on.
@@ -64,7 +67,8 @@ local f = fields('status', 'expiresAt')
 if exists(f[1]) then return {'exists', effective(f[1], f[2])} end
 local ttl = tonumber(ARGV[2])
 redis.call('HSET', KEYS[1], 'status', 'open', 'metadata', ARGV[1], 'ttl', ARGV[2], 'createdAt', int(now),
-  'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${OVERDUE_MS}), 'events', '0', 'bytes', '0', 'largest', '0', 'loose', '0',
+  'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${OVERDUE_MS}), 'events', '0', 'elements', '0', 'bytes', '0', 'largest', '0',
+  'loose', '0',
   'cursor', '0', 'deferred', '0', 'epoch', '0', 'attempt', '', 'lease', '0', 'receipt', '', 'history', '')
 redis.call('PEXPIRE', KEYS[1], int(ttl + ${OVERDUE_MS}))
 note('open', ARGV[3], false)
@@ -73,15 +77,21 @@ return {'created'}
 
 /** What both ways to append have in common: the session must be open as of ARGV[2], and its time to live is renewed. */
 const OPEN_SESSION = `
-local f = redis.call('HMGET', KEYS[1], 'status', 'expiresAt', 'ttl', 'events', 'bytes', 'keepUntil', 'largest', 'loose', ARGV[1])
+local f = redis.call('HMGET', KEYS[1], 'status', 'expiresAt', 'ttl', 'events', 'bytes', 'keepUntil', 'largest', 'loose', 'elements', ARGV[1])
 if type(f[1]) ~= 'string' then return {'not_found'} end
 if f[1] ~= 'open' then return {'not_open', f[1]} end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000.0 + math.floor(tonumber(time[2]) / 1000)
 if tonumber(f[2]) <= math.min(tonumber(ARGV[2]) or now, now) then return {'not_open', 'expired'} end
 local function int(n) return string.format('%.0f', n) end
-local events, bytes, ttl = tonumber(f[4]), tonumber(f[5]), tonumber(f[3])
+local events, bytes, ttl, elements = tonumber(f[4]), tonumber(f[5]), tonumber(f[3]), tonumber(f[9])
 local expiresAt = math.max(now + ttl, tonumber(f[2]))
+local function push(added)
+  for from = 1, #added, 4000 do
+    redis.call('RPUSH', KEYS[2], unpack(added, from, math.min(from + 3999, #added)))
+  end
+  elements = elements + #added
+end
 local function renew()
   if tonumber(f[2]) <= now then redis.call('HDEL', KEYS[1], 'graceUntil') end
   if tonumber(f[4]) > 0 and tonumber(f[6]) - expiresAt >= ${OVERDUE_MS / 2} then return end
@@ -106,22 +116,34 @@ const MAX_RANGES = 480;
  * The ids of a library's own making, as they come as a rule: one writer, numbers without a gap, above all before.
  *
  * ARGV: writer's field, as of when or '', first number, n, max events, max bytes, bytes of the envelopes, bytes of the
- * largest, then n elements. Answers `other`, and changes nothing, when it is for {@link APPEND}.
+ * largest element, then for each element the number of its events and its text. Answers `other`, and changes nothing, when it
+ * is for {@link APPEND}.
  */
 export const APPEND_RUN = bareScript(`${OPEN_SESSION}
 local first, n = tonumber(ARGV[3]), tonumber(ARGV[4])
-local ranges = type(f[9]) == 'string' and f[9] or ''
+local ranges = type(f[10]) == 'string' and f[10] or ''
 local last = string.match(ranges, '%d+$')
 if last and (first <= tonumber(last) or #ranges >= ${MAX_RANGES}) then return {'other'} end
-events, bytes = events + n, bytes + tonumber(ARGV[7])
-if events > tonumber(ARGV[5]) then return {'limit_exceeded', 'events'} end
+bytes = bytes + tonumber(ARGV[7])
+if events + n > tonumber(ARGV[5]) then return {'limit_exceeded', 'events'} end
 if bytes > tonumber(ARGV[6]) then return {'limit_exceeded', 'bytes'} end
-for from = 9, n + 8, 4000 do redis.call('RPUSH', KEYS[2], unpack(ARGV, from, math.min(from + 3999, n + 8))) end
+if #ARGV == 10 then
+  redis.call('RPUSH', KEYS[2], int(events + 1) .. ' ' .. ARGV[10])
+  elements, events = elements + 1, events + n
+else
+  local added = {}
+  for i = 9, #ARGV, 2 do
+    added[#added + 1] = int(events + 1) .. ' ' .. ARGV[i + 1]
+    events = events + tonumber(ARGV[i])
+  end
+  push(added)
+end
 local to = int(first + n - 1)
 if not last then ranges = ARGV[3] .. ' ' .. to
 elseif first == tonumber(last) + 1 then ranges = string.sub(ranges, 1, -1 - #last) .. to
 else ranges = ranges .. ' ' .. ARGV[3] .. ' ' .. to end
-redis.call('HSET', KEYS[1], 'events', int(events), 'bytes', int(bytes), 'expiresAt', int(expiresAt), ARGV[1], ranges)
+redis.call('HSET', KEYS[1], 'events', int(events), 'elements', int(elements), 'bytes', int(bytes),
+  'expiresAt', int(expiresAt), ARGV[1], ranges)
 if tonumber(ARGV[8]) > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', ARGV[8]) end
 renew()
 return {'appended', int(events), ''}
@@ -151,11 +173,11 @@ end
 
 /**
  * ARGV: '', as of when or '', max events, max bytes, n, whether some ids have the form of a writer's, then n different
- * ids, then n elements. Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
+ * ids, then n texts `topic json`, each for an element of its own. Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
  */
 export const APPEND = bareScript(`${OPEN_SESSION}${WRITER_OF}
 local n, largest, loose = tonumber(ARGV[5]), tonumber(f[7]), tonumber(f[8])
-local duplicates, ids, elements, changed = '', {}, {}, {}
+local duplicates, ids, added, changed = '', {}, {}, {}
 
 local function extend(field, digits)
   local ranges, number = rangesOf(field), tonumber(digits)
@@ -172,32 +194,30 @@ for from = 1, n, 4000 do
   local to = math.min(from + 3999, n)
   local flags = redis.call('SMISMEMBER', KEYS[3], unpack(ARGV, 6 + from, 6 + to))
   for i = from, to do
-    local id, element = ARGV[6 + i], ARGV[6 + n + i]
+    local id, event = ARGV[6 + i], ARGV[6 + n + i]
     local known, field, digits = tonumber(flags[i - from + 1]) == 1, nil, nil
     if ARGV[6] == '1' then field, digits = writerOf(id) end
     if known or (field and within(rangesOf(field), tonumber(digits))) then
       duplicates = duplicates .. (duplicates == '' and '' or ',') .. int(i - 1)
     else
-      elements[#elements + 1] = element
-      local size = #element - string.find(element, ' ', 1, true)
+      added[#added + 1] = int(events + #added + 1) .. ' ' .. event
+      local size = #event - string.find(event, ' ', 1, true)
       bytes = bytes + size
       if size > largest then largest = size end
       if not (field and extend(field, digits)) then ids[#ids + 1] = id end
     end
   end
 end
-if #elements > 0 then
-  events = events + #elements
+if #added > 0 then
+  events = events + #added
   if events > tonumber(ARGV[3]) then return {'limit_exceeded', 'events'} end
   if bytes > tonumber(ARGV[4]) then return {'limit_exceeded', 'bytes'} end
 end
-for from = 1, #elements, 4000 do
-  redis.call('RPUSH', KEYS[2], unpack(elements, from, math.min(from + 3999, #elements)))
-end
+push(added)
 for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
 for field in pairs(changed) do redis.call('HSET', KEYS[1], field, cache[field]) end
-redis.call('HSET', KEYS[1], 'events', int(events), 'bytes', int(bytes), 'largest', int(largest),
-  'loose', int(loose + #ids), 'expiresAt', int(expiresAt))
+redis.call('HSET', KEYS[1], 'events', int(events), 'elements', int(elements), 'bytes', int(bytes),
+  'largest', int(largest), 'loose', int(loose + #ids), 'expiresAt', int(expiresAt))
 if loose == 0 and #ids > 0 then redis.call('PEXPIRE', KEYS[3], int(tonumber(f[6]) - now)) end
 renew()
 return {'appended', int(events), duplicates}
@@ -215,9 +235,9 @@ keep(ttl + ${OVERDUE_MS})
 return {'extended', int(now + ttl), int(ttl)}
 `);
 
-/** ARGV: attempt id, lease, expected events or '', cause, as of when or ''. Answers `granted`, epoch, cursor, deferred, events, largest event. */
+/** ARGV: attempt id, lease, expected events or '', cause, as of when or ''. Answers `granted`, epoch, cursor, deferred, events, elements, largest element. */
 export const BEGIN_COMMIT = script(`
-local f = fields('status', 'expiresAt', 'events', 'cursor', 'deferred', 'epoch', 'attempt', 'lease', 'largest', 'loose')
+local f = fields('status', 'expiresAt', 'events', 'cursor', 'deferred', 'epoch', 'attempt', 'lease', 'largest', 'loose', 'elements')
 if not exists(f[1]) then return {'not_found'} end
 local status = effective(f[1], f[2], ARGV[5])
 if status == 'committed' then return {'committed', redis.call('HGET', KEYS[1], 'receipt')} end
@@ -230,7 +250,8 @@ elseif not same and tonumber(f[8]) > now then
 end
 local events = tonumber(f[3])
 local listed, known = redis.call('LLEN', KEYS[2]), redis.call('SCARD', KEYS[3])
-if listed ~= events then return {'corrupt', f[3], int(listed)} end
+local missing = tonumber(f[11]) - listed
+if missing ~= 0 then return {'corrupt', f[3], int(listed == 0 and 0 or math.max(0, events - missing))} end
 if known ~= tonumber(f[10]) then return {'corrupt', f[3], int(events - tonumber(f[10]) + known)} end
 local epoch, lease = tonumber(f[6]), int(now + tonumber(ARGV[2]))
 if same then
@@ -241,7 +262,7 @@ else
   note('committing', ARGV[4], epoch > 1)
   for i = 1, 3 do redis.call('PERSIST', KEYS[i]) end
 end
-return {'granted', int(epoch), f[4], f[5], f[3], f[9]}
+return {'granted', int(epoch), f[4], f[5], f[3], f[11], f[9]}
 `);
 
 /** ARGV: epoch, cursor, deferred, lease. */
@@ -326,32 +347,44 @@ return {effective(f[1], f[2]), fields(${RECORD_FIELDS.map((field) => `'${field}'
 `);
 
 /**
- * ARGV: after, limit, max bytes. `largest` bounds what is taken out of the list at once, so that a session of a few
- * huge events does not make the server copy hundreds of megabytes for a page of four. Where no page can be too large
- * the elements are not even looked at.
+ * ARGV: after, limit, max bytes, the element in which the event behind `after` should be, or ''. Answers the number of the
+ * first element, and the elements. `largest` bounds what is taken out of the list at once, so that a session of a few huge
+ * events does not make the server copy hundreds of megabytes for a page of four.
  */
 export const READ = bareScript(`
 local after, limit, maxBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local function int(n) return string.format('%.0f', n) end
+local function range(from, count) return redis.call('LRANGE', KEYS[2], int(from), int(from + count - 1)) end
+local function position(element) return tonumber(string.match(element, '^%d+')) or 0 end
+local function isBehind(index)
+  local element = redis.call('LINDEX', KEYS[2], int(index))
+  return type(element) ~= 'string' or position(element) > after + 1
+end
+local low, high = 0, redis.call('LLEN', KEYS[2]) - 1
+local hint = tonumber(ARGV[4])
+if hint and hint <= high and not isBehind(hint) and isBehind(hint + 1) then low, high = hint, hint end
+while low < high do
+  local middle = math.ceil((low + high) / 2)
+  if isBehind(middle) then high = middle - 1 else low = middle end
+end
 local largest = tonumber(redis.call('HGET', KEYS[1], 'largest') or '0')
-local function range(from, count)
-  return redis.call('LRANGE', KEYS[2], string.format('%.0f', from), string.format('%.0f', from + count - 1))
-end
-if limit * largest <= maxBytes then return range(after, limit) end
 local step = math.max(1, math.min(limit, math.floor(4 * maxBytes / math.max(1, largest))))
-local count, bytes = 0, 0
-for from = after, after + limit - 1, step do
-  local elements = range(from, math.min(step, after + limit - from))
+local taken, events, bytes = 0, 0, 0
+while events < limit and bytes <= maxBytes do
+  local elements = range(low + taken, step)
   for i = 1, #elements do
-    bytes = bytes + #elements[i] - string.find(elements[i], ' ', 1, true)
-    if count > 0 and bytes > maxBytes then return range(after, count) end
-    count = count + 1
+    local _, more = string.gsub(elements[i], '\\n', '\\n')
+    local last = position(elements[i]) + more
+    if last > after then
+      events = math.min(last - after, events + 1 + more)
+      bytes = bytes + #elements[i]
+    end
+    taken = taken + 1
+    if events >= limit or bytes > maxBytes then break end
   end
-  if #elements < step or step == limit then
-    if from == after then return elements end
-    break
-  end
+  if #elements < step then break end
 end
-return range(after, count)
+return {int(low), range(low, taken)}
 `);
 
 /** ARGV: event ids. */

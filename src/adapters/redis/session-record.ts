@@ -1,7 +1,6 @@
-import type { StoredEvent, Utf8Range } from '../../core/event.js';
 import type { HistoryEntry, SessionStatus } from '../../core/lifecycle.js';
 import type { SessionRecord } from '../../ports/session-store.js';
-import { list, object, oneOf, text, unexpected, whole } from './replies.js';
+import { list, object, oneOf, text, whole } from './replies.js';
 import { RECORD_FIELDS } from './scripts.js';
 
 type RecordField = (typeof RECORD_FIELDS)[number];
@@ -55,57 +54,4 @@ function toHistoryEntry(line: string): HistoryEntry {
   whole(at, 'a time in the history');
   text(instance, 'an instance in the history');
   return entry as unknown as HistoryEntry;
-}
-
-/** From a list element, `topic json`. */
-export function toStoredEvent(reply: unknown, sequence: number): StoredEvent {
-  const element = text(reply, AN_EVENT);
-  const space = element.indexOf(' ');
-  if (space < 1) throw unexpected(AN_EVENT, reply);
-  return { topic: element.slice(0, space), sequence, json: element.slice(space + 1) };
-}
-
-const AN_EVENT = 'a topic and an event';
-
-/** From list elements as bytes. The envelopes stay bytes, and become text only if somebody asks for it. */
-export function toPage(reply: unknown, after: number, limit: number, maxBytes: number): StoredEvent[] {
-  const elements = list(reply, 'a page of events');
-  if (elements.length > limit) throw unexpected(`at most ${limit} events`, reply);
-  const events: StoredEvent[] = [];
-  let topic = '';
-  let bytes = 0;
-  for (const element of elements) {
-    if (!Buffer.isBuffer(element)) throw unexpected(`${AN_EVENT}, as bytes`, element);
-    // As a rule the topic is the one of the event before.
-    if (topic === '' || element[topic.length] !== SPACE || !startsWith(element, topic)) {
-      const space = element.indexOf(SPACE);
-      if (space < 1) throw unexpected(AN_EVENT, element);
-      topic = element.toString('latin1', 0, space);
-    }
-    const utf8 = { buffer: element, start: topic.length + 1, end: element.length };
-    bytes += utf8.end - utf8.start;
-    if (events.length > 0 && bytes > maxBytes) break;
-    events.push(new BytesEvent(topic, after + events.length + 1, utf8));
-  }
-  return events;
-}
-
-const SPACE = 0x20;
-
-class BytesEvent implements StoredEvent {
-  constructor(
-    readonly topic: string,
-    readonly sequence: number,
-    readonly utf8: Utf8Range,
-  ) {}
-
-  get json(): string {
-    const { buffer, start, end } = this.utf8;
-    return buffer.toString('utf8', start, end);
-  }
-}
-
-function startsWith(element: Buffer, text: string): boolean {
-  for (let i = 0; i < text.length; i += 1) if (element[i] !== text.charCodeAt(i)) return false;
-  return true;
 }

@@ -5,14 +5,14 @@ export function isWriters(id: string): boolean {
   return WRITERS.test(id);
 }
 
-/** The ids as one writer's numbers without a gap, if they are that. */
+/** The ids of the events as one writer's numbers without a gap, if they are that. */
 export function runOf(
-  ids: readonly string[],
+  events: readonly { readonly id: string }[],
 ): { readonly prefix: string; readonly first: number } | undefined {
-  const match = WRITERS.exec(ids[0] ?? '');
+  const match = WRITERS.exec(events[0]?.id ?? '');
   if (match === null) return undefined;
   const [, prefix = '', digits] = match;
   const first = Number(digits);
-  for (let i = 1; i < ids.length; i += 1) if (ids[i] !== `${prefix}${first + i}`) return undefined;
+  for (let i = 1; i < events.length; i += 1) if (events[i]?.id !== `${prefix}${first + i}`) return undefined;
   return { prefix, first };
 }

@@ -89,7 +89,15 @@ const HALF: Partial<Record<Method, unknown[]>> = {
     spoiled('history', '{"status":"open"}\n'),
     [],
   ],
-  read: [['topic'], [' {}'], ['a {}', null], ['a {}', 'a {}', 'a {}']],
+  read: [
+    ['0'],
+    ['x', []],
+    ['0', 'a {}'],
+    ['0', ['topic']],
+    ['0', ['1  {}']],
+    ['0', ['x a {}']],
+    ['0', ['1 a {}', null]],
+  ],
   contains: [[], [1], [1, 0, 1], [1, 'x']],
   list: [['a'], ['a', 'soon'], ['a', '-1'], [null, '1'], ['a', '1', 'b', '2', 'c', '3']],
   due: [[], ['1'], ['now', []], ['1', null], ['1', ['a']], ['1', ['a', 'inf']]],
@@ -124,13 +132,17 @@ describe('a reply of a wrong shape is a fault of the store, and what it has done
 
   test.each([
     [null],
-    ['a {}'],
-    [['a {}']],
+    ['1 a {}'],
+    [[7]],
     [[Buffer.from('topic')]],
-    [[Buffer.from(' {}')]],
-    [Array(3).fill(Buffer.from('a {}'))],
+    [[Buffer.from('1 topic')]],
+    [[Buffer.from('1  {}')]],
+    [[Buffer.from(' a {}')]],
+    [[Buffer.from('12345678901 a {}')]],
+    [[Buffer.from('1 a {}\n')]],
+    [[Buffer.from('1 a {}\n\na {}')]],
   ])('read by bytes: %j', async (reply) => {
-    const granted = ['granted', '1', '0', '0', '2', '2'];
+    const granted = ['granted', '1', '0', '0', '2', '2', '9'];
     const store = redisStore({
       client: { ...client(() => granted), lrangeBuffer: async () => reply as Buffer[] },
     });
