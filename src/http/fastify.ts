@@ -1,10 +1,10 @@
-import type { FastifyPluginAsync } from 'fastify';
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { EventSessions } from '../create-event-sessions.js';
-import { createHttpHandler } from './handler.js';
+import { createRoutes } from './handler.js';
 import { answerNode } from './node.js';
-import type { HttpOptions } from './options.js';
+import type { RouteOptions } from './options.js';
 
-export type FastifyOptions = Omit<HttpOptions, 'basePath'>;
+export type FastifyOptions = RouteOptions<FastifyRequest>;
 
 /**
  * The routes for `app.register(eventSessionsPlugin(sessions), { prefix: '/events' })`. Bodies below the prefix are read
@@ -17,15 +17,14 @@ export function eventSessionsPlugin(
   options: FastifyOptions = {},
 ): FastifyPluginAsync {
   return async (app) => {
-    const handler = createHttpHandler(sessions, { ...options, basePath: app.prefix });
+    const answer = createRoutes(sessions, { ...options, basePath: app.prefix });
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('*', (_request, _payload, done) => done(null));
     app.all('/*', async (request, reply) => {
-      const response = await answerNode(handler, request.raw);
-      return reply
-        .code(response.status)
-        .headers(Object.fromEntries(response.headers))
-        .send(Buffer.from(await response.arrayBuffer()));
+      const response = await answerNode((web) => answer(web, request), request.raw);
+      // One by one: there may be several cookies.
+      for (const [name, value] of response.headers) reply.header(name, value);
+      return reply.code(response.status).send(Buffer.from(await response.arrayBuffer()));
     });
   };
 }

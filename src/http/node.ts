@@ -12,7 +12,10 @@ export interface NodeRequest extends IncomingMessage {
   readonly body?: unknown;
 }
 
-export type NodeListener = (incoming: NodeRequest, outgoing: ServerResponse) => Promise<void>;
+export type NodeListener<R extends NodeRequest = NodeRequest> = (
+  incoming: R,
+  outgoing: ServerResponse,
+) => Promise<void>;
 
 /** A handler as the listener of `createServer` of node:http. It never rejects. */
 export function nodeListener(handler: HttpHandler): NodeListener {
@@ -36,12 +39,16 @@ export async function answerNode(handler: HttpHandler, incoming: NodeRequest): P
   return response;
 }
 
-async function sendNode(response: Response, outgoing: ServerResponse): Promise<void> {
+export async function sendNode(response: Response, outgoing: ServerResponse): Promise<void> {
   const body = Buffer.from(await response.arrayBuffer());
   // A middleware with a time limit may have answered meanwhile.
   if (outgoing.headersSent) return;
   outgoing.statusCode = response.status;
-  outgoing.setHeaders(response.headers).end(body);
+  for (const [name, value] of response.headers) {
+    if (name === 'set-cookie') outgoing.appendHeader(name, value);
+    else outgoing.setHeader(name, value);
+  }
+  outgoing.end(body);
 }
 
 function toRequest(incoming: NodeRequest): Request {

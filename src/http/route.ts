@@ -23,7 +23,7 @@ export interface Call {
   /**
    * Asks the `authorize` hook about the action of this route.
    *
-   * @throws `FORBIDDEN`
+   * @throws `FORBIDDEN`, or what the hook answers in its place
    */
   permit(sessionId?: string): Promise<void>;
 }

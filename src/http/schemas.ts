@@ -12,7 +12,7 @@ import { TOPIC_RULE } from '../core/topic.js';
 import type { Health } from '../health.js';
 import type { SessionStatusView } from '../queries/get-session-status.js';
 import { cloudEventSchema } from './event-body.js';
-import { type ProblemCode, STATUS } from './problem.js';
+import { type ProblemCode, type ProblemDetails, STATUS } from './problem.js';
 
 /** What JSON Schema says of a schema beside its form. With an `id` it is a component of the document. */
 interface Note {
@@ -225,12 +225,13 @@ const problem = z.object({
   code: z.enum(Object.keys(STATUS) as ProblemCode[]),
   sessionId: z.optional(id),
   eventId: z.optional(id),
+  index: z.optional(count),
   sessionStatus: z.optional(sessionStatus),
   issues: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
   limit: z.optional(z.number()),
   expected: z.optional(z.number()),
   actual: z.optional(z.number()),
-});
+}) satisfies z.ZodMiniType<Json<ProblemDetails>>;
 
 responses
   .add(startReceipt, { id: 'StartReceipt' })

@@ -5,9 +5,16 @@ import { createEventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { eventSessionsPlugin } from 'event-sessions/fastify';
 import { createHttpHandler, nodeListener } from 'event-sessions/http';
+import express, { type Request as ExpressRequest } from 'express';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { EDGES, type Edge } from './support/edges.js';
+import { EDGES, type Edge, headerOf, onExpress } from './support/edges.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    user?: string;
+  }
+}
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
@@ -16,7 +23,16 @@ describe.each(EDGES)('on %s', (_, start) => {
   let edge: Edge;
   beforeAll(async () => {
     edge = await start(sessions, {
-      authorize: (request) => request.headers.get('x-may') !== 'no',
+      authorize(request) {
+        const may = headerOf(request, 'x-may');
+        if (may !== 'log in') return may !== 'no';
+        const headers = [
+          ['WWW-Authenticate', 'Bearer realm="shop"'],
+          ['Set-Cookie', 'user=; Max-Age=0'],
+          ['Set-Cookie', 'cart=; Max-Age=0'],
+        ] satisfies [string, string][];
+        return new Response('{"who":"are you?"}', { status: 401, headers });
+      },
       maxBodyBytes: 10_000,
     });
   });
@@ -107,6 +123,19 @@ describe.each(EDGES)('on %s', (_, start) => {
     expect((await call('GET', '/health/live')).status).toBe(200);
   });
 
+  test('what the hook answers in its own words is the answer, each time and to HEAD without its body', async () => {
+    for (let i = 0; i < 2; i += 1) {
+      const { status, headers, body } = await call('GET', '/sessions', undefined, { 'x-may': 'log in' });
+      expect([status, body]).toEqual([401, { who: 'are you?' }]);
+      expect(headers.get('www-authenticate')).toBe('Bearer realm="shop"');
+      expect(headers.getSetCookie()).toEqual(['user=; Max-Age=0', 'cart=; Max-Age=0']);
+    }
+    expect(await call('HEAD', '/sessions', undefined, { 'x-may': 'log in' })).toMatchObject({
+      status: 401,
+      body: undefined,
+    });
+  });
+
   test('a body that is no JSON is refused, by whoever reads it', async () => {
     const init = { method: 'POST', headers: JSON_TYPE, body: '{' };
     expect((await edge.fetch(`${edge.url}/sessions`, init)).status).toBe(400);
@@ -132,6 +161,47 @@ test('options that are wrong are refused before anything is mounted', async () =
     invalid,
   );
   await sessions.close();
+});
+
+describe('authorize sees what a middleware has put on the request', () => {
+  const sessions = createEventSessions({ logger: false, recovery: false });
+  afterAll(() => sessions.close());
+
+  test('of Express', async () => {
+    interface WithUser extends ExpressRequest {
+      user?: { readonly name: string };
+    }
+    const seen: unknown[] = [];
+    const app = express()
+      .use((request: WithUser, _response, next) => {
+        request.user = { name: 'u-1' };
+        next();
+      })
+      .use(
+        '/of/:tenant',
+        eventSessionsRouter(sessions, {
+          authorize: ({ user, originalUrl }: WithUser, action) => {
+            seen.push([user?.name, originalUrl, action]);
+            return user?.name === 'u-1';
+          },
+        }),
+      );
+    const edge = await onExpress('/of/acme', app);
+    expect((await fetch(`${edge.url}/sessions`)).status).toBe(200);
+    await edge.close();
+    expect(seen).toEqual([['u-1', '/of/acme/sessions', 'list']]);
+  });
+
+  test('of Fastify', async () => {
+    const app = Fastify();
+    app.decorateRequest('user', '');
+    app.addHook('onRequest', async (request) => {
+      request.user = 'u-1';
+    });
+    await app.register(eventSessionsPlugin(sessions, { authorize: ({ user }) => user === 'u-1' }));
+    expect((await app.inject('/sessions')).statusCode).toBe(200);
+    await app.close();
+  });
 });
 
 describe('as a listener of node:http', () => {

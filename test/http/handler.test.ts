@@ -1,7 +1,9 @@
+import { STATUS_CODES } from 'node:http';
 import { createEventSessions, EventSessionsError, memoryContingency, memoryStore } from 'event-sessions';
-import { createHttpHandler, type HttpOptions } from 'event-sessions/http';
+import { createHttpHandler, type HttpOptions, problemOf } from 'event-sessions/http';
 import { Counter, Registry } from 'prom-client';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { ERROR_CODES } from '../../src/core/errors.js';
 
 const sessions = createEventSessions({ logger: false, recovery: false });
 
@@ -124,6 +126,92 @@ describe('what is refused', () => {
     expect(JSON.stringify(answer.body)).not.toContain('secret');
     expect(logged).toHaveLength(1);
   });
+});
+
+describe('authorize refuses', () => {
+  const refusing = async (answer: unknown) => {
+    const logged: unknown[] = [];
+    const logger = { debug() {}, info() {}, warn() {}, error: (...line: unknown[]) => logged.push(line) };
+    const authorize = () => answer as boolean;
+    return { ...(await client({ authorize, logger })('GET', '/sessions')), logged };
+  };
+
+  it.each([
+    ['false', false],
+    ['nothing', undefined],
+    ['what is true only at a glance', 'yes'],
+    ['a promise of it', Promise.resolve(1)],
+    ['an object', { status: 200 }],
+  ])('by %s', async (_, answer) => {
+    expect(await refusing(answer)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' }, logged: [] });
+  });
+
+  it.each([
+    ['that was answered before', new Response('{}', { status: 401 }), 1],
+    ['of an error', Response.error(), 0],
+    [
+      'that breaks off',
+      new Response(new ReadableStream({ pull: () => Promise.reject(new Error('secret')) })),
+      0,
+    ],
+  ])('with a 500 for a Response %s', async (_, response, before) => {
+    for (let i = 0; i < before; i += 1) await response.text();
+    const answer = await refusing(response);
+    expect(answer).toMatchObject({ status: 500, body: { code: 'INTERNAL_ERROR' } });
+    expect(JSON.stringify(answer.body)).not.toContain('secret');
+    expect(answer.logged).toHaveLength(1);
+  });
+
+  it('with a 500 when it never answers, and nobody hears of what it says too late', async () => {
+    const unhandled: unknown[] = [];
+    const onUnhandled = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', onUnhandled);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    let tooLate = (_: Error) => {};
+    const answering = refusing(
+      new Promise((_, reject) => {
+        tooLate = reject;
+      }),
+    );
+    await vi.advanceTimersByTimeAsync(10_000);
+    const answer = await answering;
+    vi.useRealTimers();
+    expect(answer).toMatchObject({ status: 500, body: { code: 'INTERNAL_ERROR' } });
+    expect(answer.logged).toEqual([[expect.any(String), { cause: expect.stringContaining('authorize') }]]);
+    tooLate(new Error('secret'));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', onUnhandled);
+    expect(unhandled).toEqual([]);
+  });
+});
+
+describe('an error in a route of one’s own', () => {
+  it.each(ERROR_CODES)('%s is told as the routes tell it', (code) => {
+    const { status, headers, body } = problemOf(new EventSessionsError(code, 'redis.internal'));
+    expect(status).toBeGreaterThanOrEqual(400);
+    expect(headers).toMatchObject({ 'content-type': 'application/problem+json' });
+    expect('retry-after' in headers).toBe(status === 503);
+    expect(body).toMatchObject({ type: 'about:blank', title: STATUS_CODES[status], status, code });
+    expect(JSON.stringify(body).includes('redis.internal')).toBe(status < 500);
+  });
+
+  it('keeps the facts, and the status of the session beside that of HTTP', () => {
+    const facts = { sessionId: 's-1', status: 'committed', index: 2, retryAfterMs: 1_500 } as const;
+    expect(problemOf(new EventSessionsError('SESSION_NOT_OPEN', 'no', facts))).toMatchObject({
+      status: 409,
+      headers: { 'retry-after': '2' },
+      body: { status: 409, sessionStatus: 'committed', sessionId: 's-1', index: 2 },
+    });
+  });
+
+  it.each([[new TypeError('secret')], [undefined], ['secret']])(
+    '%s is a 500 that tells nothing',
+    (thrown) => {
+      const { status, body } = problemOf(thrown);
+      expect([status, body.code]).toEqual([500, 'INTERNAL_ERROR']);
+      expect(JSON.stringify(body)).not.toContain('secret');
+    },
+  );
 });
 
 describe('operation', () => {

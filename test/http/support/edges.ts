@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net';
 import type { EventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { eventSessionsPlugin } from 'event-sessions/fastify';
-import { createHttpHandler, type HttpOptions } from 'event-sessions/http';
+import { createHttpHandler, type NodeRequest, type RouteOptions } from 'event-sessions/http';
 import express from 'express';
-import Fastify from 'fastify';
+import Fastify, { type FastifyRequest } from 'fastify';
 
 export interface Edge {
   /** Where the routes are, such as `http://127.0.0.1:1234/events`. */
@@ -14,7 +14,17 @@ export interface Edge {
   close(): Promise<void>;
 }
 
-type Start = (sessions: EventSessions, options?: Omit<HttpOptions, 'basePath'>) => Promise<Edge>;
+/** The request as each of them has it. */
+export type EdgeRequest = Request | NodeRequest | FastifyRequest;
+
+type Options = RouteOptions<EdgeRequest>;
+type Start = (sessions: EventSessions, options?: Options) => Promise<Edge>;
+
+export function headerOf(request: EdgeRequest, name: string): string | undefined {
+  if (request instanceof Request) return request.headers.get(name) ?? undefined;
+  const value = request.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
 
 /** Everything the routes can be mounted on. All but the first answer over real HTTP. */
 export const EDGES: readonly (readonly [name: string, start: Start])[] = [
@@ -53,7 +63,7 @@ export const EDGES: readonly (readonly [name: string, start: Start])[] = [
   ['Fastify at its root', (sessions, options) => onFastify('', sessions, options)],
 ];
 
-async function onExpress(path: string, app: express.Express): Promise<Edge> {
+export async function onExpress(path: string, app: express.Express): Promise<Edge> {
   const server = createServer(app).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   return {
@@ -66,11 +76,7 @@ async function onExpress(path: string, app: express.Express): Promise<Edge> {
   };
 }
 
-async function onFastify(
-  prefix: string,
-  sessions: EventSessions,
-  options?: Omit<HttpOptions, 'basePath'>,
-): Promise<Edge> {
+async function onFastify(prefix: string, sessions: EventSessions, options?: Options): Promise<Edge> {
   const app = Fastify({ forceCloseConnections: true });
   await app.register(eventSessionsPlugin(sessions, options), { prefix });
   const address = await app.listen({ port: 0, host: '127.0.0.1' });
