@@ -7,6 +7,7 @@ export interface BodyLimits {
 
 /** The JSON of a request's body, undefined if it is empty. Never reads more than the limits allow. */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
+  requireUncompressed(request);
   const bytes = await readBytes(request, limits);
   if (bytes.length === 0) return undefined;
   try {
@@ -14,6 +15,15 @@ export async function readJson(request: Request, limits: BodyLimits): Promise<un
   } catch {
     throw new HttpProblem('INVALID_INPUT', 'The body is not JSON in UTF-8');
   }
+}
+
+/** `Accept-Encoding` tells the caller that it is the coding that is not taken, not the type (RFC 9110, 12.5.3). */
+function requireUncompressed(request: Request): void {
+  const codings = (request.headers.get('content-encoding') ?? '').split(',').map((coding) => coding.trim());
+  if (codings.every((coding) => coding === '' || coding.toLowerCase() === 'identity')) return;
+  throw new HttpProblem('UNSUPPORTED_MEDIA_TYPE', 'A body may not be compressed', {
+    'accept-encoding': 'identity',
+  });
 }
 
 async function readBytes(request: Request, { maxBodyBytes, bodyTimeoutMs }: BodyLimits): Promise<Buffer> {

@@ -79,6 +79,7 @@ function bodyOf(
   if (!incoming.readableDidRead) return streamOf(incoming);
   const { body } = incoming;
   headers.delete('content-length');
+  headers.delete('content-encoding');
   if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) return body ?? null;
   return JSON.stringify(body);
 }

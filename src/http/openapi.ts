@@ -246,6 +246,10 @@ export function openApiDocument(basePath = '') {
         },
       },
       headers: {
+        AcceptEncoding: {
+          description: 'The codings that a body may have, when it had another one.',
+          schema: { const: 'identity' },
+        },
         RetryAfter: {
           description: 'Seconds after which it is worth another try.',
           schema: schemaOf(z.int().check(z.gte(1))),
@@ -277,10 +281,17 @@ function problemsOf(codes: readonly ProblemCode[]): Record<number, JsonObject> {
 }
 
 function problemResponse(status: string, codes: readonly ProblemCode[]): JsonObject {
-  const retry = status === '503' || codes.includes('COMMIT_IN_PROGRESS');
+  const headers = {
+    ...(codes.includes('UNSUPPORTED_MEDIA_TYPE') && {
+      'Accept-Encoding': refTo('headers', 'AcceptEncoding'),
+    }),
+    ...((status === '503' || codes.includes('COMMIT_IN_PROGRESS')) && {
+      'Retry-After': refTo('headers', 'RetryAfter'),
+    }),
+  };
   return {
     description: codes.join(', '),
-    ...(retry && { headers: { 'Retry-After': refTo('headers', 'RetryAfter') } }),
+    ...(Object.keys(headers).length > 0 && { headers }),
     content: {
       'application/problem+json': {
         schema: { ...refTo('schemas', 'Problem'), properties: { code: { enum: codes } } },

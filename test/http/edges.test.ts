@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { createEventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { eventSessionsPlugin } from 'event-sessions/fastify';
@@ -18,7 +19,7 @@ declare module 'fastify' {
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-describe.each(EDGES)('on %s', (_, start) => {
+describe.each(EDGES)('on %s', (name, start) => {
   const sessions = createEventSessions({ logger: false, recovery: false });
   let edge: Edge;
   beforeAll(async () => {
@@ -134,6 +135,25 @@ describe.each(EDGES)('on %s', (_, start) => {
       status: 401,
       body: undefined,
     });
+  });
+
+  test('a compressed body is refused with what is taken, unless a middleware has undone it', async () => {
+    const send = (coding: string, body: Buffer) =>
+      edge.fetch(`${edge.url}/sessions`, {
+        method: 'POST',
+        headers: { ...JSON_TYPE, 'content-encoding': coding },
+        body,
+      });
+    expect((await send('identity', Buffer.from('{}'))).status).toBe(201);
+    const response = await send('gzip', gzipSync('{}'));
+    if (name === 'Express behind express.json()') {
+      expect(response.status).toBe(201);
+    } else {
+      expect(response).toMatchObject({ status: 415 });
+      expect(response.headers.get('accept-encoding')).toBe('identity');
+    }
+    const foreign = await call('POST', '/sessions', 'x', { 'content-type': 'text/plain' });
+    expect(foreign.headers.has('accept-encoding')).toBe(false);
   });
 
   test('a body that is no JSON is refused, by whoever reads it', async () => {

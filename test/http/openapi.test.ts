@@ -134,6 +134,13 @@ for (const { method, path, operation, cases } of operations)
           expect(mistakes(['components', 'headers', 'RetryAfter'], Number(retryAfter))).toEqual([]);
         }
 
+        const accepted = response.headers.get('accept-encoding');
+        expect(accepted !== null).toBe(headers.has('content-encoding'));
+        if (accepted !== null) {
+          expect(told?.headers).toHaveProperty('Accept-Encoding');
+          expect(mistakes(['components', 'headers', 'AcceptEncoding'], accepted)).toEqual([]);
+        }
+
         if (body !== undefined && !raw) {
           const wrong = mistakes([...place, 'requestBody', 'content', mediaTypeOf(headers)], body);
           if (gives === 'INVALID_INPUT') expect(wrong).not.toEqual([]);

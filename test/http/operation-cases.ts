@@ -99,6 +99,7 @@ const event = { type: 'order.placed', data: { n: 1 } };
 const cloudEvent = { specversion: '1.0', id: '1', source: '/shop', ...event };
 const one = { 'content-type': 'application/cloudevents+json' };
 const batch = { 'content-type': 'application/cloudevents-batch+json' };
+const compressed = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
 const idempotent = { 'idempotency-key': 'once' };
 
 /** By `operationId`. */
@@ -250,4 +251,5 @@ export const withBody = (): Case[] => [
   { gives: 'BODY_TIMEOUT', body: new ReadableStream() },
   { gives: 'BODY_TOO_LARGE', body: 'x'.repeat(20_000) },
   { gives: 'UNSUPPORTED_MEDIA_TYPE', body: '{}', headers: { 'content-type': 'text/plain' } },
+  { gives: 'UNSUPPORTED_MEDIA_TYPE', body: '{}', headers: compressed },
 ];
