@@ -79,6 +79,33 @@ describe('a session over HTTP', () => {
     expect((await call('POST', `${at}/events`, [event('/a'), event('/b')], batch)).status).toBe(200);
     expect((await call('GET', at)).body.events).toBe(2);
     expect((await call('POST', `${at}/events`, event('/c'), batch)).status).toBe(400);
+    const { events } = (await call('GET', `${at}/events`)).body;
+    expect(events).toMatchObject([
+      { originalid: '1', originalsource: '/a', traceid: 'x' },
+      { originalid: '1', originalsource: '/b', traceid: 'x' },
+    ]);
+  });
+
+  it('takes CloudEvents without data, and attributes that are null for unset', async () => {
+    const call = client();
+    const at = `/sessions/${(await call('POST', '/sessions')).body.sessionId}`;
+    const bare = { specversion: '1.0', id: '1', source: '/a', type: 'a' };
+    const unset = {
+      subject: null,
+      time: null,
+      datacontenttype: null,
+      data: null,
+      data_base64: null,
+      traceid: null,
+    };
+    const batch = { 'content-type': 'application/cloudevents-batch+json' };
+    expect((await call('POST', `${at}/events`, [bare, { ...bare, ...unset }], batch)).body).toMatchObject({
+      events: [{ duplicate: false }, { duplicate: true }],
+    });
+    const { events } = (await call('GET', `${at}/events`)).body;
+    expect(events).toMatchObject([{ data: null, originalid: '1', originalsource: '/a' }]);
+    expect(Object.keys(events[0])).not.toContain('traceid');
+    expect((await call('POST', `${at}/events`, [{ ...bare, source: null }], batch)).status).toBe(400);
   });
 });
 

@@ -146,6 +146,7 @@ export const CASES: Readonly<Record<string, readonly Case[]>> = {
     },
     { gives: 200, id: await drawn(), body: { ...event, data: null, extensions: { traceid: 'x', tries: 1 } } },
     { gives: 200, id: await drawn(), body: cloudEvent, headers: one },
+    { gives: 200, id: await drawn(), body: { ...cloudEvent, data: undefined }, headers: one },
     { gives: 200, id: await drawn(), body: [{ ...cloudEvent, traceid: 'x' }], headers: batch },
     { gives: 202, on: 'withoutStore', body: event },
     ...each('INVALID_INPUT', [
@@ -166,7 +167,7 @@ export const CASES: Readonly<Record<string, readonly Case[]>> = {
         { ...cloudEvent, specversion: '0.3' },
         { ...cloudEvent, datacontenttype: 'text/xml' },
         { ...cloudEvent, data_base64: 'AA==' },
-        { ...cloudEvent, traceid: null },
+        { ...cloudEvent, traceid: {} },
       ],
       one,
     ),
