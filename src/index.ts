@@ -60,7 +60,7 @@ export type {
   RollbackReceipt,
   SessionStatus,
 } from './core/lifecycle.js';
-export type { FailureEntry, MetricsSnapshot } from './core/metrics.js';
+export type { FailureCode, FailureEntry, MetricsSnapshot } from './core/metrics.js';
 export { type PinoLike, pinoLogger } from './core/safe-logger.js';
 export { createEventSessions, type EventSessions } from './create-event-sessions.js';
 export type { ComponentHealth, Health } from './health.js';

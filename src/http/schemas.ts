@@ -7,7 +7,7 @@ import type { RecoveryReport } from '../contingency/recovery-pass.js';
 import { addOptionsSchema, eventTypeSchema } from '../core/accept-event.js';
 import type { CloudEvent } from '../core/event.js';
 import type { CommitReceipt, RollbackReceipt } from '../core/lifecycle.js';
-import type { FailureEntry, MetricsSnapshot } from '../core/metrics.js';
+import { FAILURE_CODES, type FailureEntry, type MetricsSnapshot } from '../core/metrics.js';
 import { TOPIC_RULE } from '../core/topic.js';
 import type { Health } from '../health.js';
 import type { SessionStatusView } from '../queries/get-session-status.js';
@@ -171,11 +171,12 @@ const recoveryReport = z.object({
   durationMs: milliseconds,
 }) satisfies z.ZodMiniType<Json<RecoveryReport>>;
 
+const failureCode = z.enum(FAILURE_CODES);
 const failure = z.object({
   at: epochMs,
   operation: z.string(),
   sessionId: z.optional(id),
-  code: z.string(),
+  code: failureCode,
   message: z.string(),
   cause: z.optional(z.string()),
 }) satisfies z.ZodMiniType<Json<FailureEntry>>;
@@ -208,6 +209,7 @@ const metrics = z.object({
     p95Ms: milliseconds,
     p99Ms: milliseconds,
   }),
+  failures: z.record(failureCode, count),
   recentFailures: z.array(failure),
   contingency: z.optional(z.object({ records: count, bytes: count, oldestAt: z.optional(epochMs) })),
 }) satisfies z.ZodMiniType<Json<MetricsSnapshot>>;

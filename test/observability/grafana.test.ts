@@ -50,7 +50,7 @@ const exported = await (async () => {
 
 /** `kind="event.added"`, one by one; what is matched by a pattern counts as each of its words. */
 function labelsIn(text: string): string[] {
-  return [...text.matchAll(/\b(kind|component)(?:=|=~)"([^"]*)"/g)].flatMap(([, name, values = '']) =>
+  return [...text.matchAll(/\b(kind|component|code)(?:=|=~)"([^"]*)"/g)].flatMap(([, name, values = '']) =>
     values.split('|').map((value) => `${name}="${value}"`),
   );
 }
