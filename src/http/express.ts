@@ -17,5 +17,5 @@ export function eventSessionsRouter<R extends NodeRequest = NodeRequest>(
 ): NodeListener<R> {
   const answer = createRoutes(sessions, options);
   return async (incoming, outgoing) =>
-    sendNode(await answerNode((request) => answer(request, incoming), incoming), outgoing);
+    sendNode(await answerNode((web) => answer(web, incoming, incoming.baseUrl), incoming), outgoing);
 }

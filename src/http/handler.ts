@@ -27,15 +27,18 @@ export function createHttpHandler(sessions: EventSessions, options: HttpOptions 
   return (request) => answer(request, request);
 }
 
-/** The same for a framework whose own request is the one that `authorize` sees. */
+/**
+ * The same for a framework: `authorize` sees its own request, the original, and the URL of `request` begins behind
+ * `mountedAt`.
+ */
 export function createRoutes<R>(
   sessions: EventSessions,
   options: RouteOptions<R> & Pick<HttpOptions, 'basePath'>,
-): (request: Request, original: R) => Promise<Response> {
+): (request: Request, original: R, mountedAt?: string) => Promise<Response> {
   const resolved = resolveHttpOptions(options);
   const { basePath, authorize, prometheus, maxBodyBytes, bodyTimeoutMs } = resolved;
   const logger = loggerOf(resolved.logger);
-  const routes = [...eventsController, ...metricsController(prometheus), ...openApiController(basePath)];
+  const routes = [...eventsController, ...metricsController(prometheus), ...openApiController];
   const limits = { maxBodyBytes, bodyTimeoutMs };
 
   async function permit(original: R, action: Action | undefined, sessionId: string | undefined) {
@@ -52,7 +55,7 @@ export function createRoutes<R>(
     return answer instanceof Response ? copyOf(answer) : answer === true;
   }
 
-  async function answer(request: Request, original: R): Promise<Response> {
+  async function answer(request: Request, original: R, mountedAt: string): Promise<Response> {
     if (request.url.length > MAX_URL)
       throw new HttpProblem('URL_TOO_LONG', `A URL may have ${MAX_URL} characters`);
     const { pathname, searchParams: query } = new URL(request.url);
@@ -67,6 +70,7 @@ export function createRoutes<R>(
     const sessionId = route.path.includes('{id}') ? (path.split('/')[2] ?? '') : '';
     return route.handle({
       request,
+      mountedAt,
       query,
       sessionId,
       sessions,
@@ -75,8 +79,8 @@ export function createRoutes<R>(
     });
   }
 
-  return async (request, original) => {
-    const response = await answer(request, original).catch((error: unknown) => {
+  return async (request, original, mountedAt = basePath) => {
+    const response = await answer(request, original, mountedAt).catch((error: unknown) => {
       if (error instanceof Refusal) return error.response;
       if (isOurFault(error)) logger.error('An HTTP request failed', { cause: messageOf(error) });
       return problemResponse(error);

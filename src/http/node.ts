@@ -10,6 +10,8 @@ const FOREIGN_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK
 export interface NodeRequest extends IncomingMessage {
   /** What a middleware such as `express.json()` has made of the body. */
   readonly body?: unknown;
+  /** Where Express has mounted the listener. */
+  readonly baseUrl?: string;
 }
 
 export type NodeListener<R extends NodeRequest = NodeRequest> = (
@@ -22,11 +24,15 @@ export function nodeListener(handler: HttpHandler): NodeListener {
   return async (incoming, outgoing) => sendNode(await answerNode(handler, incoming), outgoing);
 }
 
-/** Answers a request of node:http. Its `url` is what the handler sees. Never rejects. */
-export async function answerNode(handler: HttpHandler, incoming: NodeRequest): Promise<Response> {
+/** Answers a request of node:http, to `url`. Never rejects. */
+export async function answerNode(
+  handler: HttpHandler,
+  incoming: NodeRequest,
+  url = incoming.url ?? '',
+): Promise<Response> {
   let request: Request;
   try {
-    request = toRequest(incoming);
+    request = toRequest(incoming, url);
   } catch (error) {
     discardRest(incoming);
     const problem = new HttpProblem('INVALID_INPUT', 'This is not a request that can be read');
@@ -51,8 +57,8 @@ export async function sendNode(response: Response, outgoing: ServerResponse): Pr
   outgoing.end(body);
 }
 
-function toRequest(incoming: NodeRequest): Request {
-  const { method = 'GET', url = '' } = incoming;
+function toRequest(incoming: NodeRequest, url: string): Request {
+  const { method = 'GET' } = incoming;
   if (FOREIGN_METHODS.has(method))
     throw new HttpProblem('METHOD_NOT_ALLOWED', `${method} is not allowed`, {
       allow: 'GET, HEAD, POST, OPTIONS',

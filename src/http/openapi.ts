@@ -209,8 +209,11 @@ const OPERATIONS: readonly Operation[] = [
   },
 ];
 
+let components: ReturnType<typeof allComponents> | undefined;
+
 /** The routes as OpenAPI 3.1, mounted at `basePath`. */
 export function openApiDocument(basePath = '') {
+  components ??= allComponents();
   return {
     openapi: '3.1.0',
     info: {
@@ -221,39 +224,43 @@ export function openApiDocument(basePath = '') {
     },
     servers: [{ url: basePath === '' ? '/' : basePath }],
     paths: paths(),
-    components: {
-      schemas: { ...componentsOf(requests, 'output'), ...componentsOf(responses, 'input') },
-      parameters: {
-        SessionId: { name: 'id', in: 'path', required: true, schema: schemaOf(idSchema) },
-        IdempotencyKey: {
-          name: 'Idempotency-Key',
-          in: 'header',
-          description: 'A request that is repeated with the same key takes effect once.',
-          schema: schemaOf(idempotencyKeySchema),
-        },
-        Status: { name: 'status', in: 'query', schema: schemaOf(listSessionsSchema.shape.status) },
-        Cursor: {
-          name: 'cursor',
-          in: 'query',
-          description: 'The `next` of the page before.',
-          schema: schemaOf(z.string().check(z.minLength(1), z.maxLength(MAX_CURSOR))),
-        },
-        Limit: {
-          name: 'limit',
-          in: 'query',
-          description: 'Items of a page, which may have fewer and yet not be the last. Default 100.',
-          schema: schemaOf(getSessionEventsSchema.shape.limit),
-        },
+    components,
+  };
+}
+
+function allComponents() {
+  return {
+    schemas: { ...componentsOf(requests, 'output'), ...componentsOf(responses, 'input') },
+    parameters: {
+      SessionId: { name: 'id', in: 'path', required: true, schema: schemaOf(idSchema) },
+      IdempotencyKey: {
+        name: 'Idempotency-Key',
+        in: 'header',
+        description: 'A request that is repeated with the same key takes effect once.',
+        schema: schemaOf(idempotencyKeySchema),
       },
-      headers: {
-        AcceptEncoding: {
-          description: 'The codings that a body may have, when it had another one.',
-          schema: { const: 'identity' },
-        },
-        RetryAfter: {
-          description: 'Seconds after which it is worth another try.',
-          schema: schemaOf(z.int().check(z.gte(1))),
-        },
+      Status: { name: 'status', in: 'query', schema: schemaOf(listSessionsSchema.shape.status) },
+      Cursor: {
+        name: 'cursor',
+        in: 'query',
+        description: 'The `next` of the page before.',
+        schema: schemaOf(z.string().check(z.minLength(1), z.maxLength(MAX_CURSOR))),
+      },
+      Limit: {
+        name: 'limit',
+        in: 'query',
+        description: 'Items of a page, which may have fewer and yet not be the last. Default 100.',
+        schema: schemaOf(getSessionEventsSchema.shape.limit),
+      },
+    },
+    headers: {
+      AcceptEncoding: {
+        description: 'The codings that a body may have, when it had another one.',
+        schema: { const: 'identity' },
+      },
+      RetryAfter: {
+        description: 'Seconds after which it is worth another try.',
+        schema: schemaOf(z.int().check(z.gte(1))),
       },
     },
   };

@@ -15,6 +15,8 @@ export type Action =
 
 export interface Call {
   readonly request: Request;
+  /** The path of the mount point, as in this request. */
+  readonly mountedAt: string;
   readonly query: URLSearchParams;
   /** Of a path with `{id}`. */
   readonly sessionId: string;

@@ -93,6 +93,8 @@ describe.each(EDGES)('on %s', (name, start) => {
     expect((await call('POST', '/recover')).body).toMatchObject({ complete: true });
     expect((await call('GET', '/health/ready')).body).toEqual({ status: 'ok' });
     expect(await call('HEAD', '/health/live')).toMatchObject({ status: 200, body: undefined });
+    const { pathname } = new URL(edge.url);
+    expect((await call('GET', '/openapi.json')).body.servers).toEqual([{ url: pathname }]);
     const options = await call('OPTIONS', '/sessions');
     expect([options.status, options.headers.get('allow')]).toEqual([204, 'POST, GET, HEAD, OPTIONS']);
   });

@@ -56,11 +56,15 @@ export const EDGES: readonly (readonly [name: string, start: Start])[] = [
     'Express at a path with a parameter, in a router in a router',
     (sessions, options) => {
       const inner = express.Router().use('/of/:tenant', eventSessionsRouter(sessions, options));
-      return onExpress('/api/of/acme', express().use('/api', inner));
+      return onExpress('/api/of/a%2Fc%20me', express().use('/api', inner));
     },
   ],
-  ['Fastify', (sessions, options) => onFastify('/events', sessions, options)],
-  ['Fastify at its root', (sessions, options) => onFastify('', sessions, options)],
+  ['Fastify', (sessions, options) => onFastify('/events', '/events', sessions, options)],
+  ['Fastify at its root', (sessions, options) => onFastify('', '', sessions, options)],
+  [
+    'Fastify at a prefix with parameters',
+    (sessions, options) => onFastify('/of/:tenant/:a-:b(\\d+)/', '/of/a%2Fc%20me/x-1', sessions, options),
+  ],
 ];
 
 export async function onExpress(path: string, app: express.Express): Promise<Edge> {
@@ -76,9 +80,14 @@ export async function onExpress(path: string, app: express.Express): Promise<Edg
   };
 }
 
-async function onFastify(prefix: string, sessions: EventSessions, options?: Options): Promise<Edge> {
+async function onFastify(
+  prefix: string,
+  path: string,
+  sessions: EventSessions,
+  options?: Options,
+): Promise<Edge> {
   const app = Fastify({ forceCloseConnections: true });
   await app.register(eventSessionsPlugin(sessions, options), { prefix });
   const address = await app.listen({ port: 0, host: '127.0.0.1' });
-  return { url: `${address}${prefix}`, fetch, close: () => app.close() };
+  return { url: `${address}${path}`, fetch, close: () => app.close() };
 }
