@@ -15,6 +15,8 @@
  *
  * @module
  */
+/** What a catalogue takes: a schema of zod, valibot, arktype, or one of your own. */
+export type { StandardSchemaV1 } from '@standard-schema/spec';
 export {
   type MemoryContingency,
   type MemoryContingencyOptions,
