@@ -33,8 +33,9 @@ async function readBytes(request: Request, { maxBodyBytes, bodyTimeoutMs }: Body
   const reader = request.body.getReader();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const problem = new HttpProblem('BODY_TIMEOUT', `The body did not arrive within ${bodyTimeoutMs} ms`);
-    timer = setTimeout(() => reject(problem), bodyTimeoutMs);
+    const tooLate = () =>
+      reject(new HttpProblem('BODY_TIMEOUT', `The body did not arrive within ${bodyTimeoutMs} ms`));
+    timer = setTimeout(tooLate, bodyTimeoutMs);
   });
   try {
     const chunks: Uint8Array[] = [];

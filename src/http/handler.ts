@@ -38,7 +38,9 @@ export function createRoutes<R>(
   const resolved = resolveHttpOptions(options);
   const { basePath, authorize, prometheus, maxBodyBytes, bodyTimeoutMs } = resolved;
   const logger = loggerOf(resolved.logger);
-  const routes = [...eventsController, ...metricsController(prometheus), ...openApiController];
+  const routes = [...eventsController, ...metricsController(prometheus), ...openApiController].map(
+    (route) => ({ ...route, segments: route.path.split('/') }),
+  );
   const limits = { maxBodyBytes, bodyTimeoutMs };
 
   async function permit(original: R, action: Action | undefined, sessionId: string | undefined) {
@@ -59,15 +61,15 @@ export function createRoutes<R>(
     if (request.url.length > MAX_URL)
       throw new HttpProblem('URL_TOO_LONG', `A URL may have ${MAX_URL} characters`);
     const { pathname, searchParams: query } = new URL(request.url);
-    const path = pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length) : '';
-    const found = routes.filter((route) => matches(route.path, path));
+    const path = pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length).split('/') : [];
+    const found = routes.filter(({ segments }) => matches(segments, path));
     if (found.length === 0) throw new HttpProblem('NOT_FOUND', 'There is nothing here');
     const allow = allowed(found);
     if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: { allow } });
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     const route = found.find((candidate) => candidate.method === method);
     if (route === undefined) throw new HttpProblem('METHOD_NOT_ALLOWED', `Allowed: ${allow}`, { allow });
-    const sessionId = route.path.includes('{id}') ? (path.split('/')[2] ?? '') : '';
+    const sessionId = path[route.segments.indexOf('{id}')] ?? '';
     return route.handle({
       request,
       mountedAt,
@@ -101,10 +103,8 @@ async function copyOf(response: Response): Promise<Response> {
   return new Response(response.body && (await response.arrayBuffer()), response);
 }
 
-function matches(pattern: string, path: string): boolean {
-  const wanted = pattern.split('/');
-  const given = path.split('/');
-  return wanted.length === given.length && wanted.every((part, i) => part === '{id}' || part === given[i]);
+function matches(pattern: readonly string[], path: readonly string[]): boolean {
+  return pattern.length === path.length && pattern.every((part, i) => part === '{id}' || part === path[i]);
 }
 
 function allowed(routes: readonly Route[]): string {
