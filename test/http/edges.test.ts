@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import { createEventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { eventSessionsPlugin } from 'event-sessions/fastify';
@@ -185,14 +187,15 @@ test('options that are wrong are refused before anything is mounted', async () =
   await sessions.close();
 });
 
+interface WithUser extends ExpressRequest {
+  user?: { readonly name: string };
+}
+
 describe('authorize sees what a middleware has put on the request', () => {
   const sessions = createEventSessions({ logger: false, recovery: false });
   afterAll(() => sessions.close());
 
   test('of Express', async () => {
-    interface WithUser extends ExpressRequest {
-      user?: { readonly name: string };
-    }
     const seen: unknown[] = [];
     const app = express()
       .use((request: WithUser, _response, next) => {
@@ -212,6 +215,26 @@ describe('authorize sees what a middleware has put on the request', () => {
     expect((await fetch(`${edge.url}/sessions`)).status).toBe(200);
     await edge.close();
     expect(seen).toEqual([['u-1', '/of/acme/sessions', 'list']]);
+  });
+
+  test('of NestJS', async () => {
+    @Module({})
+    class Empty {}
+    const app = await NestFactory.create(Empty, { logger: false });
+    app.use((request: WithUser, _response: unknown, next: () => void) => {
+      request.user = { name: 'u-1' };
+      next();
+    });
+    app.use(
+      '/events',
+      eventSessionsRouter(sessions, { authorize: ({ user }: WithUser) => user?.name === 'u-1' }),
+    );
+    await app.listen(0, '127.0.0.1');
+    const url = `${await app.getUrl()}/events/sessions`;
+    expect((await fetch(url)).status).toBe(200);
+    const started = await fetch(url, { method: 'POST', headers: JSON_TYPE, body: '{"sessionId":"of-nest"}' });
+    expect(await started.json()).toMatchObject({ sessionId: 'of-nest', created: true });
+    await app.close();
   });
 
   test('of Fastify', async () => {
