@@ -160,7 +160,8 @@ describe('authorize refuses', () => {
     const logged: unknown[] = [];
     const logger = { debug() {}, info() {}, warn() {}, error: (...line: unknown[]) => logged.push(line) };
     const authorize = () => answer as boolean;
-    return { ...(await client({ authorize, logger })('GET', '/sessions')), logged };
+    // Without a hook it would be allowed.
+    return { ...(await client({ authorize, logger })('POST', '/sessions')), logged };
   };
 
   it.each([
