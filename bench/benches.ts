@@ -4,6 +4,7 @@ import { addMany } from './work/add-many.js';
 import { addOne } from './work/add-one.js';
 import { commit } from './work/commit.js';
 import { contingencyAppends } from './work/contingency-appends.js';
+import { http } from './work/http.js';
 import { latency } from './work/latency.js';
 import { memory } from './work/memory.js';
 import { memoryAdapters } from './work/memory-adapters.js';
@@ -20,6 +21,7 @@ export const benches: readonly Bench[] = [
   commit,
   memoryAdapters,
   observing,
+  http,
   contingencyAppends,
   recovery,
   outage,

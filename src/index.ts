@@ -15,6 +15,8 @@
  *
  * @module
  */
+/** What a catalogue takes: a schema of zod, valibot, arktype, or one of your own. */
+export type { StandardSchemaV1 } from '@standard-schema/spec';
 export {
   type MemoryContingency,
   type MemoryContingencyOptions,
@@ -60,7 +62,7 @@ export type {
   RollbackReceipt,
   SessionStatus,
 } from './core/lifecycle.js';
-export type { FailureEntry, MetricsSnapshot } from './core/metrics.js';
+export type { FailureCode, FailureEntry, MetricsSnapshot } from './core/metrics.js';
 export { type PinoLike, pinoLogger } from './core/safe-logger.js';
 export { createEventSessions, type EventSessions } from './create-event-sessions.js';
 export type { ComponentHealth, Health } from './health.js';

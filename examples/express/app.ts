@@ -1,10 +1,10 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { AddReceipt } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import type { HttpOptions } from 'event-sessions/http';
-import express, { type Express, type Request as ExpressRequest, type Response } from 'express';
+import express, { type Express, type Response } from 'express';
+import { authenticate, type ShopRequest, unauthorized, userOf } from './authentication.js';
 import { createOwners } from './owners.js';
-import { Problem, problemHandler } from './problem.js';
+import { HttpError, problemHandler, problemResponse } from './problem.js';
 import type { ShopSessions } from './shop-events.js';
 
 export interface AppOptions {
@@ -15,8 +15,6 @@ export interface AppOptions {
   /** A registry of prom-client, for `GET /events/metrics`. */
   readonly prometheus?: HttpOptions['prometheus'];
 }
-
-type CheckoutRequest = ExpressRequest<{ id: string }>;
 
 /** The shop, without a port: one request opens a checkout, others fill it, the last one places or abandons it. */
 export function createApp(sessions: ShopSessions, options: AppOptions = {}): Express {
@@ -35,16 +33,17 @@ export function createApp(sessions: ShopSessions, options: AppOptions = {}): Exp
     });
   });
 
+  app.use(authenticate(operatorToken));
+
   // What is no business of a shop: for users the events and the history of their own checkouts, for operators everything.
   app.use(
     '/events',
     eventSessionsRouter(sessions, {
       prometheus,
-      async authorize(request, action, id) {
-        if (isOperator(request, operatorToken)) return true;
-        const user = request.headers.get('x-user') ?? '';
-        if (id === undefined || !USER.test(user) || (action !== 'status' && action !== 'events'))
-          return false;
+      async authorize({ user, isOperator }: ShopRequest, action, id) {
+        if (isOperator) return true;
+        if (user === undefined) return problemResponse(unauthorized());
+        if (id === undefined || (action !== 'status' && action !== 'events')) return false;
         await owners.check(id, user);
         return true;
       },
@@ -99,35 +98,20 @@ export function createApp(sessions: ShopSessions, options: AppOptions = {}): Exp
   });
 
   app.use((request) => {
-    throw new Problem(404, `There is no ${request.method} ${request.path}`);
+    throw new HttpError(404, `There is no ${request.method} ${request.path}`);
   });
   app.use(problemHandler(log));
   return app;
 
-  async function checkoutOf(request: CheckoutRequest) {
+  async function checkoutOf(request: ShopRequest<{ id: string }>) {
     const { id } = request.params;
     await owners.check(id, userOf(request));
     return sessions.session(id);
   }
 }
 
-const USER = /^[A-Za-z0-9_-]{1,64}$/;
-
-/** A STAND-IN for real authentication: anybody can send this header. Put your session cookie or token check here. */
-function userOf(request: ExpressRequest): string {
-  const user = request.get('x-user') ?? '';
-  if (!USER.test(user)) throw new Problem(401, 'The header x-user must name the user.');
-  return user;
-}
-
-function isOperator(request: Request, token: string | undefined): boolean {
-  if (token === undefined) return false;
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(request.headers.get('authorization') ?? ''), digest(`Bearer ${token}`));
-}
-
 /** The client's key becomes the event's id: a request that is sent twice is one event. */
-function idempotencyKey(request: ExpressRequest): string | undefined {
+function idempotencyKey(request: ShopRequest): string | undefined {
   return request.get('idempotency-key');
 }
 

@@ -1,4 +1,4 @@
-import { EventSessionsError } from 'event-sessions';
+import { EventSessionsError, isEventSessionsError } from 'event-sessions';
 import type { ShopSessions } from './shop-events.js';
 
 export interface Owners {
@@ -24,18 +24,25 @@ export function createOwners(sessions: ShopSessions): Owners {
     if (known.size > REMEMBERED) known.delete(known.keys().next().value ?? '');
   }
 
+  /** Undefined for a session that there is not. */
+  async function ownerOf(id: string): Promise<unknown> {
+    if (known.has(id)) return known.get(id);
+    try {
+      const { metadata } = await sessions.session(id).status();
+      remember(id, metadata.user);
+      return metadata.user;
+    } catch (error) {
+      if (isEventSessionsError(error, 'SESSION_NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
   return {
     remember,
     async check(id, user) {
-      let owner = known.get(id);
-      if (!known.has(id)) {
-        const { metadata } = await sessions.session(id).status();
-        owner = metadata.user;
-        remember(id, owner);
-      }
-      if (owner !== user) {
-        throw new EventSessionsError('SESSION_NOT_FOUND', `There is no session ${id}`, { sessionId: id });
-      }
+      // The same words for a checkout that is not there and for one that is somebody else's.
+      if ((await ownerOf(id)) !== user)
+        throw new EventSessionsError('SESSION_NOT_FOUND', `There is no checkout ${id}`, { sessionId: id });
     },
   };
 }

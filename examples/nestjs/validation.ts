@@ -1,8 +1,7 @@
 import { BadRequestException, Body, ValidationPipe } from '@nestjs/common';
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { plainToInstance } from 'class-transformer';
 import { type ValidationError, validateSync } from 'class-validator';
-import type { InputIssue } from 'event-sessions';
+import type { InputIssue, StandardSchemaV1 } from 'event-sessions';
 
 type Dto<T extends object> = new () => T;
 

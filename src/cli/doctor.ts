@@ -92,9 +92,18 @@ function brokerChecks(settings: Settings): Promise<CheckGroup>[] {
     };
     return [own(), ...groups];
   }
-  if (groups.length > 0) return groups;
+  if (groups.length > 0)
+    return [...groups, Promise.resolve({ title: 'Codec', checks: [codecCheck(settings)] })];
   const check = warning('publisher.configured', 'none was named: not checked', 'name it with --nsqd');
   return [Promise.resolve({ title: 'Broker', checks: [check] })];
+}
+
+/** What the messages look like cannot be seen from here, only what `recover` and `serve` would send. */
+function codecCheck({ codec }: Settings): Check {
+  const name = 'codec.configured';
+  if (codec === 'json') return ok(name, 'json: messages are the bare data');
+  if (codec === 'cloudevents') return ok(name, 'cloudevents: messages are whole events');
+  return ok(name, 'cloudevents, as none was named. If the services use json(), name it: --codec json');
 }
 
 async function logChecks({ file, maxBytes, adapters }: Settings): Promise<CheckGroup> {

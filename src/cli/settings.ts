@@ -12,7 +12,8 @@ export interface Settings {
   readonly prefix: string;
   readonly nsqd: readonly string[];
   readonly nsqdHttp: readonly string[];
-  readonly codec: 'cloudevents' | 'json';
+  /** Undefined when none was named, which is as good as `cloudevents`. */
+  readonly codec: 'cloudevents' | 'json' | undefined;
   readonly maxMessageBytes: number;
   readonly maxRequestBytes: number;
   /** Absolute. Undefined when the config file brings a contingency log of its own and does not say where it is. */
@@ -59,7 +60,7 @@ export async function resolveSettings(flags: FlagValues, env: Environment, cwd: 
     prefix: get('prefix', 'event-sessions'),
     nsqd: get('nsqd', []),
     nsqdHttp: get('nsqdHttp', []),
-    codec: get('codec', 'cloudevents'),
+    codec: get('codec', undefined),
     maxMessageBytes: get('maxMessageBytes', 1_048_576),
     maxRequestBytes: get('maxRequestBytes', 5_242_880),
     file: file === undefined ? undefined : resolve(base, file),

@@ -108,14 +108,16 @@ export function catchRejection(answer: unknown, handle: (error: unknown) => void
   if (typeof answer === 'object' && answer !== null) Promise.resolve(answer).catch(handle);
 }
 
-const SYSTEM_FAILURES = [
+/** What tells of the health of the system, and not of what a caller got wrong or came too late for. */
+export const SYSTEM_FAILURES = [
   'SESSION_CORRUPT',
   'STORE_UNAVAILABLE',
   'PUBLISH_FAILED',
   'CONTINGENCY_FAILED',
 ] as const;
 
-/** Whether it tells of the health of the system, and not of what a caller got wrong or came too late for. */
-export function isSystemFailure(error: unknown): error is EventSessionsError {
+export function isSystemFailure(
+  error: unknown,
+): error is EventSessionsError & { readonly code: (typeof SYSTEM_FAILURES)[number] } {
   return SYSTEM_FAILURES.some((code) => isEventSessionsError(error, code));
 }

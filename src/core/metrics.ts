@@ -1,6 +1,6 @@
 import { createHistogram } from 'node:perf_hooks';
 import type { ContingencyBacklog } from '../ports/contingency-log.js';
-import { isEventSessionsError, messageOf } from './errors.js';
+import { isSystemFailure, messageOf, SYSTEM_FAILURES } from './errors.js';
 
 /** What an instance has done since it was made, and what waits. Durations in milliseconds. */
 export interface MetricsSnapshot {
@@ -47,18 +47,25 @@ export interface MetricsSnapshot {
     readonly p95Ms: number;
     readonly p99Ms: number;
   };
-  /** The last 50 failures of the store, the broker or the log, also of those that the log made good. Newest last. */
+  /** Failures of the store, the broker or the log since the start, also of those that the log made good. */
+  readonly failures: Readonly<Record<FailureCode, number>>;
+  /** The last 50 of them, newest last. */
   readonly recentFailures: readonly FailureEntry[];
   /** What waits for recovery; undefined without a contingency log, or when it can't be asked. */
   readonly contingency: ContingencyBacklog | undefined;
 }
+
+export const FAILURE_CODES = [...SYSTEM_FAILURES, 'UNKNOWN'] as const;
+
+/** `UNKNOWN` is what was thrown and is no error of this library: a defect, of it or of an adapter. */
+export type FailureCode = (typeof FAILURE_CODES)[number];
 
 export interface FailureEntry {
   readonly at: number;
   /** The command, or the kind of record that was written instead. */
   readonly operation: string;
   readonly sessionId: string | undefined;
-  readonly code: string;
+  readonly code: FailureCode;
   readonly message: string;
   /** The message of what was behind it. */
   readonly cause: string | undefined;
@@ -104,7 +111,8 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
     rolledBack: 0,
     expired: 0,
   };
-  const failures: FailureEntry[] = [];
+  const failures = Object.fromEntries(FAILURE_CODES.map((code) => [code, 0])) as Record<FailureCode, number>;
+  const recentFailures: FailureEntry[] = [];
   const leftOver = new Map<string, number>();
   const microseconds = createHistogram();
   const window = createSlidingWindow(now);
@@ -154,8 +162,10 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
       counts.expired += 1;
     },
     failure: (operation, sessionId, error) => {
-      failures.push(describeFailure(now(), operation, sessionId, error));
-      if (failures.length > RECENT_FAILURES) failures.shift();
+      const entry = describeFailure(now(), operation, sessionId, error);
+      failures[entry.code] += 1;
+      recentFailures.push(entry);
+      if (recentFailures.length > RECENT_FAILURES) recentFailures.shift();
     },
     snapshot: ({ active, contingency }) => {
       const at = now();
@@ -190,7 +200,8 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
           p95Ms: percentile(95),
           p99Ms: percentile(99),
         },
-        recentFailures: [...failures],
+        failures: { ...failures },
+        recentFailures: [...recentFailures],
         contingency,
       };
     },
@@ -237,7 +248,7 @@ function describeFailure(
     at,
     operation,
     sessionId,
-    code: isEventSessionsError(error) ? error.code : 'UNKNOWN',
+    code: isSystemFailure(error) ? error.code : 'UNKNOWN',
     message: messageOf(error),
     cause: cause === undefined ? undefined : messageOf(cause),
   };

@@ -7,6 +7,7 @@ export interface BodyLimits {
 
 /** The JSON of a request's body, undefined if it is empty. Never reads more than the limits allow. */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
+  requireUncompressed(request);
   const bytes = await readBytes(request, limits);
   if (bytes.length === 0) return undefined;
   try {
@@ -16,6 +17,15 @@ export async function readJson(request: Request, limits: BodyLimits): Promise<un
   }
 }
 
+/** `Accept-Encoding` tells the caller that it is the coding that is not taken, not the type (RFC 9110, 12.5.3). */
+function requireUncompressed(request: Request): void {
+  const codings = (request.headers.get('content-encoding') ?? '').split(',').map((coding) => coding.trim());
+  if (codings.every((coding) => coding === '' || coding.toLowerCase() === 'identity')) return;
+  throw new HttpProblem('UNSUPPORTED_MEDIA_TYPE', 'A body may not be compressed', {
+    'accept-encoding': 'identity',
+  });
+}
+
 async function readBytes(request: Request, { maxBodyBytes, bodyTimeoutMs }: BodyLimits): Promise<Buffer> {
   const tooLarge = () => new HttpProblem('BODY_TOO_LARGE', `A body may have ${maxBodyBytes} bytes`);
   if (Number(request.headers.get('content-length') ?? 0) > maxBodyBytes) throw tooLarge();
@@ -23,8 +33,9 @@ async function readBytes(request: Request, { maxBodyBytes, bodyTimeoutMs }: Body
   const reader = request.body.getReader();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const problem = new HttpProblem('BODY_TIMEOUT', `The body did not arrive within ${bodyTimeoutMs} ms`);
-    timer = setTimeout(() => reject(problem), bodyTimeoutMs);
+    const tooLate = () =>
+      reject(new HttpProblem('BODY_TIMEOUT', `The body did not arrive within ${bodyTimeoutMs} ms`));
+    timer = setTimeout(tooLate, bodyTimeoutMs);
   });
   try {
     const chunks: Uint8Array[] = [];

@@ -35,7 +35,7 @@ export function eventsOf(type: string, body: unknown, key: string | undefined): 
   });
 }
 
-/** A CloudEvent 1.0 in JSON whose data is JSON; as there, no text has control characters. What is not listed is an extension attribute. */
+/** A CloudEvent 1.0 in JSON whose data, if it has any, is JSON; as there, no text has control characters. What is not listed is an extension attribute. */
 export const cloudEventSchema = z.catchall(
   z.object({
     specversion: z.literal('1.0', { error: '"1.0"' }),
@@ -45,18 +45,24 @@ export const cloudEventSchema = z.catchall(
     subject: addOptionsSchema.shape.subject,
     time: addOptionsSchema.shape.time,
     datacontenttype: z.optional(z.literal('application/json', { error: 'application/json' })),
-    data: z.unknown(),
+    data: z.optional(z.unknown()),
     data_base64: z.optional(z.never({ error: 'data that is JSON' })),
   }),
   extensionValue,
 );
 
-/** A CloudEvent is one by its source and id together; both go into the id that it has in the session. */
+/**
+ * A CloudEvent is one by its source and id together: both go into the id that it has in the session, and travel on as
+ * extension attributes.
+ */
 function fromCloudEvent(item: Record<string, unknown>, index: number): EventInput {
-  validate(cloudEventSchema, item, `Event ${index}`);
-  const { specversion, id, source, type, data, subject, time, datacontenttype, ...rest } = item;
+  // "null" is as good as unset (CloudEvents JSON Format 1.0.2, 2.2), and events of this library always have data.
+  const set = Object.fromEntries(Object.entries(item).filter(([, value]) => value !== null));
+  validate(cloudEventSchema, set, `Event ${index}`);
+  const { specversion, id, source, type, data = null, subject, time, datacontenttype, ...rest } = set;
+  const extensions = { ...rest, originalid: id, originalsource: source };
   // The core checks what is left.
-  return { type, data, id: idFrom(`${source}\n${id}`), subject, time, extensions: rest } as EventInput;
+  return { type, data, id: idFrom(`${source}\n${id}`), subject, time, extensions } as EventInput;
 }
 
 /** The key of a request as an id: any text fits, and the same text gives the same id. */

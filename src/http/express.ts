@@ -1,9 +1,9 @@
 import type { EventSessions } from '../create-event-sessions.js';
-import { createHttpHandler } from './handler.js';
-import { type NodeListener, nodeListener } from './node.js';
-import type { HttpOptions } from './options.js';
+import { createRoutes } from './handler.js';
+import { answerNode, type NodeListener, type NodeRequest, sendNode } from './node.js';
+import type { RouteOptions } from './options.js';
 
-export type ExpressOptions = Omit<HttpOptions, 'basePath'>;
+export type ExpressOptions<R extends NodeRequest = NodeRequest> = RouteOptions<R>;
 
 /**
  * The routes for `app.use('/events', eventSessionsRouter(sessions))`, before or after `express.json()`. It answers every
@@ -11,6 +11,11 @@ export type ExpressOptions = Omit<HttpOptions, 'basePath'>;
  *
  * @throws `INVALID_INPUT` for options that are wrong
  */
-export function eventSessionsRouter(sessions: EventSessions, options: ExpressOptions = {}): NodeListener {
-  return nodeListener(createHttpHandler(sessions, options));
+export function eventSessionsRouter<R extends NodeRequest = NodeRequest>(
+  sessions: EventSessions,
+  options: ExpressOptions<R> = {},
+): NodeListener<R> {
+  const answer = createRoutes(sessions, options);
+  return async (incoming, outgoing) =>
+    sendNode(await answerNode((web) => answer(web, incoming, incoming.baseUrl), incoming), outgoing);
 }

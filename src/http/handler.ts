@@ -1,10 +1,11 @@
 import { messageOf } from '../core/errors.js';
 import { loggerOf } from '../core/safe-logger.js';
+import { within } from '../core/within.js';
 import type { EventSessions } from '../create-event-sessions.js';
 import { eventsController } from './events-controller.js';
 import { metricsController } from './metrics-controller.js';
 import { openApiController } from './openapi-controller.js';
-import { type HttpOptions, resolveHttpOptions } from './options.js';
+import { type HttpOptions, type RouteOptions, resolveHttpOptions } from './options.js';
 import { HttpProblem, isOurFault, problemResponse } from './problem.js';
 import type { Action, Route } from './route.js';
 
@@ -13,52 +14,76 @@ export type HttpHandler = (request: Request) => Promise<Response>;
 const MAX_URL = 4_096;
 const REFUSED_BY_DEFAULT: ReadonlySet<Action> = new Set(['list', 'recover', 'metrics']);
 
+/** How long `authorize` may think. */
+const AUTHORIZE_MS = 10_000;
+
 /**
  * The routes on web-standard Request and Response. It never rejects: every error is a problem (RFC 9457).
  *
  * @throws `INVALID_INPUT` for options that are wrong
  */
 export function createHttpHandler(sessions: EventSessions, options: HttpOptions = {}): HttpHandler {
+  const answer = createRoutes(sessions, options);
+  return (request) => answer(request, request);
+}
+
+/**
+ * The same for a framework: `authorize` sees its own request, the original, and the URL of `request` begins behind
+ * `mountedAt`.
+ */
+export function createRoutes<R>(
+  sessions: EventSessions,
+  options: RouteOptions<R> & Pick<HttpOptions, 'basePath'>,
+): (request: Request, original: R, mountedAt?: string) => Promise<Response> {
   const resolved = resolveHttpOptions(options);
   const { basePath, authorize, prometheus, maxBodyBytes, bodyTimeoutMs } = resolved;
   const logger = loggerOf(resolved.logger);
-  const routes = [...eventsController, ...metricsController(prometheus), ...openApiController(basePath)];
+  const routes = [...eventsController, ...metricsController(prometheus), ...openApiController].map(
+    (route) => ({ ...route, segments: route.path.split('/') }),
+  );
   const limits = { maxBodyBytes, bodyTimeoutMs };
 
-  async function permit(request: Request, action: Action | undefined, sessionId: string | undefined) {
+  async function permit(original: R, action: Action | undefined, sessionId: string | undefined) {
     if (action === undefined) return;
-    const allowed =
-      authorize === undefined
-        ? !REFUSED_BY_DEFAULT.has(action)
-        : (await authorize(request, action, sessionId)) === true;
-    if (!allowed) throw new HttpProblem('FORBIDDEN', 'This is not allowed');
+    const late = `authorize gave no answer within ${AUTHORIZE_MS} ms`;
+    const answer = await within(AUTHORIZE_MS, ask(original, action, sessionId), late);
+    if (answer instanceof Response) throw new Refusal(answer);
+    if (!answer) throw new HttpProblem('FORBIDDEN', 'This is not allowed');
   }
 
-  async function answer(request: Request): Promise<Response> {
+  async function ask(original: R, action: Action, sessionId: string | undefined) {
+    if (authorize === undefined) return !REFUSED_BY_DEFAULT.has(action);
+    const answer = await authorize(original, action, sessionId);
+    return answer instanceof Response ? copyOf(answer) : answer === true;
+  }
+
+  async function answer(request: Request, original: R, mountedAt: string): Promise<Response> {
     if (request.url.length > MAX_URL)
       throw new HttpProblem('URL_TOO_LONG', `A URL may have ${MAX_URL} characters`);
     const { pathname, searchParams: query } = new URL(request.url);
-    const path = pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length) : '';
-    const found = routes.filter((route) => matches(route.path, path));
+    const path = pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length).split('/') : [];
+    const found = routes.filter(({ segments }) => matches(segments, path));
     if (found.length === 0) throw new HttpProblem('NOT_FOUND', 'There is nothing here');
     const allow = allowed(found);
     if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: { allow } });
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     const route = found.find((candidate) => candidate.method === method);
     if (route === undefined) throw new HttpProblem('METHOD_NOT_ALLOWED', `Allowed: ${allow}`, { allow });
-    const sessionId = route.path.includes('{id}') ? (path.split('/')[2] ?? '') : '';
+    const sessionId = path[route.segments.indexOf('{id}')] ?? '';
     return route.handle({
       request,
+      mountedAt,
       query,
       sessionId,
       sessions,
       limits,
-      permit: (id) => permit(request, route.action, id),
+      permit: (id) => permit(original, route.action, id),
     });
   }
 
-  return async (request) => {
-    const response = await answer(request).catch((error: unknown) => {
+  return async (request, original, mountedAt = basePath) => {
+    const response = await answer(request, original, mountedAt).catch((error: unknown) => {
+      if (error instanceof Refusal) return error.response;
       if (isOurFault(error)) logger.error('An HTTP request failed', { cause: messageOf(error) });
       return problemResponse(error);
     });
@@ -66,10 +91,20 @@ export function createHttpHandler(sessions: EventSessions, options: HttpOptions 
   };
 }
 
-function matches(pattern: string, path: string): boolean {
-  const wanted = pattern.split('/');
-  const given = path.split('/');
-  return wanted.length === given.length && wanted.every((part, i) => part === '{id}' || part === given[i]);
+/** Thrown for what `authorize` answers in its own words. */
+class Refusal extends Error {
+  constructor(readonly response: Response) {
+    super('authorize has answered');
+  }
+}
+
+/** Reads it at once: of one that was answered before there is no body any more, and that is an error of the hook. */
+async function copyOf(response: Response): Promise<Response> {
+  return new Response(response.body && (await response.arrayBuffer()), response);
+}
+
+function matches(pattern: readonly string[], path: readonly string[]): boolean {
+  return pattern.length === path.length && pattern.every((part, i) => part === '{id}' || part === path[i]);
 }
 
 function allowed(routes: readonly Route[]): string {

@@ -10,20 +10,29 @@ const FOREIGN_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK
 export interface NodeRequest extends IncomingMessage {
   /** What a middleware such as `express.json()` has made of the body. */
   readonly body?: unknown;
+  /** Where Express has mounted the listener. */
+  readonly baseUrl?: string;
 }
 
-export type NodeListener = (incoming: NodeRequest, outgoing: ServerResponse) => Promise<void>;
+export type NodeListener<R extends NodeRequest = NodeRequest> = (
+  incoming: R,
+  outgoing: ServerResponse,
+) => Promise<void>;
 
 /** A handler as the listener of `createServer` of node:http. It never rejects. */
 export function nodeListener(handler: HttpHandler): NodeListener {
   return async (incoming, outgoing) => sendNode(await answerNode(handler, incoming), outgoing);
 }
 
-/** Answers a request of node:http. Its `url` is what the handler sees. Never rejects. */
-export async function answerNode(handler: HttpHandler, incoming: NodeRequest): Promise<Response> {
+/** Answers a request of node:http, to `url`. Never rejects. */
+export async function answerNode(
+  handler: HttpHandler,
+  incoming: NodeRequest,
+  url = incoming.url ?? '',
+): Promise<Response> {
   let request: Request;
   try {
-    request = toRequest(incoming);
+    request = toRequest(incoming, url);
   } catch (error) {
     discardRest(incoming);
     const problem = new HttpProblem('INVALID_INPUT', 'This is not a request that can be read');
@@ -36,16 +45,20 @@ export async function answerNode(handler: HttpHandler, incoming: NodeRequest): P
   return response;
 }
 
-async function sendNode(response: Response, outgoing: ServerResponse): Promise<void> {
+export async function sendNode(response: Response, outgoing: ServerResponse): Promise<void> {
   const body = Buffer.from(await response.arrayBuffer());
   // A middleware with a time limit may have answered meanwhile.
   if (outgoing.headersSent) return;
   outgoing.statusCode = response.status;
-  outgoing.setHeaders(response.headers).end(body);
+  for (const [name, value] of response.headers) {
+    if (name === 'set-cookie') outgoing.appendHeader(name, value);
+    else outgoing.setHeader(name, value);
+  }
+  outgoing.end(body);
 }
 
-function toRequest(incoming: NodeRequest): Request {
-  const { method = 'GET', url = '' } = incoming;
+function toRequest(incoming: NodeRequest, url: string): Request {
+  const { method = 'GET' } = incoming;
   if (FOREIGN_METHODS.has(method))
     throw new HttpProblem('METHOD_NOT_ALLOWED', `${method} is not allowed`, {
       allow: 'GET, HEAD, POST, OPTIONS',
@@ -72,6 +85,7 @@ function bodyOf(
   if (!incoming.readableDidRead) return streamOf(incoming);
   const { body } = incoming;
   headers.delete('content-length');
+  headers.delete('content-encoding');
   if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) return body ?? null;
   return JSON.stringify(body);
 }

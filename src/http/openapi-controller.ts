@@ -1,13 +1,11 @@
-import { jsonResponse, type Route } from './route.js';
+import { type Call, jsonResponse, type Route } from './route.js';
 
-/** The document is made when it is first asked for: what makes it is not loaded before. */
-export function openApiController(basePath: string): readonly Route[] {
-  let document: Promise<object> | undefined;
+/** What makes the document is not loaded before it is asked for. */
+export const openApiController: readonly Route[] = [
+  { method: 'GET', path: '/openapi.json', handle: openApi },
+];
 
-  async function openApi(): Promise<Response> {
-    document ??= import('./openapi.js').then(({ openApiDocument }) => openApiDocument(basePath));
-    return jsonResponse(200, await document);
-  }
-
-  return [{ method: 'GET', path: '/openapi.json', handle: openApi }];
+async function openApi({ mountedAt }: Call): Promise<Response> {
+  const { openApiDocument } = await import('./openapi.js');
+  return jsonResponse(200, openApiDocument(mountedAt));
 }

@@ -209,8 +209,11 @@ const OPERATIONS: readonly Operation[] = [
   },
 ];
 
+let components: ReturnType<typeof allComponents> | undefined;
+
 /** The routes as OpenAPI 3.1, mounted at `basePath`. */
 export function openApiDocument(basePath = '') {
+  components ??= allComponents();
   return {
     openapi: '3.1.0',
     info: {
@@ -221,35 +224,43 @@ export function openApiDocument(basePath = '') {
     },
     servers: [{ url: basePath === '' ? '/' : basePath }],
     paths: paths(),
-    components: {
-      schemas: { ...componentsOf(requests, 'output'), ...componentsOf(responses, 'input') },
-      parameters: {
-        SessionId: { name: 'id', in: 'path', required: true, schema: schemaOf(idSchema) },
-        IdempotencyKey: {
-          name: 'Idempotency-Key',
-          in: 'header',
-          description: 'A request that is repeated with the same key takes effect once.',
-          schema: schemaOf(idempotencyKeySchema),
-        },
-        Status: { name: 'status', in: 'query', schema: schemaOf(listSessionsSchema.shape.status) },
-        Cursor: {
-          name: 'cursor',
-          in: 'query',
-          description: 'The `next` of the page before.',
-          schema: schemaOf(z.string().check(z.minLength(1), z.maxLength(MAX_CURSOR))),
-        },
-        Limit: {
-          name: 'limit',
-          in: 'query',
-          description: 'Items of a page, which may have fewer and yet not be the last. Default 100.',
-          schema: schemaOf(getSessionEventsSchema.shape.limit),
-        },
+    components,
+  };
+}
+
+function allComponents() {
+  return {
+    schemas: { ...componentsOf(requests, 'output'), ...componentsOf(responses, 'input') },
+    parameters: {
+      SessionId: { name: 'id', in: 'path', required: true, schema: schemaOf(idSchema) },
+      IdempotencyKey: {
+        name: 'Idempotency-Key',
+        in: 'header',
+        description: 'A request that is repeated with the same key takes effect once.',
+        schema: schemaOf(idempotencyKeySchema),
       },
-      headers: {
-        RetryAfter: {
-          description: 'Seconds after which it is worth another try.',
-          schema: schemaOf(z.int().check(z.gte(1))),
-        },
+      Status: { name: 'status', in: 'query', schema: schemaOf(listSessionsSchema.shape.status) },
+      Cursor: {
+        name: 'cursor',
+        in: 'query',
+        description: 'The `next` of the page before.',
+        schema: schemaOf(z.string().check(z.minLength(1), z.maxLength(MAX_CURSOR))),
+      },
+      Limit: {
+        name: 'limit',
+        in: 'query',
+        description: 'Items of a page, which may have fewer and yet not be the last. Default 100.',
+        schema: schemaOf(getSessionEventsSchema.shape.limit),
+      },
+    },
+    headers: {
+      AcceptEncoding: {
+        description: 'The codings that a body may have, when it had another one.',
+        schema: { const: 'identity' },
+      },
+      RetryAfter: {
+        description: 'Seconds after which it is worth another try.',
+        schema: schemaOf(z.int().check(z.gte(1))),
       },
     },
   };
@@ -277,10 +288,17 @@ function problemsOf(codes: readonly ProblemCode[]): Record<number, JsonObject> {
 }
 
 function problemResponse(status: string, codes: readonly ProblemCode[]): JsonObject {
-  const retry = status === '503' || codes.includes('COMMIT_IN_PROGRESS');
+  const headers = {
+    ...(codes.includes('UNSUPPORTED_MEDIA_TYPE') && {
+      'Accept-Encoding': refTo('headers', 'AcceptEncoding'),
+    }),
+    ...((status === '503' || codes.includes('COMMIT_IN_PROGRESS')) && {
+      'Retry-After': refTo('headers', 'RetryAfter'),
+    }),
+  };
   return {
     description: codes.join(', '),
-    ...(retry && { headers: { 'Retry-After': refTo('headers', 'RetryAfter') } }),
+    ...(Object.keys(headers).length > 0 && { headers }),
     content: {
       'application/problem+json': {
         schema: { ...refTo('schemas', 'Problem'), properties: { code: { enum: codes } } },

@@ -5,16 +5,20 @@ import type { Logger } from '../ports/logger.js';
 import type { PrometheusRegistry } from './metrics-controller.js';
 import type { Action } from './route.js';
 
-export interface HttpOptions {
-  /** Where the routes are mounted, such as `/events`. Default: the root. */
-  readonly basePath?: string | undefined;
-  /**
-   * Whether the request may do this. `sessionId` is undefined for a start without an id of its own, and for `list`,
-   * `recover` and `metrics`. Without the hook those last three are refused, everything else is allowed.
-   */
-  readonly authorize?:
-    | ((request: Request, action: Action, sessionId: string | undefined) => boolean | Promise<boolean>)
-    | undefined;
+/**
+ * Whether the request may do this. A Response refuses it with an answer of your own, such as a 401. `sessionId` is
+ * undefined for a start without an id of its own, and for `list`, `recover` and `metrics`.
+ */
+export type Authorize<R> = (
+  request: R,
+  action: Action,
+  sessionId: string | undefined,
+) => boolean | Response | Promise<boolean | Response>;
+
+/** `R` is the request as the framework has it, with whatever a middleware has put on it. */
+export interface RouteOptions<R> {
+  /** Without it `list`, `recover` and `metrics` are refused, everything else is allowed. */
+  readonly authorize?: Authorize<R> | undefined;
   /** For `GET /metrics` as Prometheus text. */
   readonly prometheus?: PrometheusRegistry | undefined;
   /** Default 5 MiB. */
@@ -25,6 +29,11 @@ export interface HttpOptions {
   readonly logger?: Logger | false | undefined;
 }
 
+export interface HttpOptions extends RouteOptions<Request> {
+  /** Where the routes are mounted, such as `/events`. Default: the root. */
+  readonly basePath?: string | undefined;
+}
+
 const pathError = 'a path such as /events, without a slash at its end';
 
 const schema = z.strictObject({
@@ -33,7 +42,7 @@ const schema = z.strictObject({
     '',
   ),
   authorize: z.optional(
-    functionOf<NonNullable<HttpOptions['authorize']>>('a function (request, action, sessionId) => boolean'),
+    functionOf<Authorize<never>>('a function (request, action, sessionId) => boolean | Response'),
   ),
   prometheus: z.optional(withMethods<PrometheusRegistry>('a registry of prom-client', 'metrics')),
   maxBodyBytes: z._default(wholeNumber(1, 1_073_741_824), 5_242_880),
@@ -41,7 +50,9 @@ const schema = z.strictObject({
   logger: loggerSchema,
 });
 
+type Resolved<R> = Omit<z.output<typeof schema>, 'authorize'> & Pick<RouteOptions<R>, 'authorize'>;
+
 /** @throws `INVALID_INPUT` naming every option that is wrong, with what was expected. */
-export function resolveHttpOptions(options: unknown): z.output<typeof schema> {
-  return validate<z.output<typeof schema>>(schema, options, 'The options of the HTTP handler');
+export function resolveHttpOptions<R>(options: RouteOptions<R>): Resolved<R> {
+  return validate<z.output<typeof schema>>(schema, options, 'The options of the HTTP handler') as Resolved<R>;
 }

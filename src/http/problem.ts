@@ -1,4 +1,10 @@
-import { type EventSessionsErrorCode, isEventSessionsError } from '../core/errors.js';
+import { STATUS_CODES } from 'node:http';
+import {
+  type EventSessionsErrorCode,
+  type EventSessionsErrorFacts,
+  isEventSessionsError,
+} from '../core/errors.js';
+import type { SessionStatus } from '../core/lifecycle.js';
 
 /** What only the HTTP edge refuses. */
 type EdgeCode =
@@ -56,14 +62,44 @@ export class HttpProblem extends Error {
   }
 }
 
-/** Any error as RFC 9457 `application/problem+json`. Of what is not the caller's to know, only the code is told. */
-export function problemResponse(error: unknown): Response {
-  if (error instanceof HttpProblem) return respond(error.code, error.message, {}, error.headers);
-  if (!isEventSessionsError(error)) return respond('INTERNAL_ERROR', 'The request failed', {});
-  const { code, sessionId, eventId, status: sessionStatus, issues, limit, expected, actual } = error;
+/** The body of a problem (RFC 9457), with the code and what facts go with it. */
+export interface ProblemDetails
+  extends Pick<
+    EventSessionsErrorFacts,
+    'sessionId' | 'eventId' | 'index' | 'issues' | 'limit' | 'expected' | 'actual'
+  > {
+  readonly type: 'about:blank';
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: ProblemCode;
+  /** What `status` is of the error: in a problem, that is the one of HTTP. */
+  readonly sessionStatus?: SessionStatus | undefined;
+}
+
+export interface Problem {
+  readonly status: number;
+  /** `content-type`, and `retry-after` where another try may help. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: ProblemDetails;
+}
+
+/**
+ * Any error as the routes answer it, for routes of your own. Of what is not the caller's to know, only the code is
+ * told; what is no error of this library is an `INTERNAL_ERROR`.
+ */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof HttpProblem) return problem(error.code, error.message, {}, error.headers);
+  if (!isEventSessionsError(error)) return problem('INTERNAL_ERROR', 'The request failed', {});
+  const { code, sessionId, eventId, index, status: sessionStatus, issues, limit, expected, actual } = error;
   const detail = STATUS[code] < 500 ? error.message : 'The service cannot do this now';
-  const facts = { sessionId, eventId, sessionStatus, issues, limit, expected, actual };
-  return respond(code, detail, facts, retryAfter(code, error.retryAfterMs));
+  const facts = { sessionId, eventId, index, sessionStatus, issues, limit, expected, actual };
+  return problem(code, detail, facts, retryAfter(code, error.retryAfterMs));
+}
+
+export function problemResponse(error: unknown): Response {
+  const { status, headers, body } = problemOf(error);
+  return new Response(JSON.stringify(body), { status, headers });
 }
 
 /** Whether the operator should hear of it. */
@@ -78,13 +114,17 @@ function retryAfter(code: ProblemCode, retryAfterMs: number | undefined): Record
   return STATUS[code] === 503 ? { 'retry-after': String(UNAVAILABLE_RETRY_S) } : {};
 }
 
-function respond(
+function problem(
   code: ProblemCode,
   detail: string,
-  facts: object,
+  facts: Partial<ProblemDetails>,
   headers: Readonly<Record<string, string>> = {},
-) {
+): Problem {
   const status = STATUS[code];
-  const body = JSON.stringify({ type: 'about:blank', title: code, status, detail, code, ...facts });
-  return new Response(body, { status, headers: { ...headers, 'content-type': 'application/problem+json' } });
+  const title = STATUS_CODES[status] ?? code;
+  return {
+    status,
+    headers: { ...headers, 'content-type': 'application/problem+json' },
+    body: { type: 'about:blank', title, status, detail, code, ...facts },
+  };
 }

@@ -15,6 +15,8 @@ export type Action =
 
 export interface Call {
   readonly request: Request;
+  /** The path of the mount point, as in this request. */
+  readonly mountedAt: string;
   readonly query: URLSearchParams;
   /** Of a path with `{id}`. */
   readonly sessionId: string;
@@ -23,7 +25,7 @@ export interface Call {
   /**
    * Asks the `authorize` hook about the action of this route.
    *
-   * @throws `FORBIDDEN`
+   * @throws `FORBIDDEN`, or what the hook answers in its place
    */
   permit(sessionId?: string): Promise<void>;
 }

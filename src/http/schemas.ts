@@ -7,12 +7,12 @@ import type { RecoveryReport } from '../contingency/recovery-pass.js';
 import { addOptionsSchema, eventTypeSchema } from '../core/accept-event.js';
 import type { CloudEvent } from '../core/event.js';
 import type { CommitReceipt, RollbackReceipt } from '../core/lifecycle.js';
-import type { FailureEntry, MetricsSnapshot } from '../core/metrics.js';
+import { FAILURE_CODES, type FailureEntry, type MetricsSnapshot } from '../core/metrics.js';
 import { TOPIC_RULE } from '../core/topic.js';
 import type { Health } from '../health.js';
 import type { SessionStatusView } from '../queries/get-session-status.js';
 import { cloudEventSchema } from './event-body.js';
-import { type ProblemCode, STATUS } from './problem.js';
+import { type ProblemCode, type ProblemDetails, STATUS } from './problem.js';
 
 /** What JSON Schema says of a schema beside its form. With an `id` it is a component of the document. */
 interface Note {
@@ -171,11 +171,12 @@ const recoveryReport = z.object({
   durationMs: milliseconds,
 }) satisfies z.ZodMiniType<Json<RecoveryReport>>;
 
+const failureCode = z.enum(FAILURE_CODES);
 const failure = z.object({
   at: epochMs,
   operation: z.string(),
   sessionId: z.optional(id),
-  code: z.string(),
+  code: failureCode,
   message: z.string(),
   cause: z.optional(z.string()),
 }) satisfies z.ZodMiniType<Json<FailureEntry>>;
@@ -208,6 +209,7 @@ const metrics = z.object({
     p95Ms: milliseconds,
     p99Ms: milliseconds,
   }),
+  failures: z.record(failureCode, count),
   recentFailures: z.array(failure),
   contingency: z.optional(z.object({ records: count, bytes: count, oldestAt: z.optional(epochMs) })),
 }) satisfies z.ZodMiniType<Json<MetricsSnapshot>>;
@@ -225,12 +227,13 @@ const problem = z.object({
   code: z.enum(Object.keys(STATUS) as ProblemCode[]),
   sessionId: z.optional(id),
   eventId: z.optional(id),
+  index: z.optional(count),
   sessionStatus: z.optional(sessionStatus),
   issues: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
   limit: z.optional(z.number()),
   expected: z.optional(z.number()),
   actual: z.optional(z.number()),
-});
+}) satisfies z.ZodMiniType<Json<ProblemDetails>>;
 
 responses
   .add(startReceipt, { id: 'StartReceipt' })

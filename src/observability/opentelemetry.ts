@@ -1,10 +1,13 @@
 import {
   type Attributes,
+  type Context,
   context,
+  createContextKey,
   isSpanContextValid,
   type Link,
   type MeterProvider,
   metrics,
+  type Span,
   type SpanContext,
   SpanKind,
   type SpanOptions,
@@ -13,6 +16,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import * as z from 'zod/mini';
+import type { RecoveryReport } from '../contingency/recovery-pass.js';
 import { isEventSessionsError, isSystemFailure } from '../core/errors.js';
 import { traceparentOf } from '../core/event.js';
 import { plainText, validate, withMethods } from '../core/validate.js';
@@ -39,6 +43,9 @@ const MAX_TOPICS = 100;
 /** Seconds: what the semantic conventions advise for messaging operations. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
+/** In the context of a recovery pass: begins its span, unless it has begun. */
+const PASS = createContextKey('event-sessions recovery pass');
+
 const optionsSchema = z.strictObject({
   tracerProvider: z.optional(withMethods<TracerProvider>('a TracerProvider', 'getTracer')),
   meterProvider: z.optional(withMethods<MeterProvider>('a MeterProvider', 'getMeter')),
@@ -48,7 +55,7 @@ const optionsSchema = z.strictObject({
 /**
  * For `createEventSessions({ instrumentation: openTelemetry() })`.
  *
- * Spans for commands, for each call of the publisher, and for recovery passes. The span of `addEvents` travels in the
+ * Spans for commands, for each call of the publisher, and for recovery passes that find something. The span of `addEvents` travels in the
  * events to their consumers (W3C Trace Context, CloudEvents extension "Distributed Tracing"); the span of a batch is
  * linked to the spans of the adds it is made of. Metrics of the publisher as the semantic conventions for messaging
  * name them: `messaging.client.operation.duration`, `messaging.client.sent.messages`.
@@ -86,11 +93,12 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentati
     return topics.has(topic) ? { 'messaging.destination.name': topic } : {};
   }
 
-  function describe(operation: Operation): [name: string, options: SpanOptions] {
+  function describe(
+    operation: Exclude<Operation, { name: 'recover' }>,
+  ): [name: string, options: SpanOptions] {
     if (operation.name !== 'publish') {
       const kind = operation.name === 'addEvents' ? SpanKind.PRODUCER : SpanKind.INTERNAL;
-      const sessionId = operation.name === 'recover' ? undefined : operation.sessionId;
-      return [`${SCOPE} ${operation.name}`, { kind, attributes: { [SESSION_ID]: sessionId } }];
+      return [`${SCOPE} ${operation.name}`, { kind, attributes: { [SESSION_ID]: operation.sessionId } }];
     }
     const { topic, sessionId, events } = operation.batch;
     const attributes = {
@@ -108,18 +116,35 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentati
     sent.add(events.length, attributes);
   }
 
+  /** A pass that finds nothing, as most do, gets no span. So the span is begun when there is something, as of the start. */
+  async function observePass(run: () => Promise<unknown>): Promise<void> {
+    const outside = context.active();
+    const startTime = Date.now();
+    const pass: { span?: Span } = {};
+    const begin = () => {
+      pass.span ??= tracer.startSpan(`${SCOPE} recover`, { kind: SpanKind.INTERNAL, startTime }, outside);
+      return pass.span;
+    };
+    try {
+      const report = (await context.with(outside.setValue(PASS, begin), run)) as RecoveryReport;
+      if (!isIdle(report)) begin().setAttributes(countsOf(report));
+    } catch (error) {
+      fail(begin(), error);
+    }
+    pass.span?.end();
+  }
+
   return {
     async observe(operation, run) {
+      if (operation.name === 'recover') return observePass(run);
       const startedAt = performance.now();
-      const span = tracer.startSpan(...describe(operation));
+      const parent = operation.name === 'publish' ? withPass(context.active()) : context.active();
+      const span = tracer.startSpan(...describe(operation), parent);
       let failure: Attributes = {};
       try {
-        const result = await context.with(trace.setSpan(context.active(), span), run);
-        span.setAttributes(countsOf(result));
+        span.setAttributes(countsOf(await context.with(trace.setSpan(parent, span), run)));
       } catch (error) {
-        failure = { 'error.type': isEventSessionsError(error) ? error.code : '_OTHER' };
-        const message = isSystemFailure(error) ? { message: error.message } : {};
-        span.setAttributes(failure).setStatus({ code: SpanStatusCode.ERROR, ...message });
+        failure = fail(span, error);
       }
       span.end();
       if (operation.name === 'publish') measure(operation.batch, startedAt, failure);
@@ -135,6 +160,23 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentati
       };
     },
   };
+}
+
+/** The context, in the span of its recovery pass, if it is in one. */
+function withPass(active: Context): Context {
+  const begin = active.getValue(PASS) as (() => Span) | undefined;
+  return begin === undefined ? active : trace.setSpan(active, begin());
+}
+
+function isIdle({ complete, sessions, quarantined }: RecoveryReport): boolean {
+  return complete && sessions === 0 && quarantined === 0;
+}
+
+function fail(span: Span, error: unknown): Attributes {
+  const failure = { 'error.type': isEventSessionsError(error) ? error.code : '_OTHER' };
+  const message = isSystemFailure(error) ? { message: error.message } : {};
+  span.setAttributes(failure).setStatus({ code: SpanStatusCode.ERROR, ...message });
+  return failure;
 }
 
 /** A trace goes on without its state; with one that is too long it would not. */

@@ -9,7 +9,7 @@ import {
 import * as z from 'zod/mini';
 import type { DomainEventListener, DomainEventType } from '../core/domain-events.js';
 import { EventSessionsError } from '../core/errors.js';
-import type { MetricsSnapshot } from '../core/metrics.js';
+import { FAILURE_CODES, type MetricsSnapshot } from '../core/metrics.js';
 import { validate, withMethods } from '../core/validate.js';
 import type { EventSessions } from '../create-event-sessions.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
@@ -142,6 +142,20 @@ export function prometheusMetrics(sessions: Measured, registry: MetricsRegistry)
     'Events left in the store by failed commits that no later attempt has dealt with.',
     ({ events }) => events.failed,
   );
+
+  new Counter({
+    ...named(
+      'failures_total',
+      'Failures of the store, the broker or the log, by code, also of those that the log made good.',
+    ),
+    labelNames: ['code'],
+    async collect() {
+      const latest = await snapshot();
+      if (latest === undefined) return;
+      this.reset();
+      for (const code of FAILURE_CODES) this.inc({ code }, latest.failures[code]);
+    },
+  });
 
   gauge(
     'contingency_backlog_records',

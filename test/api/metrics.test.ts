@@ -49,6 +49,13 @@ test('every field of a snapshot is live', async () => {
       p95Ms: expect.any(Number),
       p99Ms: expect.any(Number),
     },
+    failures: {
+      SESSION_CORRUPT: 0,
+      STORE_UNAVAILABLE: 0,
+      PUBLISH_FAILED: 1,
+      CONTINGENCY_FAILED: 0,
+      UNKNOWN: 0,
+    },
     recentFailures: expect.any(Array),
     contingency: { records: 2, bytes: expect.any(Number), oldestAt: expect.any(Number) },
   });

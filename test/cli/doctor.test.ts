@@ -69,6 +69,23 @@ describe('doctor', () => {
     });
   });
 
+  test('says which codec recover and serve would use, and whether that is only assumed', async () => {
+    await inFolder(async (folder) => {
+      const nsqd = ['--nsqd', `127.0.0.1:${await freePort()}`];
+      const codecOf = async (...args: string[]) =>
+        (await examine([...nsqd, ...args], folder)).of('codec.configured');
+      expect(await codecOf()).toMatchObject({
+        status: 'ok',
+        message: expect.stringContaining('none was named'),
+      });
+      for (const codec of ['json', 'cloudevents']) {
+        const check = await codecOf('--codec', codec);
+        expect(check).toMatchObject({ status: 'ok', message: expect.stringMatching(`^${codec}: `) });
+      }
+      expect((await examine([], folder)).of('codec.configured')).toBeUndefined();
+    });
+  });
+
   test('adapters of the config file are asked, and it says what more it could tell', async () => {
     const part = (ping: string) =>
       `{ append() {}, seal() {}, backlog() {}, get() {}, list() {}, due() {}, publish() {}, ping: async () => { ${ping} }, close: async () => {} }`;

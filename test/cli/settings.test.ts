@@ -15,7 +15,7 @@ describe('settings', () => {
         prefix: 'event-sessions',
         nsqd: [],
         nsqdHttp: [],
-        codec: 'cloudevents',
+        codec: undefined,
         maxMessageBytes: 1_048_576,
         maxRequestBytes: 5_242_880,
         file: join(folder, 'contingency-log.jsonl'),

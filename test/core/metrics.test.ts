@@ -34,6 +34,13 @@ test('a fresh instance has done nothing, and nothing has failed', () => {
     },
     sessions: { active: 7, started: 0, committed: 0, rolledBack: 0, expired: 0 },
     commitDuration: { count: 0, meanMs: 0, p50Ms: 0, p95Ms: 0, p99Ms: 0 },
+    failures: {
+      SESSION_CORRUPT: 0,
+      STORE_UNAVAILABLE: 0,
+      PUBLISH_FAILED: 0,
+      CONTINGENCY_FAILED: 0,
+      UNKNOWN: 0,
+    },
     recentFailures: [],
     contingency,
   });
@@ -147,6 +154,23 @@ describe('commit durations', () => {
     expect(p50Ms).toBe(0.001);
     expect(p99Ms / 3_600_000).toBeCloseTo(1, 2);
   });
+});
+
+test('failures are counted by code, and what is no failure of ours is unknown', () => {
+  const { metrics, snapshot } = setUp();
+  for (let i = 0; i < 60; i += 1)
+    metrics.failure('op', 's-1', new EventSessionsError('PUBLISH_FAILED', 'no'));
+  metrics.failure('op', 's-1', new EventSessionsError('STORE_UNAVAILABLE', 'no'));
+  metrics.failure('op', 's-1', new TypeError('no'));
+  const before = snapshot().failures;
+  expect(before).toMatchObject({
+    PUBLISH_FAILED: 60,
+    STORE_UNAVAILABLE: 1,
+    UNKNOWN: 1,
+    CONTINGENCY_FAILED: 0,
+  });
+  metrics.failure('op', 's-1', undefined);
+  expect([before.UNKNOWN, snapshot().failures.UNKNOWN]).toEqual([1, 2]);
 });
 
 describe('recent failures', () => {

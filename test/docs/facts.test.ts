@@ -71,6 +71,7 @@ test('the metrics of the concepts are all there are', () => {
     ],
     sessions: ['active', 'started', 'committed', 'rolledBack', 'expired'],
     commitDuration: ['count', 'meanMs', 'p50Ms', 'p95Ms', 'p99Ms'],
+    failures: [],
     recentFailures: [],
     contingency: ['records', 'bytes', 'oldestAt'],
   };

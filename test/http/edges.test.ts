@@ -1,22 +1,41 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import { createEventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { eventSessionsPlugin } from 'event-sessions/fastify';
 import { createHttpHandler, nodeListener } from 'event-sessions/http';
+import express, { type Request as ExpressRequest } from 'express';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { EDGES, type Edge } from './support/edges.js';
+import { EDGES, type Edge, headerOf, onExpress } from './support/edges.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    user?: string;
+  }
+}
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-describe.each(EDGES)('on %s', (_, start) => {
+describe.each(EDGES)('on %s', (name, start) => {
   const sessions = createEventSessions({ logger: false, recovery: false });
   let edge: Edge;
   beforeAll(async () => {
     edge = await start(sessions, {
-      authorize: (request) => request.headers.get('x-may') !== 'no',
+      authorize(request) {
+        const may = headerOf(request, 'x-may');
+        if (may !== 'log in') return may !== 'no';
+        const headers = [
+          ['WWW-Authenticate', 'Bearer realm="shop"'],
+          ['Set-Cookie', 'user=; Max-Age=0'],
+          ['Set-Cookie', 'cart=; Max-Age=0'],
+        ] satisfies [string, string][];
+        return new Response('{"who":"are you?"}', { status: 401, headers });
+      },
       maxBodyBytes: 10_000,
     });
   });
@@ -76,6 +95,8 @@ describe.each(EDGES)('on %s', (_, start) => {
     expect((await call('POST', '/recover')).body).toMatchObject({ complete: true });
     expect((await call('GET', '/health/ready')).body).toEqual({ status: 'ok' });
     expect(await call('HEAD', '/health/live')).toMatchObject({ status: 200, body: undefined });
+    const { pathname } = new URL(edge.url);
+    expect((await call('GET', '/openapi.json')).body.servers).toEqual([{ url: pathname }]);
     const options = await call('OPTIONS', '/sessions');
     expect([options.status, options.headers.get('allow')]).toEqual([204, 'POST, GET, HEAD, OPTIONS']);
   });
@@ -107,6 +128,38 @@ describe.each(EDGES)('on %s', (_, start) => {
     expect((await call('GET', '/health/live')).status).toBe(200);
   });
 
+  test('what the hook answers in its own words is the answer, each time and to HEAD without its body', async () => {
+    for (let i = 0; i < 2; i += 1) {
+      const { status, headers, body } = await call('GET', '/sessions', undefined, { 'x-may': 'log in' });
+      expect([status, body]).toEqual([401, { who: 'are you?' }]);
+      expect(headers.get('www-authenticate')).toBe('Bearer realm="shop"');
+      expect(headers.getSetCookie()).toEqual(['user=; Max-Age=0', 'cart=; Max-Age=0']);
+    }
+    expect(await call('HEAD', '/sessions', undefined, { 'x-may': 'log in' })).toMatchObject({
+      status: 401,
+      body: undefined,
+    });
+  });
+
+  test('a compressed body is refused with what is taken, unless a middleware has undone it', async () => {
+    const send = (coding: string, body: Buffer) =>
+      edge.fetch(`${edge.url}/sessions`, {
+        method: 'POST',
+        headers: { ...JSON_TYPE, 'content-encoding': coding },
+        body,
+      });
+    expect((await send('identity', Buffer.from('{}'))).status).toBe(201);
+    const response = await send('gzip', gzipSync('{}'));
+    if (name === 'Express behind express.json()') {
+      expect(response.status).toBe(201);
+    } else {
+      expect(response).toMatchObject({ status: 415 });
+      expect(response.headers.get('accept-encoding')).toBe('identity');
+    }
+    const foreign = await call('POST', '/sessions', 'x', { 'content-type': 'text/plain' });
+    expect(foreign.headers.has('accept-encoding')).toBe(false);
+  });
+
   test('a body that is no JSON is refused, by whoever reads it', async () => {
     const init = { method: 'POST', headers: JSON_TYPE, body: '{' };
     expect((await edge.fetch(`${edge.url}/sessions`, init)).status).toBe(400);
@@ -132,6 +185,68 @@ test('options that are wrong are refused before anything is mounted', async () =
     invalid,
   );
   await sessions.close();
+});
+
+interface WithUser extends ExpressRequest {
+  user?: { readonly name: string };
+}
+
+describe('authorize sees what a middleware has put on the request', () => {
+  const sessions = createEventSessions({ logger: false, recovery: false });
+  afterAll(() => sessions.close());
+
+  test('of Express', async () => {
+    const seen: unknown[] = [];
+    const app = express()
+      .use((request: WithUser, _response, next) => {
+        request.user = { name: 'u-1' };
+        next();
+      })
+      .use(
+        '/of/:tenant',
+        eventSessionsRouter(sessions, {
+          authorize: ({ user, originalUrl }: WithUser, action) => {
+            seen.push([user?.name, originalUrl, action]);
+            return user?.name === 'u-1';
+          },
+        }),
+      );
+    const edge = await onExpress('/of/acme', app);
+    expect((await fetch(`${edge.url}/sessions`)).status).toBe(200);
+    await edge.close();
+    expect(seen).toEqual([['u-1', '/of/acme/sessions', 'list']]);
+  });
+
+  test('of NestJS', async () => {
+    @Module({})
+    class Empty {}
+    const app = await NestFactory.create(Empty, { logger: false });
+    app.use((request: WithUser, _response: unknown, next: () => void) => {
+      request.user = { name: 'u-1' };
+      next();
+    });
+    app.use(
+      '/events',
+      eventSessionsRouter(sessions, { authorize: ({ user }: WithUser) => user?.name === 'u-1' }),
+    );
+    await app.listen(0, '127.0.0.1');
+    const url = `${await app.getUrl()}/events/sessions`;
+    expect((await fetch(url)).status).toBe(200);
+    const started = await fetch(url, { method: 'POST', headers: JSON_TYPE, body: '{"sessionId":"of-nest"}' });
+    expect(await started.json()).toMatchObject({ sessionId: 'of-nest', created: true });
+    await app.close();
+  });
+
+  test('of Fastify', async () => {
+    const app = Fastify();
+    app.decorateRequest('user', '');
+    app.addHook('onRequest', async (request) => {
+      request.user = 'u-1';
+    });
+    await app.register(eventSessionsPlugin(sessions, { authorize: ({ user }) => user === 'u-1' }));
+    expect((await app.inject('/sessions')).statusCode).toBe(200);
+    await app.close();
+  });
 });
 
 describe('as a listener of node:http', () => {

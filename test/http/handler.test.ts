@@ -1,7 +1,9 @@
+import { STATUS_CODES } from 'node:http';
 import { createEventSessions, EventSessionsError, memoryContingency, memoryStore } from 'event-sessions';
-import { createHttpHandler, type HttpOptions } from 'event-sessions/http';
+import { createHttpHandler, type HttpOptions, problemOf } from 'event-sessions/http';
 import { Counter, Registry } from 'prom-client';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { ERROR_CODES } from '../../src/core/errors.js';
 
 const sessions = createEventSessions({ logger: false, recovery: false });
 
@@ -77,6 +79,33 @@ describe('a session over HTTP', () => {
     expect((await call('POST', `${at}/events`, [event('/a'), event('/b')], batch)).status).toBe(200);
     expect((await call('GET', at)).body.events).toBe(2);
     expect((await call('POST', `${at}/events`, event('/c'), batch)).status).toBe(400);
+    const { events } = (await call('GET', `${at}/events`)).body;
+    expect(events).toMatchObject([
+      { originalid: '1', originalsource: '/a', traceid: 'x' },
+      { originalid: '1', originalsource: '/b', traceid: 'x' },
+    ]);
+  });
+
+  it('takes CloudEvents without data, and attributes that are null for unset', async () => {
+    const call = client();
+    const at = `/sessions/${(await call('POST', '/sessions')).body.sessionId}`;
+    const bare = { specversion: '1.0', id: '1', source: '/a', type: 'a' };
+    const unset = {
+      subject: null,
+      time: null,
+      datacontenttype: null,
+      data: null,
+      data_base64: null,
+      traceid: null,
+    };
+    const batch = { 'content-type': 'application/cloudevents-batch+json' };
+    expect((await call('POST', `${at}/events`, [bare, { ...bare, ...unset }], batch)).body).toMatchObject({
+      events: [{ duplicate: false }, { duplicate: true }],
+    });
+    const { events } = (await call('GET', `${at}/events`)).body;
+    expect(events).toMatchObject([{ data: null, originalid: '1', originalsource: '/a' }]);
+    expect(Object.keys(events[0])).not.toContain('traceid');
+    expect((await call('POST', `${at}/events`, [{ ...bare, source: null }], batch)).status).toBe(400);
   });
 });
 
@@ -124,6 +153,93 @@ describe('what is refused', () => {
     expect(JSON.stringify(answer.body)).not.toContain('secret');
     expect(logged).toHaveLength(1);
   });
+});
+
+describe('authorize refuses', () => {
+  const refusing = async (answer: unknown) => {
+    const logged: unknown[] = [];
+    const logger = { debug() {}, info() {}, warn() {}, error: (...line: unknown[]) => logged.push(line) };
+    const authorize = () => answer as boolean;
+    // Without a hook it would be allowed.
+    return { ...(await client({ authorize, logger })('POST', '/sessions')), logged };
+  };
+
+  it.each([
+    ['false', false],
+    ['nothing', undefined],
+    ['what is true only at a glance', 'yes'],
+    ['a promise of it', Promise.resolve(1)],
+    ['an object', { status: 200 }],
+  ])('by %s', async (_, answer) => {
+    expect(await refusing(answer)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' }, logged: [] });
+  });
+
+  it.each([
+    ['that was answered before', new Response('{}', { status: 401 }), 1],
+    ['of an error', Response.error(), 0],
+    [
+      'that breaks off',
+      new Response(new ReadableStream({ pull: () => Promise.reject(new Error('secret')) })),
+      0,
+    ],
+  ])('with a 500 for a Response %s', async (_, response, before) => {
+    for (let i = 0; i < before; i += 1) await response.text();
+    const answer = await refusing(response);
+    expect(answer).toMatchObject({ status: 500, body: { code: 'INTERNAL_ERROR' } });
+    expect(JSON.stringify(answer.body)).not.toContain('secret');
+    expect(answer.logged).toHaveLength(1);
+  });
+
+  it('with a 500 when it never answers, and nobody hears of what it says too late', async () => {
+    const unhandled: unknown[] = [];
+    const onUnhandled = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', onUnhandled);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    let tooLate = (_: Error) => {};
+    const answering = refusing(
+      new Promise((_, reject) => {
+        tooLate = reject;
+      }),
+    );
+    await vi.advanceTimersByTimeAsync(10_000);
+    const answer = await answering;
+    vi.useRealTimers();
+    expect(answer).toMatchObject({ status: 500, body: { code: 'INTERNAL_ERROR' } });
+    expect(answer.logged).toEqual([[expect.any(String), { cause: expect.stringContaining('authorize') }]]);
+    tooLate(new Error('secret'));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', onUnhandled);
+    expect(unhandled).toEqual([]);
+  });
+});
+
+describe('an error in a route of one’s own', () => {
+  it.each(ERROR_CODES)('%s is told as the routes tell it', (code) => {
+    const { status, headers, body } = problemOf(new EventSessionsError(code, 'redis.internal'));
+    expect(status).toBeGreaterThanOrEqual(400);
+    expect(headers).toMatchObject({ 'content-type': 'application/problem+json' });
+    expect('retry-after' in headers).toBe(status === 503);
+    expect(body).toMatchObject({ type: 'about:blank', title: STATUS_CODES[status], status, code });
+    expect(JSON.stringify(body).includes('redis.internal')).toBe(status < 500);
+  });
+
+  it('keeps the facts, and the status of the session beside that of HTTP', () => {
+    const facts = { sessionId: 's-1', status: 'committed', index: 2, retryAfterMs: 1_500 } as const;
+    expect(problemOf(new EventSessionsError('SESSION_NOT_OPEN', 'no', facts))).toMatchObject({
+      status: 409,
+      headers: { 'retry-after': '2' },
+      body: { status: 409, sessionStatus: 'committed', sessionId: 's-1', index: 2 },
+    });
+  });
+
+  it.each([[new TypeError('secret')], [undefined], ['secret']])(
+    '%s is a 500 that tells nothing',
+    (thrown) => {
+      const { status, body } = problemOf(thrown);
+      expect([status, body.code]).toEqual([500, 'INTERNAL_ERROR']);
+      expect(JSON.stringify(body)).not.toContain('secret');
+    },
+  );
 });
 
 describe('operation', () => {

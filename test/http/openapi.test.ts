@@ -31,7 +31,7 @@ test('it has the version of the package, and the place where the routes are moun
 });
 
 test('it has every route and nothing else', () => {
-  const routes = [...eventsController, ...metricsController(undefined), ...openApiController('')];
+  const routes = [...eventsController, ...metricsController(undefined), ...openApiController];
   const told = Object.entries(document.paths).flatMap(([path, operations]) =>
     Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
   );
@@ -132,6 +132,13 @@ for (const { method, path, operation, cases } of operations)
         if (retryAfter !== null) {
           expect(told?.headers).toHaveProperty('Retry-After');
           expect(mistakes(['components', 'headers', 'RetryAfter'], Number(retryAfter))).toEqual([]);
+        }
+
+        const accepted = response.headers.get('accept-encoding');
+        expect(accepted !== null).toBe(headers.has('content-encoding'));
+        if (accepted !== null) {
+          expect(told?.headers).toHaveProperty('Accept-Encoding');
+          expect(mistakes(['components', 'headers', 'AcceptEncoding'], accepted)).toEqual([]);
         }
 
         if (body !== undefined && !raw) {

@@ -99,6 +99,7 @@ const event = { type: 'order.placed', data: { n: 1 } };
 const cloudEvent = { specversion: '1.0', id: '1', source: '/shop', ...event };
 const one = { 'content-type': 'application/cloudevents+json' };
 const batch = { 'content-type': 'application/cloudevents-batch+json' };
+const compressed = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
 const idempotent = { 'idempotency-key': 'once' };
 
 /** By `operationId`. */
@@ -145,6 +146,7 @@ export const CASES: Readonly<Record<string, readonly Case[]>> = {
     },
     { gives: 200, id: await drawn(), body: { ...event, data: null, extensions: { traceid: 'x', tries: 1 } } },
     { gives: 200, id: await drawn(), body: cloudEvent, headers: one },
+    { gives: 200, id: await drawn(), body: { ...cloudEvent, data: undefined }, headers: one },
     { gives: 200, id: await drawn(), body: [{ ...cloudEvent, traceid: 'x' }], headers: batch },
     { gives: 202, on: 'withoutStore', body: event },
     ...each('INVALID_INPUT', [
@@ -165,7 +167,7 @@ export const CASES: Readonly<Record<string, readonly Case[]>> = {
         { ...cloudEvent, specversion: '0.3' },
         { ...cloudEvent, datacontenttype: 'text/xml' },
         { ...cloudEvent, data_base64: 'AA==' },
-        { ...cloudEvent, traceid: null },
+        { ...cloudEvent, traceid: {} },
       ],
       one,
     ),
@@ -250,4 +252,5 @@ export const withBody = (): Case[] => [
   { gives: 'BODY_TIMEOUT', body: new ReadableStream() },
   { gives: 'BODY_TOO_LARGE', body: 'x'.repeat(20_000) },
   { gives: 'UNSUPPORTED_MEDIA_TYPE', body: '{}', headers: { 'content-type': 'text/plain' } },
+  { gives: 'UNSUPPORTED_MEDIA_TYPE', body: '{}', headers: compressed },
 ];

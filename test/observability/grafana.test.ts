@@ -12,21 +12,45 @@ import { describeWith } from '../support/services.js';
 
 const FOLDER = fileURLToPath(new URL('../../docs/grafana', import.meta.url));
 
+interface Variable {
+  readonly type: string;
+  readonly name: string;
+  readonly datasource?: Reference;
+  readonly query: string | { readonly query: string };
+}
+interface Reference {
+  readonly type: string;
+  readonly uid: string;
+}
+interface Place {
+  readonly x: number;
+  readonly y: number;
+  readonly w: number;
+  readonly h: number;
+}
 interface Panel {
   readonly id: number;
   readonly type: string;
   readonly title: string;
-  readonly datasource?: { readonly uid: string };
-  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
-  readonly targets?: readonly { readonly refId: string; readonly expr: string }[];
+  readonly datasource?: Reference;
+  readonly gridPos: Place;
+  readonly fieldConfig?: { readonly defaults: object; readonly overrides: readonly unknown[] };
+  readonly options?: object;
+  readonly targets?: readonly {
+    readonly refId: string;
+    readonly datasource: Reference;
+    readonly expr: string;
+    readonly legendFormat: string;
+    readonly instant: boolean;
+    readonly range: boolean;
+  }[];
 }
 interface Dashboard {
   readonly uid: string;
   readonly title: string;
+  readonly schemaVersion: number;
   readonly panels: readonly Panel[];
-  readonly templating: {
-    readonly list: readonly { readonly name: string; readonly query: string | { readonly query: string } }[];
-  };
+  readonly templating: { readonly list: readonly Variable[] };
 }
 
 const dashboard = JSON.parse(await readFile(`${FOLDER}/event-sessions.json`, 'utf8')) as Dashboard;
@@ -50,7 +74,7 @@ const exported = await (async () => {
 
 /** `kind="event.added"`, one by one; what is matched by a pattern counts as each of its words. */
 function labelsIn(text: string): string[] {
-  return [...text.matchAll(/\b(kind|component)(?:=|=~)"([^"]*)"/g)].flatMap(([, name, values = '']) =>
+  return [...text.matchAll(/\b(kind|component|code)(?:=|=~)"([^"]*)"/g)].flatMap(([, name, values = '']) =>
     values.split('|').map((value) => `${name}="${value}"`),
   );
 }
@@ -62,15 +86,54 @@ function seriesIn(query: string): { name: string; labels: string[] }[] {
   }));
 }
 
+function overlap(a: Place, b: Place): boolean {
+  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+}
+
 describe('the dashboard', () => {
-  test('can be imported: it has an id, places for its panels, and no data source of anybody', () => {
+  const { panels, templating } = dashboard;
+  const charts = panels.filter(({ type }) => type !== 'row');
+  const chosen = { type: 'prometheus', uid: `\${datasource}` };
+
+  test('has what an import asks for, and no data source of anybody', () => {
     expect(dashboard).toMatchObject({ uid: 'event-sessions', title: 'Event sessions' });
-    expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
-    for (const { type, title, datasource, gridPos } of dashboard.panels) {
-      expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24);
-      if (type !== 'row') expect(datasource?.uid, title).toBe(`\${datasource}`);
+    // From 36 on every reference to a data source is an object.
+    expect(dashboard.schemaVersion).toBeGreaterThanOrEqual(36);
+    expect(dashboard).not.toHaveProperty('id');
+    expect(dashboard).not.toHaveProperty('__inputs');
+    expect(templating.list.map(({ type, name, datasource }) => [type, name, datasource])).toEqual([
+      ['datasource', 'datasource', undefined],
+      ['query', 'job', chosen],
+      ['query', 'instance', chosen],
+    ]);
+    for (const { title, datasource, targets = [] } of charts) {
+      for (const reference of [datasource, ...targets.map((target) => target.datasource)])
+        expect(reference, title).toEqual(chosen);
     }
-    expect(dashboard.templating.list.map(({ name }) => name)).toEqual(['datasource', 'job', 'instance']);
+  });
+
+  test('has panels of kinds that every Grafana has, with a query each, told apart by their ids', () => {
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    for (const { title, type, fieldConfig, options, targets = [] } of charts) {
+      expect(['stat', 'timeseries'], title).toContain(type);
+      expect(fieldConfig, title).toMatchObject({ defaults: { unit: expect.any(String) }, overrides: [] });
+      expect(options, title).toBeTypeOf('object');
+      expect(targets.length, title).toBeGreaterThan(0);
+      expect(new Set(targets.map(({ refId }) => refId)).size, title).toBe(targets.length);
+      for (const { instant, range, legendFormat } of targets) {
+        expect([instant, range], title).toEqual(type === 'stat' ? [true, false] : [false, true]);
+        expect(legendFormat, title).not.toBe('');
+      }
+    }
+  });
+
+  test('has places for its panels, none over another', () => {
+    for (const [i, { title, gridPos }] of panels.entries()) {
+      expect(gridPos.x, title).toBeGreaterThanOrEqual(0);
+      expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24);
+      for (const other of panels.slice(i + 1))
+        expect(overlap(gridPos, other.gridPos), `${title} and ${other.title}`).toBe(false);
+    }
   });
 
   test.each(queries)('%s asks for what there is: %s', (_, expr) => {

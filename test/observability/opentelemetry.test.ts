@@ -12,7 +12,7 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
-import type { EventSessionsOptions } from 'event-sessions';
+import { type EventSessionsOptions, memoryContingency } from 'event-sessions';
 import { nsqPublisher } from 'event-sessions/nsq';
 import { openTelemetry } from 'event-sessions/opentelemetry';
 import { redisStore } from 'event-sessions/redis';
@@ -152,6 +152,36 @@ describe('spans', () => {
     expect(span('event-sessions recover').attributes).toMatchObject({
       'event_sessions.published': 1,
       'event_sessions.complete': true,
+    });
+  });
+
+  test('of recovery passes that find nothing are not made, whoever asks for them', async () => {
+    const { sessions, tracer, names } = setUp();
+    await sessions.recover();
+    await tracer.startActiveSpan('request', async (request) => {
+      await sessions.recover();
+      request.end();
+    });
+    expect(names()).toEqual(['request']);
+  });
+
+  test('of recovery passes that fail or find something are below whoever asked for it', async () => {
+    const log = memoryContingency();
+    const { sessions, store, tracer, span, spans } = setUp({ contingency: log });
+    store.fault = 'down';
+    await tracer.startActiveSpan('request', async (request) => {
+      await sessions.recover();
+      request.end();
+    });
+    const pass = span('event-sessions recover');
+    expect(pass.attributes).toMatchObject({ 'event_sessions.complete': false });
+    expect(pass.parentSpanContext?.spanId).toBe(idOf(span('request')));
+
+    log.seal = () => Promise.reject(new Error('secret'));
+    await sessions.recover().catch(() => {});
+    expect(spans('event-sessions recover').at(-1)).toMatchObject({
+      status: { code: SpanStatusCode.ERROR },
+      attributes: { 'error.type': '_OTHER' },
     });
   });
 

@@ -79,6 +79,8 @@ describe('the metrics', () => {
       event_sessions_contingency_backlog_records: 2,
       'event_sessions_contingency_recorded_total{kind="event.unpublished"}': 2,
       'event_sessions_contingency_recorded_total{kind="session.commit_requested"}': 0,
+      'event_sessions_failures_total{code="PUBLISH_FAILED"}': 1,
+      'event_sessions_failures_total{code="STORE_UNAVAILABLE"}': 0,
     });
     expect(during.event_sessions_contingency_backlog_bytes).toBeGreaterThan(0);
     expect(during.event_sessions_contingency_backlog_oldest_age_seconds).toBeGreaterThanOrEqual(0);

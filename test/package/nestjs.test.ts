@@ -8,7 +8,7 @@ const { root, full } = inject('packed');
 
 /** What a Nest application has beside event-sessions and its peers. */
 const INSTALLED = [
-  ...['@nestjs', '@standard-schema', '@types', 'class-transformer', 'class-validator', 'express'],
+  ...['@nestjs', '@types', 'class-transformer', 'class-validator', 'express'],
   ...['nest-nsq-transport', 'reflect-metadata', 'rxjs', 'tslib'],
 ];
 

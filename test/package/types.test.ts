@@ -6,10 +6,10 @@ import { run } from './run.js';
 const { root, full, ioredis6 } = inject('packed');
 
 const CONSUMER = `
-import { createEventSessions, isEventSessionsError } from 'event-sessions';
+import { createEventSessions, isEventSessionsError, type StandardSchemaV1 } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { fileContingency } from 'event-sessions/file';
-import { createHttpHandler } from 'event-sessions/http';
+import { createHttpHandler, type NodeRequest } from 'event-sessions/http';
 import { nsqPublisher } from 'event-sessions/nsq';
 import { openTelemetry } from 'event-sessions/opentelemetry';
 import { prometheusMetrics } from 'event-sessions/prometheus';
@@ -37,6 +37,16 @@ export async function main(): Promise<number> {
 }
 
 export const edges = [createHttpHandler(createEventSessions()), eventSessionsRouter(createEventSessions())];
+
+export const withOwnSchema = (schema: StandardSchemaV1<{ n: number }>) =>
+  createEventSessions({ events: { placed: schema } }).session('s-1').add('placed', { n: 1 });
+
+interface WithUser extends NodeRequest {
+  readonly user?: string;
+}
+export const withUser = eventSessionsRouter(createEventSessions(), {
+  authorize: ({ user }: WithUser, action) => user !== undefined || (action === 'list' && new Response()),
+});
 
 export const withOwnClient = () => createEventSessions({ store: redisStore({ client: new Redis() }) });
 

@@ -25,19 +25,6 @@ export const error = (name: string, message: string, advice?: string): Check => 
   return { status: 'error', name, message, advice };
 };
 
-/** Rejects after so many milliseconds. What was started goes on, and is no longer listened to. */
-export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** At least `wanted`, both of the form `1.2.3`. */
 export function isAtLeast(version: string, wanted: string): boolean {
   const [have, want] = [version, wanted].map((text) => (text.match(/\d+/g) ?? []).map(Number));

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { parseNsqdAddress } from '../../adapters/nsq/nsqd-address.js';
 import { messageOf } from '../../core/errors.js';
-import { within } from './check.js';
+import { within } from '../../core/within.js';
 
 const DEADLINE_MS = 3_000;
 const MAGIC = '  V2';

@@ -1,8 +1,9 @@
 import * as scripts from '../../adapters/redis/scripts.js';
 import { messageOf } from '../../core/errors.js';
+import { within } from '../../core/within.js';
 import { needing } from '../parts.js';
 import { bytesText, harmless, spanText, withoutPassword } from '../wording.js';
-import { type Check, type CheckGroup, error, isAtLeast, ok, warning, within } from './check.js';
+import { type Check, type CheckGroup, error, isAtLeast, ok, warning } from './check.js';
 
 type Redis = import('ioredis').Redis;
 

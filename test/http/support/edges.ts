@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net';
 import type { EventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
 import { eventSessionsPlugin } from 'event-sessions/fastify';
-import { createHttpHandler, type HttpOptions } from 'event-sessions/http';
+import { createHttpHandler, type NodeRequest, type RouteOptions } from 'event-sessions/http';
 import express from 'express';
-import Fastify from 'fastify';
+import Fastify, { type FastifyRequest } from 'fastify';
 
 export interface Edge {
   /** Where the routes are, such as `http://127.0.0.1:1234/events`. */
@@ -14,7 +14,17 @@ export interface Edge {
   close(): Promise<void>;
 }
 
-type Start = (sessions: EventSessions, options?: Omit<HttpOptions, 'basePath'>) => Promise<Edge>;
+/** The request as each of them has it. */
+export type EdgeRequest = Request | NodeRequest | FastifyRequest;
+
+type Options = RouteOptions<EdgeRequest>;
+type Start = (sessions: EventSessions, options?: Options) => Promise<Edge>;
+
+export function headerOf(request: EdgeRequest, name: string): string | undefined {
+  if (request instanceof Request) return request.headers.get(name) ?? undefined;
+  const value = request.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
 
 /** Everything the routes can be mounted on. All but the first answer over real HTTP. */
 export const EDGES: readonly (readonly [name: string, start: Start])[] = [
@@ -46,14 +56,18 @@ export const EDGES: readonly (readonly [name: string, start: Start])[] = [
     'Express at a path with a parameter, in a router in a router',
     (sessions, options) => {
       const inner = express.Router().use('/of/:tenant', eventSessionsRouter(sessions, options));
-      return onExpress('/api/of/acme', express().use('/api', inner));
+      return onExpress('/api/of/a%2Fc%20me', express().use('/api', inner));
     },
   ],
-  ['Fastify', (sessions, options) => onFastify('/events', sessions, options)],
-  ['Fastify at its root', (sessions, options) => onFastify('', sessions, options)],
+  ['Fastify', (sessions, options) => onFastify('/events', '/events', sessions, options)],
+  ['Fastify at its root', (sessions, options) => onFastify('', '', sessions, options)],
+  [
+    'Fastify at a prefix with parameters',
+    (sessions, options) => onFastify('/of/:tenant/:a-:b(\\d+)/', '/of/a%2Fc%20me/x-1', sessions, options),
+  ],
 ];
 
-async function onExpress(path: string, app: express.Express): Promise<Edge> {
+export async function onExpress(path: string, app: express.Express): Promise<Edge> {
   const server = createServer(app).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   return {
@@ -68,11 +82,12 @@ async function onExpress(path: string, app: express.Express): Promise<Edge> {
 
 async function onFastify(
   prefix: string,
+  path: string,
   sessions: EventSessions,
-  options?: Omit<HttpOptions, 'basePath'>,
+  options?: Options,
 ): Promise<Edge> {
   const app = Fastify({ forceCloseConnections: true });
   await app.register(eventSessionsPlugin(sessions, options), { prefix });
   const address = await app.listen({ port: 0, host: '127.0.0.1' });
-  return { url: `${address}${prefix}`, fetch, close: () => app.close() };
+  return { url: `${address}${path}`, fetch, close: () => app.close() };
 }
