@@ -5,7 +5,7 @@ export function expectCount(actual: number, expected: number): void {
 
 /** The same bytes, but for the digits of lengths and the like. */
 export function expectAbout(actual: number, expected: number, what: string): void {
-  if (Math.abs(actual - expected) > expected * 0.02) {
+  if (Math.abs(actual - expected) > expected * 0.03) {
     throw new Error(`${what}: ${actual} bytes on one side, ${expected} on the other`);
   }
 }

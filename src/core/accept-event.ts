@@ -12,6 +12,7 @@ import {
 } from './event.js';
 import { createEventIds } from './ids.js';
 import { toJsonText } from './json-text.js';
+import { plainJson } from './plain-json.js';
 import { isTopic, TOPIC_RULE } from './topic.js';
 import { describe, idSchema, named, plainText, reading, validate } from './validate.js';
 
@@ -105,7 +106,7 @@ export const eventTypeSchema = plainText(256);
 type CheckedOptions = z.output<typeof addOptionsSchema>;
 
 export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
-  const json = { maxDepth: config.maxDepth, maxBytes: config.maxEventBytes };
+  const { maxDepth, maxEventBytes } = config;
   const eventIdFor = createEventIds();
   const now = clock();
   const knownTypes = knownTexts();
@@ -119,38 +120,32 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
     trace: TraceContext | undefined,
   ): AcceptedEvent {
     const topic = topicOf(type, options, data);
-    if (!knownTopics.has(topic) && !isTopic(topic)) {
-      throw new EventSessionsError(
-        'INVALID_TOPIC',
-        `A topic has ${TOPIC_RULE}; got ${describe(topic)}. ` +
-          'Give the event a topic, or set one in the catalogue or with the topic option.',
-        { topic, eventId: options.id, eventType: type },
-      );
+    if (!knownTopics.has(topic)) {
+      if (!isTopic(topic)) throw invalidTopic(topic, type, options.id);
+      knownTopics.add(topic);
     }
-    knownTopics.add(topic);
-    const text = toJsonText(data, { ...json, facts: { eventId: options.id, eventType: type } });
+    const text =
+      plainJson(data, maxDepth, maxEventBytes) ??
+      toJsonText(data, {
+        maxDepth,
+        maxBytes: maxEventBytes,
+        facts: { eventId: options.id, eventType: type },
+      });
     // Drawn last, so that what is refused leaves no gap.
     const id = options.id ?? eventIdFor(sessionId);
-    const attributes: EnvelopeAttributes = {
-      id,
-      source: config.source,
-      type,
-      time: options.time ?? now(),
-      sessionId,
-      subject: options.subject,
-      extensions: options.extensions,
-    };
-    if (trace !== undefined && options.extensions?.traceparent === undefined) {
+    const { time = now(), subject, extensions } = options;
+    const attributes = { id, source: config.source, type, time, sessionId, subject, extensions };
+    if (trace !== undefined && extensions?.traceparent === undefined) {
       const traced = encodeEnvelope(withTrace(attributes, trace), text);
-      if (sizeOf(traced) <= config.maxEventBytes) return { id, topic, json: traced };
+      if (sizeOf(traced) <= maxEventBytes) return { id, topic, json: traced };
     }
     const envelope = encodeEnvelope(attributes, text);
     const bytes = sizeOf(envelope);
-    if (bytes > config.maxEventBytes) {
+    if (bytes > maxEventBytes) {
       throw new EventSessionsError(
         'EVENT_TOO_LARGE',
-        `The event has ${bytes} bytes with its envelope; ${config.maxEventBytes} are allowed`,
-        { eventId: id, eventType: type, limit: config.maxEventBytes, actual: bytes },
+        `The event has ${bytes} bytes with its envelope; ${maxEventBytes} are allowed`,
+        { eventId: id, eventType: type, limit: maxEventBytes, actual: bytes },
       );
     }
     return { id, topic, json: envelope };
@@ -175,12 +170,9 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
   }
 
   return (sessionId, event, trace) => {
-    const { type, input, rest } = reading('An event', () => {
-      const { type, data: input, ...rest } = event;
-      return { type, input, rest };
-    });
+    const { type, input, rest } = reading('An event', () => partsOf(event));
     if (!knownTypes.has(type)) knownTypes.add(validate(eventTypeSchema, type, 'The event type'));
-    const options = isEmpty(rest) ? NO_OPTIONS : validate(addOptionsSchema, rest, 'The options of add');
+    const options = rest === undefined ? NO_OPTIONS : validate(addOptionsSchema, rest, 'The options of add');
     const data = config.catalogue.validate(type, input);
     return types.isPromise(data)
       ? data.then((output: unknown) => accept(sessionId, type, options, output, trace))
@@ -201,9 +193,21 @@ function withTrace(attributes: EnvelopeAttributes, trace: TraceContext): Envelop
 
 const NO_OPTIONS: CheckedOptions = {};
 
-function isEmpty(options: object): boolean {
-  for (const _ in options) return false;
-  return true;
+/** Type, data, and what else there is, if there is anything. */
+function partsOf(event: EventInput) {
+  for (const key in event) {
+    if (key === 'type' || key === 'data') continue;
+    const { type, data: input, ...rest } = event;
+    return { type, input, rest };
+  }
+  return { type: event.type, input: event.data, rest: undefined };
+}
+
+function invalidTopic(topic: string, eventType: string, eventId: string | undefined): EventSessionsError {
+  const message =
+    `A topic has ${TOPIC_RULE}; got ${describe(topic)}. ` +
+    'Give the event a topic, or set one in the catalogue or with the topic option.';
+  return new EventSessionsError('INVALID_TOPIC', message, { topic, eventId, eventType });
 }
 
 /** Texts that have been found in order, so that they need not be looked at for every event. Bounded. */

@@ -67,9 +67,31 @@ function writeObject(value: object, levels: number, room: Room): string | undefi
     if (room.left < 0) return undefined;
     const json = write(member, levels, room);
     if (json === undefined) return undefined;
-    text += text === '{' ? `${quoted(key)}:${json}` : `,${quoted(key)}:${json}`;
+    const name = nameOf(key);
+    text += text === '{' ? name.first : name.next;
+    text += json;
   }
   return `${text}}`;
+}
+
+/** A key as it stands before its value: as the first of an object, or behind another member. */
+interface Name {
+  readonly first: string;
+  readonly next: string;
+}
+
+/** The same keys come again and again. Bounded. */
+const names = new Map<string, Name>();
+const MAX_NAMES = 1_000;
+
+function nameOf(key: string): Name {
+  const known = names.get(key);
+  if (known !== undefined) return known;
+  const first = `${quoted(key)}:`;
+  const name = { first, next: `,${first}` };
+  if (names.size >= MAX_NAMES) names.clear();
+  if (key.length <= SHORT) names.set(key, name);
+  return name;
 }
 
 // What JSON has to escape, and all surrogates: a lone one is escaped, and telling it is left to `JSON.stringify`.
