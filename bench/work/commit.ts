@@ -32,6 +32,7 @@ export const commit: Bench = {
       topic: () => TOPIC,
       recovery: false,
       logger: false,
+      commit: { batchEvents: BATCH, inFlight: IN_FLIGHT },
       limits: { maxSessionBytes: 2 ** 31 },
     });
     const raw = await rawNsqd(nsqd.tcp);

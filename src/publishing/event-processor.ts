@@ -11,7 +11,7 @@ import { backoffDelay, pause, type RetryPolicy } from './retry.js';
 /**
  * Carries a session's events from the store to the broker, in order, within a window.
  *
- * A **batch** is a run of consecutive events: one page of the store. It is published with one call per topic in it.
+ * A **batch** is a run of consecutive events, cut from a page of the store. It is published with one call per topic in it.
  * Up to `inFlight` batches are on their way at once, and a batch counts until the cursor behind it is confirmed by
  * the store. So whatever happens, no more than `inFlight` batches can be published a second time.
  *
@@ -86,9 +86,12 @@ interface Sent {
   /** Sequence of the batch's last event. */
   readonly end: number;
   readonly settled: Promise<Failure | undefined>;
-  /** Known at once, before `settled` tells: from then on nothing may be sent. */
-  readonly failed: boolean;
+  /** Known at once, before `settled` tells: from `failed` on nothing may be sent. */
+  readonly state: 'in flight' | 'published' | 'failed';
 }
+
+/** What is read at once, if `batchBytes` allows it: a round trip to the store for several to the broker. */
+const BATCHES_PER_PAGE = 4;
 
 export function createEventProcessor(config: EventProcessorConfig): EventProcessor {
   const { store, publisher, breaker, events: domainEvents, metrics } = config;
@@ -221,21 +224,25 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       const { sessionId, events, lease, signal } = session;
       /** Sent, the oldest first; not acknowledged as far as is known here. */
       const window: Sent[] = [];
-      /** The cursor on its way to the store behind acknowledged batches. */
+      /** The cursor on its way to the store behind acknowledged batches, and how many those are. */
       let moving: Promise<boolean> | undefined;
+      let behindMoving = 0;
       let brokerDown = config.defer !== undefined && lease.deferred > 0 ? owedBefore(sessionId) : undefined;
 
       function send(end: number, parts: readonly Part[]): void {
         if (brokerDown !== undefined) {
           const failure = { parts, error: notSent(brokerDown, sessionId) };
-          window.push({ end, settled: Promise.resolve(failure), failed: true });
+          window.push({ end, settled: Promise.resolve(failure), state: 'failed' });
           return;
         }
-        const state = { failed: false };
+        const sent: { state: Sent['state'] } = { state: 'in flight' };
         const settled = publishParts(sessionId, parts, () => {
-          state.failed = true;
+          sent.state = 'failed';
+        }).then((failure) => {
+          if (failure === undefined) sent.state = 'published';
+          return failure;
         });
-        window.push(Object.assign(state, { end, settled }));
+        window.push(Object.assign(sent, { end, settled }));
       }
 
       /** What the cursor has not moved past is published, and counted, by the next attempt. */
@@ -251,6 +258,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       async function cursorMoved(): Promise<boolean> {
         const moved = await (moving ?? true);
         moving = undefined;
+        behindMoving = 0;
         return moved;
       }
 
@@ -262,30 +270,30 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       }
 
       /**
-       * Waits for the cursor that is on its way or for the oldest batch, whichever makes room first; behind the batch
-       * it sends the cursor on. False when the attempt has to end here.
+       * Waits for the cursor that is on its way, or for the oldest `count` batches; then it sends the cursor on, once for
+       * all that are acknowledged. False when the attempt has to end here.
        */
-      async function settleOldest(): Promise<boolean> {
+      async function settleOldest(count: number): Promise<boolean> {
         const [oldest] = window;
         if (oldest === undefined) return cursorMoved();
         if (moving !== undefined) {
           const isMoved = await Promise.race([moving.then(() => true), oldest.settled.then(() => false)]);
           if (isMoved) return cursorMoved();
         }
-        const failure = await oldest.settled;
+        for (const { settled } of window.slice(0, count)) if ((await settled) !== undefined) break;
         if (!(await cursorMoved())) return false;
-        window.shift();
-        if (failure === undefined) {
-          moving = ignoringUntilAwaited(moveCursor(oldest.end, 0));
+        const pending = window.findIndex(({ state }) => state !== 'published');
+        const published = window.splice(0, pending === -1 ? window.length : pending);
+        const last = published.at(-1);
+        if (last !== undefined) {
+          behindMoving = published.length;
+          moving = ignoringUntilAwaited(moveCursor(last.end, 0));
           return true;
         }
-        const behind = window.splice(0);
-        const failures = await Promise.all(behind.map(({ settled }) => settled));
-        const batches = [
-          { end: oldest.end, failure },
-          ...behind.map(({ end }, i) => ({ end, failure: failures[i] })),
-        ];
-        for (const { end, failure } of batches) {
+        const batches = window.splice(0);
+        const failures = await Promise.all(batches.map(({ settled }) => settled));
+        for (const [i, { end }] of batches.entries()) {
+          const failure = failures[i];
           const deferred = failure === undefined ? 0 : await settleFailed(failure);
           if (deferred === undefined) return false;
           if (!(await moveCursor(end, deferred))) return false;
@@ -293,31 +301,42 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         return true;
       }
 
-      const unconfirmed = () => window.length + (moving === undefined ? 0 : 1);
+      const unconfirmed = () => window.length + behindMoving;
       const ended = () => (signal?.aborted ? 'stopped' : 'lease_lost');
       const read = (after: number) =>
         store.read(sessionId, {
           after,
-          limit: Math.min(config.batchEvents, events - after),
+          limit: Math.min(BATCHES_PER_PAGE * config.batchEvents, events - after),
           maxBytes: config.batchBytes,
         });
-      try {
+
+      /** While a page is sent, the next one is on its way. */
+      async function* batches() {
         let end = lease.cursor;
         let next = end < events ? read(end) : undefined;
         while (next !== undefined) {
-          const batch = await next;
-          const last = batch.at(-1);
+          const page = await next;
+          const last = page.at(-1);
           if (last === undefined) throw corrupt(sessionId, events, end);
           end = last.sequence;
           next = end < events ? ignoringUntilAwaited(read(end)) : undefined;
-          while (unconfirmed() >= config.inFlight || window.some(({ failed }) => failed)) {
-            if (!(await settleOldest())) return ended();
+          for (let from = 0; from < page.length; from += config.batchEvents) {
+            yield page.slice(from, from + config.batchEvents);
+          }
+        }
+      }
+
+      try {
+        for await (const batch of batches()) {
+          while (unconfirmed() >= config.inFlight || window.some(({ state }) => state === 'failed')) {
+            // Half of them: so the cursor moves once for several, and the broker still has something to do.
+            if (!(await settleOldest(Math.ceil(window.length / 2)))) return ended();
           }
           if (signal?.aborted || !lease.holds()) break;
-          send(end, byTopic(batch));
+          send(batch.at(-1)?.sequence ?? 0, byTopic(batch));
         }
         while (window.length > 0 || moving !== undefined) {
-          if (!(await settleOldest())) return ended();
+          if (!(await settleOldest(window.length))) return ended();
         }
         return lease.cursor === events ? 'complete' : ended();
       } finally {

@@ -209,7 +209,7 @@ describe('a batch that fails', () => {
     const { run, store, deferred } = await setUp(30, nsq, { topics: ['a', 'b'] });
     const { read } = store;
     store.read = async (sessionId, range) => {
-      const page = await read(sessionId, range);
+      const page = await read(sessionId, { ...range, limit: 10 });
       // One topic of the first batch has failed, the other one is still in flight.
       if (range.after === 10) {
         await expect.poll(() => nsq.calls.length === 2 && nsq.inFlight === 1).toBe(true);

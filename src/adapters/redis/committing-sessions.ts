@@ -62,8 +62,10 @@ export function committingSessions(): CommittingSessions {
       const known = sessions.get(sessionId);
       const first = elementBehind(sessionId, after);
       if (known === undefined || first === undefined) return undefined;
-      const count = Math.ceil(limit / known.eventsPerElement);
-      return count * known.largest <= maxBytes ? { first, count } : undefined;
+      const wanted = Math.ceil(limit / known.eventsPerElement);
+      const allowed = Math.floor(maxBytes / known.largest);
+      // One huge event must not make all pages small.
+      return allowed < wanted / 8 ? undefined : { first, count: Math.min(wanted, allowed) };
     },
     elementBehind,
     hasRead(sessionId, { after, events, elements, next }) {

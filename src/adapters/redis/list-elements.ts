@@ -80,10 +80,10 @@ export function toPage(sessionId: string, reply: unknown, first: number, range: 
           if (space <= at || space >= end) throw unexpected(AN_ELEMENT, element);
           topic = buffer.toString('latin1', at, space);
         }
-        const utf8 = { buffer, start: at + topic.length + 1, end };
-        bytes += end - utf8.start;
+        const start = at + topic.length + 1;
+        bytes += end - start;
         if (events.length === limit || (events.length > 0 && bytes > maxBytes)) return { events, next };
-        events.push(new BytesEvent(topic, sequence + 1, utf8));
+        events.push(new BytesEvent(topic, sequence + 1, buffer, start, end));
       }
       sequence += 1;
       at = end + 1;
@@ -110,16 +110,22 @@ function positionIn(buffer: Buffer, end: number): number {
   return position;
 }
 
-class BytesEvent implements StoredEvent {
+/** An event and its range in one: there is one for each event of a commit. */
+class BytesEvent implements StoredEvent, Utf8Range {
   constructor(
     readonly topic: string,
     readonly sequence: number,
-    readonly utf8: Utf8Range,
+    readonly buffer: Buffer,
+    readonly start: number,
+    readonly end: number,
   ) {}
 
+  get utf8(): Utf8Range {
+    return this;
+  }
+
   get json(): string {
-    const { buffer, start, end } = this.utf8;
-    return buffer.toString('utf8', start, end);
+    return this.buffer.toString('utf8', this.start, this.end);
   }
 }
 
