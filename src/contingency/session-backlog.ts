@@ -4,7 +4,7 @@ import type { ContingencyRecord, QuarantinedEntry, SealedEntry } from '../ports/
 /** What a sealed part of the log has of one session, as places: the records themselves may not fit in memory. */
 export interface SessionBacklog {
   readonly sessionId: string;
-  /** Records for the store, in order. */
+  /** Records for the store, in order, but for a start: it comes first, though an add may have been recorded before it. */
   readonly forStore: readonly number[];
   /** How many of those are events. */
   readonly events: number;
@@ -72,7 +72,8 @@ function take(session: Growing, record: ContingencyRecord, place: number): void 
     else session.repeated.push(place);
     return;
   }
-  session.forStore.push(place);
+  if (record.kind === 'session.started') session.forStore.unshift(place);
+  else session.forStore.push(place);
   if (record.kind === 'event.added') session.events += 1;
   if (record.kind === 'session.commit_requested' || record.kind === 'session.rollback_requested') {
     session.end ??= { place, kind: record.kind };

@@ -233,6 +233,82 @@ describe.each(OUTAGES)('G1 G6: the store is %s', (fault) => {
   });
 });
 
+describe('calls at once, of which nobody can know what became of them', () => {
+  test('G5: a commit that is recorded while a rollback is on its way does not win over it unheard', async () => {
+    const { sessions, store, published } = setUp();
+    const session = await sessions.startSession();
+    await session.add('a', 1);
+    store.decide = (method) =>
+      method === 'rollback' ? 'cut after' : method === 'beginCommit' ? 'down' : 'up';
+    const [rollback, commit] = await Promise.allSettled([session.rollback(), session.commit()]);
+    store.decide = undefined;
+    await sessions.recover();
+    expect([rollback.status, commit.status].sort()).toEqual(['fulfilled', 'rejected']);
+    const won = rollback.status === 'fulfilled' ? 'rolled_back' : 'committed';
+    expect((await session.status()).status).toBe(won);
+    expect(published()).toEqual(won === 'committed' ? [1] : []);
+  });
+
+  test('an add that may have come before the commit is not refused', async () => {
+    const { sessions, store, published } = setUp();
+    const session = await sessions.startSession();
+    store.decide = (method) => (method === 'append' ? 'cut after' : method === 'beginCommit' ? 'down' : 'up');
+    const [receipt] = await Promise.all([session.add('a', 1), session.commit()]);
+    expect(receipt).toMatchObject({ deferred: true });
+    store.decide = undefined;
+    expect(await sessions.recover()).toMatchObject({ remaining: 0, quarantined: 0 });
+    expect(published()).toEqual([1]);
+  });
+});
+
+describe('G4: events that were recorded before their session was there', () => {
+  test('come before what is added after its start', async () => {
+    const { sessions, store, published } = setUp();
+    const session = sessions.session('s-1');
+    store.fault = 'down';
+    await session.add('a', 1);
+    store.fault = 'up';
+    await sessions.startSession({ sessionId: 's-1' });
+    await session.add('a', 2);
+    expect(await session.commit()).toMatchObject({ status: 'committed', events: 2 });
+    expect(published()).toEqual([1, 2]);
+  });
+
+  test('also when the start was recorded behind them', async () => {
+    const { sessions, store, published } = setUp();
+    const session = sessions.session('s-1');
+    store.fault = 'down';
+    await session.add('a', 1);
+    await sessions.startSession({ sessionId: 's-1' });
+    await session.add('a', 2);
+    store.fault = 'up';
+    await session.add('a', 3);
+    expect(await session.commit()).toMatchObject({ status: 'committed', events: 3 });
+    expect(published()).toEqual([1, 2, 3]);
+  });
+
+  test('are not overtaken when somebody starts it in between', async () => {
+    const { sessions, store, published } = setUp();
+    const session = sessions.session('s-1');
+    store.fault = 'down';
+    await session.add('a', 1);
+    store.fault = 'up';
+    let appends = 0;
+    const { append } = store;
+    store.append = async (...args) => {
+      const outcome = await append(...args);
+      appends += 1;
+      if (appends === 1)
+        await store.start({ sessionId: 's-1', metadata: '{}', ttlMs: 60_000, cause: { instance: 'b' } });
+      return outcome;
+    };
+    await expect(session.add('a', 2)).rejects.toMatchObject({ code: 'SESSION_NOT_FOUND' });
+    await session.add('a', 3);
+    await session.commit();
+    expect(published()).toEqual([1, 3]);
+  });
+});
+
 describe('the broker is down at commit', () => {
   test('the session is committed, the events are owed, and recovery publishes them once and in order', async () => {
     const { sessions, broker, published, log } = setUp();
@@ -305,6 +381,21 @@ describe('two instances on one store', () => {
     expect(await a.sessions.recover()).toMatchObject({ published: 2, quarantined: 0, remaining: 0 });
     expect(a.published()).toEqual([2, 3]);
     expect(a.publisher.published.map(({ event }) => Number(event.sequence))).toEqual([2, 3]);
+  });
+
+  test('G4: late events come behind those that the broker is owed', async () => {
+    const base = memoryStore();
+    const log = memoryContingency();
+    const [a, b] = [setUp(base, { contingency: log }), setUp(base, { contingency: log })];
+    const session = await a.sessions.startSession();
+    await session.add('x', 1);
+    b.store.fault = 'down';
+    await b.sessions.session(session.id).add('x', 2);
+    a.broker.down = true;
+    expect(await session.commit()).toMatchObject({ status: 'committed', deferred: 1 });
+    a.broker.down = false;
+    expect(await a.sessions.recover()).toMatchObject({ published: 2, remaining: 0 });
+    expect(a.published()).toEqual([1, 2]);
   });
 
   test('G2: events that one holds back of a session that the other rolls back are discarded', async () => {

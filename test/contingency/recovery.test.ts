@@ -128,6 +128,22 @@ test('G3: a late event that the log has twice is published once', async () => {
   expect(log.records).toEqual([]);
 });
 
+test('G4: a start that was recorded behind many adds comes before them', async () => {
+  const store = memoryStore();
+  const log = memoryContingency();
+  const down = faultyStore(store);
+  down.fault = 'down';
+  const writer = instanceOn({ store: down, contingency: log });
+  await writer.session('s-1').addMany(numbers(600).map(typed));
+  await writer.startSession({ sessionId: 's-1' });
+  await writer.session('s-1').add('a', 601);
+  await writer.session('s-1').commit();
+  const publisher = memoryPublisher();
+  const report = await instanceOn({ store, publisher, contingency: log }).recover();
+  expect(report).toMatchObject({ published: 601, remaining: 0, complete: true });
+  expect(publisher.published.map(({ event }) => event.data)).toEqual(numbers(601));
+});
+
 test('G4: an attempt that takes over behind deferred events does not overtake them', async () => {
   const store = memoryStore();
   const log = memoryContingency();
