@@ -1,7 +1,7 @@
 import type { CircuitBreaker } from '../core/circuit-breaker.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
-import type { StoredEvent } from '../core/event.js';
+import { corruptEvent, isEnvelope, type StoredEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
 import type { SessionStore } from '../ports/session-store.js';
@@ -293,6 +293,14 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         return true;
       }
 
+      /** False when the attempt has to end here. */
+      async function settleAll(): Promise<boolean> {
+        while (window.length > 0 || moving !== undefined) {
+          if (!(await settleOldest())) return false;
+        }
+        return true;
+      }
+
       const unconfirmed = () => window.length + (moving === undefined ? 0 : 1);
       const ended = () => (signal?.aborted ? 'stopped' : 'lease_lost');
       const read = (after: number) =>
@@ -308,6 +316,12 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           const batch = await next;
           const last = batch.at(-1);
           if (last === undefined) throw corrupt(sessionId, events, end);
+          const foreign = batch.find((event) => !isEnvelope(event));
+          if (foreign !== undefined) {
+            // Those before it do not come again with the next attempt, which gets no further.
+            if (!(await settleAll())) return ended();
+            throw corruptEvent(sessionId, foreign.sequence);
+          }
           end = last.sequence;
           next = end < events ? ignoringUntilAwaited(read(end)) : undefined;
           while (unconfirmed() >= config.inFlight || window.some(({ failed }) => failed)) {
@@ -316,9 +330,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           if (signal?.aborted || !lease.holds()) break;
           send(end, byTopic(batch));
         }
-        while (window.length > 0 || moving !== undefined) {
-          if (!(await settleOldest())) return ended();
-        }
+        if (!(await settleAll())) return ended();
         return lease.cursor === events ? 'complete' : ended();
       } finally {
         await Promise.all(window.map(({ settled }) => settled));

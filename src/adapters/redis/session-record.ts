@@ -59,13 +59,13 @@ function toHistoryEntry(line: string): HistoryEntry {
 
 /** From a list element, `topic json`. */
 export function toStoredEvent(reply: unknown, sequence: number): StoredEvent {
-  const element = text(reply, AN_EVENT);
+  const element = text(reply, eventAt(sequence));
   const space = element.indexOf(' ');
-  if (space < 1) throw unexpected(AN_EVENT, reply);
+  if (space < 1) throw unexpected(eventAt(sequence), reply);
   return { topic: element.slice(0, space), sequence, json: element.slice(space + 1) };
 }
 
-const AN_EVENT = 'a topic and an event';
+const eventAt = (sequence: number) => `a topic and an event as number ${sequence} of its session`;
 
 /** From list elements as bytes. The envelopes stay bytes, and become text only if somebody asks for it. */
 export function toPage(reply: unknown, after: number, limit: number, maxBytes: number): StoredEvent[] {
@@ -75,17 +75,18 @@ export function toPage(reply: unknown, after: number, limit: number, maxBytes: n
   let topic = '';
   let bytes = 0;
   for (const element of elements) {
-    if (!Buffer.isBuffer(element)) throw unexpected(`${AN_EVENT}, as bytes`, element);
+    const sequence = after + events.length + 1;
+    if (!Buffer.isBuffer(element)) throw unexpected(`${eventAt(sequence)}, as bytes`, element);
     // As a rule the topic is the one of the event before.
     if (topic === '' || element[topic.length] !== SPACE || !startsWith(element, topic)) {
       const space = element.indexOf(SPACE);
-      if (space < 1) throw unexpected(AN_EVENT, element);
+      if (space < 1) throw unexpected(eventAt(sequence), element);
       topic = element.toString('latin1', 0, space);
     }
     const utf8 = { buffer: element, start: topic.length + 1, end: element.length };
     bytes += utf8.end - utf8.start;
     if (events.length > 0 && bytes > maxBytes) break;
-    events.push(new BytesEvent(topic, after + events.length + 1, utf8));
+    events.push(new BytesEvent(topic, sequence, utf8));
   }
   return events;
 }
