@@ -7,7 +7,7 @@ import {
   memoryPublisher,
   memoryStore,
 } from 'event-sessions';
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { SessionStore } from '../../src/ports/session-store.js';
 import { type FaultyStore, faultyStore, type StoreFault } from '../support/faulty-store.js';
 
@@ -590,5 +590,82 @@ describe('what it tells', () => {
     expect([...new Set(seen.map((progress) => progress.sessions))]).toEqual([0, 1, 2, 3]);
     expect([...new Set(seen.map((progress) => progress.remaining))]).toEqual([4, 2, 0]);
     expect(seen.every(({ records }) => records === 6)).toBe(true);
+  });
+});
+
+describe('a circuit that is open', () => {
+  const PROBE_AFTER_MS = 5_000;
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** From here on the store is asked nothing but whether it is there. */
+  async function openCircuit() {
+    const all = setUp();
+    const session = await all.sessions.startSession();
+    const asked: string[] = [];
+    all.store.decide = (method) => {
+      asked.push(method);
+      return 'down';
+    };
+    for (let i = 0; i < 5; i += 1) await session.add('a', i);
+    asked.length = 0;
+    return { ...all, session, asked };
+  }
+
+  test('is probed in the background: no call waits for a store that is away, however often', async () => {
+    const { sessions, session, asked } = await openCircuit();
+    for (let pass = 1; pass <= 3; pass += 1) {
+      await vi.advanceTimersByTimeAsync(PROBE_AFTER_MS);
+      expect(await session.add('a', pass)).toMatchObject({ deferred: true });
+      expect(asked).toEqual(Array(pass).fill('ping'));
+    }
+    await sessions.close();
+    await vi.advanceTimersByTimeAsync(10 * PROBE_AFTER_MS);
+    expect(asked).toHaveLength(3);
+  });
+
+  test('lets the next call through when the store is back, and tells so', async () => {
+    const { sessions, store, session, published } = await openCircuit();
+    let restored = 0;
+    sessions.on('store.restored', () => {
+      restored += 1;
+    });
+    store.decide = undefined;
+    expect(await session.add('a', 5)).toMatchObject({ deferred: true });
+    await vi.advanceTimersByTimeAsync(PROBE_AFTER_MS);
+    expect(await session.add('a', 6)).toMatchObject({ deferred: false });
+    expect(restored).toBe(1);
+    await session.commit();
+    expect(published()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+  });
+
+  test('of the broker is probed as well, and no commit waits for it', async () => {
+    const pings: number[] = [];
+    let down = true;
+    const memory = memoryPublisher({
+      onPublish: () => {
+        if (down) throw new Error('the broker is down');
+      },
+    });
+    const publisher = {
+      ...memory,
+      ping: async () => {
+        pings.push(pings.length);
+        if (down) throw new Error('the broker is down');
+      },
+    };
+    const { sessions } = setUp(memoryStore(), { publisher, commit: { retries: 0 } });
+    const committed = () => sessions.transaction((session) => session.add('a', 1));
+    for (let i = 0; i < 5; i += 1) await committed();
+    await vi.advanceTimersByTimeAsync(PROBE_AFTER_MS);
+    expect(pings).toHaveLength(1);
+    expect((await committed()).receipt).toMatchObject({ status: 'committed', deferred: 1 });
+    down = false;
+    await vi.advanceTimersByTimeAsync(PROBE_AFTER_MS);
+    expect((await committed()).receipt).toMatchObject({ status: 'committed', published: 1 });
   });
 });
