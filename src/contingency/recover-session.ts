@@ -152,7 +152,7 @@ async function replay(pass: RecoveryPass, { places, records }: Chunk): Promise<R
     const problem = problems.get(record);
     const reason = problem && REASONS[problem];
     if (problem === 'session_committing' || problem === 'session_committed') result.late.push(place);
-    else if (problem && MAY_PASS.has(problem) && Date.now() - record.at < pass.patienceMs)
+    else if (problem && MAY_PASS.has(problem) && Math.abs(Date.now() - record.at) < pass.patienceMs)
       result.waiting = true;
     else if (reason !== undefined) result.quarantined.push({ place, record, reason });
     else {

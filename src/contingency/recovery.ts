@@ -74,8 +74,8 @@ async function recoverLog(
   const { held, events, logger, tally, closing } = pass;
   let work: SealedWork | undefined;
   try {
-    const unreadable: (QuarantinedEntry & { place: number })[] = [];
-    const { sessions, records } = await readBacklog(sealed.read(), (entry) => unreadable.push(entry));
+    const unusable: (QuarantinedEntry & { place: number })[] = [];
+    const { sessions, records } = await readBacklog(sealed.read(), (entry) => unusable.push(entry));
     work = sealedWork({
       sealed,
       records,
@@ -87,7 +87,7 @@ async function recoverLog(
       onProgress: pass.progress,
     });
     onStart(work);
-    await work.quarantine(unreadable);
+    await work.quarantine(unusable);
     const waiting = new Map<string, WaitingSession>();
     for (const session of sessions.values()) {
       if (closing.aborted) return;

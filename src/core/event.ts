@@ -166,7 +166,7 @@ export function decodeEvent<Data = unknown>(event: StoredEvent): CloudEvent<Data
  * Whether it begins and ends as an envelope: others may have written into the store. What is in between is not looked
  * at, so that a commit need not parse what it carries.
  */
-export function isEnvelope(event: StoredEvent): boolean {
+export function isEnvelope(event: Pick<StoredEvent, 'json' | 'utf8'>): boolean {
   const { utf8 } = event;
   if (utf8 === undefined) return event.json.startsWith(BEGINNING_TEXT) && event.json.endsWith('}');
   const { buffer, start, end } = utf8;

@@ -9,7 +9,7 @@ import {
   type SealedRecords,
 } from 'event-sessions';
 import { describe, expect, test } from 'vitest';
-import type { ContingencyLog } from '../../src/ports/contingency-log.js';
+import type { ContingencyLog, ContingencyRecord } from '../../src/ports/contingency-log.js';
 import { faultyStore } from '../support/faulty-store.js';
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
@@ -289,6 +289,41 @@ test('close ends a pass behind the session it is at, and what is left stays', as
   expect(report).toMatchObject({ sessions: 2, remaining: 3, complete: false });
   await closed;
   expect(log.records).toHaveLength(3);
+});
+
+describe('a record that no instance can have written', () => {
+  const at = 1;
+  const event = '{"specversion":"1.0","id":"e-1","datacontenttype":"application/json","data":1}';
+  const added = { kind: 'event.added', sessionId: 's-1', at, topic: 'a', event } as const;
+  const owed = { ...added, kind: 'event.unpublished', sequence: 1 } as const;
+  const started = { kind: 'session.started', sessionId: 's-9', at, metadata: '{}', ttlMs: 1_000 } as const;
+  const requested = { kind: 'session.commit_requested', sessionId: 's-1', at, attemptId: 'a' } as const;
+
+  test.each<[string, ContingencyRecord]>([
+    ['session id', { ...added, sessionId: '}' }],
+    ['time', { ...added, at: 0.5 }],
+    ['topic', { ...added, topic: 'a\nPUB b' }],
+    ['event', { ...added, event: 'text' }],
+    ['event id', { ...added, event: event.replace('e-1', 'e 1') }],
+    ['event that is owed', { ...owed, event: '{}' }],
+    ['sequence', { ...owed, sequence: 0 }],
+    ['time to live', { ...started, ttlMs: -1 }],
+    ['metadata', { ...started, metadata: '[]' }],
+    ['attempt', { ...requested, attemptId: '' }],
+    ['number of expected events', { ...requested, expectedEvents: -1 }],
+  ])('for its %s goes to quarantine, and holds up no other', async (_, flawed) => {
+    const store = memoryStore();
+    const log = memoryContingency();
+    const publisher = memoryPublisher();
+    const sessions = instanceOn({ store, publisher, contingency: log });
+    await sessions.startSession({ sessionId: 's-1' });
+    await log.append([flawed]);
+    await log.append([{ ...added, at: Date.now() }]);
+    const report = await sessions.recover();
+    expect(report).toMatchObject({ events: 1, quarantined: 1, remaining: 0, published: 0, complete: true });
+    expect(log.quarantined).toMatchObject([{ record: flawed, reason: expect.stringMatching(/^its /) }]);
+    expect((await sessions.session('s-1').events()).events).toMatchObject([{ id: 'e-1' }]);
+  });
 });
 
 describe('a process that starts with a backlog in its log', () => {

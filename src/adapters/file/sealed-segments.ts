@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { withChecksum, withoutChecksum } from './checksum.js';
+import { checkedMembers, withChecksum } from './checksum.js';
 import { syncFolder } from './folder.js';
 import { errnoOf } from './io-failure.js';
 import { linesOf } from './lines.js';
@@ -57,8 +57,8 @@ const CHUNK_BYTES = 1024 * 1024;
 /** The names of the segments that this line says are replaced; undefined if it is another kind of line. */
 export function replacedBy(line: Buffer): string[] | undefined {
   if (line.toString('latin1', 0, MERGED.length) !== MERGED) return undefined;
-  const intact = withoutChecksum(line);
-  return intact === undefined ? undefined : (JSON.parse(intact) as { replaces: string[] }).replaces;
+  const { replaces } = checkedMembers(line);
+  return Array.isArray(replaces) && replaces.every((name) => typeof name === 'string') ? replaces : undefined;
 }
 
 export function sealedSegments(path: string, mode: number, sync: boolean): SealedSegments {
