@@ -95,7 +95,7 @@ async function recordsLeft(sessions: EventSessions): Promise<number> {
   return (await sessions.metrics()).contingency?.records ?? Number.NaN;
 }
 
-/** Makes a lock that stands in the way look old: who dies before writing a name into it keeps others out for a while. */
+/** Makes a lock that stands in the way look old: one that could not be removed keeps others out for a while. */
 function letTimePass(lock: string): void {
   try {
     utimesSync(lock, 1, 1);
