@@ -6,7 +6,7 @@ import type {
   EventUnpublishedRecord,
 } from '../ports/contingency-log.js';
 import { finishCommit } from './recover-interrupted.js';
-import type { RecoveryPass } from './recovery-pass.js';
+import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
 import { type ReplayProblem, replayIntoStore } from './replay.js';
 import type { Chunk, SealedWork } from './sealed-work.js';
 import type { SessionBacklog } from './session-backlog.js';
@@ -50,12 +50,7 @@ export async function recoverSession(
   } catch (error) {
     if (!isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
     // Something about this one session, or nothing works?
-    pass.down.store = await pass
-      .ask((store) => store.ping())
-      .then(
-        () => false,
-        () => true,
-      );
+    pass.down.store = await isStoreAway(pass);
     isBack = false;
     pass.logger.warn('A session could not be recovered yet', { sessionId, cause: messageOf(error) });
   }

@@ -203,6 +203,63 @@ test('the batches that a dead attempt had in flight are counted as possible dupl
   expect(await sessions.recover()).toMatchObject({ sessions: 1, published: 7, duplicatesPossible: 4 });
 });
 
+describe('while the store is away', () => {
+  async function waiting() {
+    const store = memoryStore();
+    const log = await owedLog(store, 3);
+    const away = faultyStore(store);
+    away.fault = 'down';
+    let reads = 0;
+    const watched = onSealed(log, (sealed) => {
+      reads += 1;
+      return sealed;
+    });
+    const broker = { down: false };
+    const publisher = memoryPublisher({
+      onPublish: () => {
+        if (broker.down) throw new EventSessionsError('PUBLISH_FAILED', 'down', { outcome: 'not_done' });
+      },
+    });
+    const sessions = instanceOn({ store: away, publisher, contingency: watched });
+    const published = () => publisher.published.map(({ event }) => event.data);
+    return { sessions, away, broker, published, reads: () => reads };
+  }
+
+  test('what the broker is owed is published, and then the log is left alone until the store is back', async () => {
+    const { sessions, away, published, reads } = await waiting();
+    expect(await sessions.recover()).toMatchObject({ published: 3, remaining: 0, complete: false });
+    expect([published(), reads()]).toEqual([[1, 2, 3], 1]);
+
+    await (await sessions.startSession()).add('a', 4);
+    const nothing = {
+      sessions: 0,
+      events: 0,
+      published: 0,
+      duplicatesPossible: 0,
+      discarded: 0,
+      quarantined: 0,
+    };
+    for (let pass = 1; pass <= 3; pass += 1) {
+      expect(await sessions.recover()).toMatchObject({ ...nothing, remaining: 2, complete: false });
+    }
+    expect(reads()).toBe(1);
+
+    away.fault = 'up';
+    expect(await sessions.recover()).toMatchObject({ sessions: 1, events: 1, remaining: 0, complete: true });
+  });
+
+  test('and the broker too, the log is read until the broker has what it is owed', async () => {
+    const { sessions, broker, published, reads } = await waiting();
+    broker.down = true;
+    expect(await sessions.recover()).toMatchObject({ published: 0, remaining: 3, complete: false });
+    broker.down = false;
+    expect(await sessions.recover()).toMatchObject({ published: 3, remaining: 0, complete: false });
+    expect([published(), reads()]).toEqual([[1, 2, 3], 2]);
+    await sessions.recover();
+    expect(reads()).toBe(2);
+  });
+});
+
 describe('one session that cannot be recovered', () => {
   test('because the store lost its events is quarantined, and holds up no other', async () => {
     const base = memoryStore();
