@@ -291,9 +291,8 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         (target) => target.append(sessionId, events, limits),
         async (failure) => {
           const end = endOf(sessionId);
-          // One that may have come before a commit is not refused: it would be published all the same.
-          const mayBeIn = end === 'session.commit_requested' && failure.outcome === 'unknown';
-          if (end !== undefined && !mayBeIn) return notOpen(end);
+          // Events that may have come before the end are not refused: once they are in, a commit would publish them.
+          if (end !== undefined && failure.outcome !== 'unknown') return notOpen(end);
           const known = held.of(sessionId)?.eventIds;
           const seen = new Set<string>();
           const duplicates: number[] = [];

@@ -170,11 +170,10 @@ export function isEnvelope(event: Pick<StoredEvent, 'json' | 'utf8'>): boolean {
   const { utf8 } = event;
   if (utf8 === undefined) return event.json.startsWith(BEGINNING_TEXT) && event.json.endsWith('}');
   const { buffer, start, end } = utf8;
-  return (
-    end - start > ID_START &&
-    buffer[end - 1] === CLOSING_BRACE &&
-    BEGINNING.compare(buffer, start, start + ID_START) === 0
-  );
+  if (end - start <= ID_START || buffer[end - 1] !== CLOSING_BRACE) return false;
+  // A call of `compare` takes longer.
+  for (let i = 0; i < ID_START; i += 1) if (buffer[start + i] !== BEGINNING[i]) return false;
+  return true;
 }
 
 export function corruptEvent(sessionId: string, sequence: number, cause?: unknown): EventSessionsError {

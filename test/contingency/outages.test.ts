@@ -259,6 +259,19 @@ describe('calls at once, of which nobody can know what became of them', () => {
     expect(await sessions.recover()).toMatchObject({ remaining: 0, quarantined: 0 });
     expect(published()).toEqual([1]);
   });
+
+  test('nor is one that may have come before a rollback, which another host may yet forestall', async () => {
+    const base = memoryStore();
+    const [a, b] = [setUp(base), setUp(base)];
+    const session = await a.sessions.startSession();
+    a.store.decide = (method) => (method === 'append' ? 'cut after' : method === 'rollback' ? 'down' : 'up');
+    const [receipt] = await Promise.all([session.add('a', 1), session.rollback()]);
+    expect(receipt).toMatchObject({ deferred: true });
+    expect(await b.sessions.session(session.id).commit()).toMatchObject({ events: 1, published: 1 });
+    a.store.decide = undefined;
+    expect(await a.sessions.recover()).toMatchObject({ remaining: 0, quarantined: 1, published: 0 });
+    expect([...a.published(), ...b.published()]).toEqual([1]);
+  });
 });
 
 describe('G4: events that were recorded before their session was there', () => {
