@@ -20,7 +20,6 @@ import {
   createDomainEvents,
   type DomainEventListener,
   type DomainEventPattern,
-  type DomainEvents,
 } from './core/domain-events.js';
 import { messageOf } from './core/errors.js';
 import { newId } from './core/ids.js';
@@ -33,7 +32,6 @@ import { createInstance } from './instance.js';
 import { type EventSessionsOptions, resolveOptions } from './options.js';
 import type { PublishBatch } from './ports/event-publisher.js';
 import type { CommandName } from './ports/instrumentation.js';
-import type { Logger } from './ports/logger.js';
 import type { SessionStore } from './ports/session-store.js';
 import { createEventProcessor } from './publishing/event-processor.js';
 import { createGetMetrics } from './queries/get-metrics.js';
@@ -124,8 +122,24 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   const instance = createInstance(metrics);
   const replay = { instance: instanceId, retentionMs };
 
-  const storeBreaker = breakerOf('store', events, logger);
-  const publisherBreaker = breakerOf('publisher', events, logger);
+  const breakerOf = (part: 'store' | 'publisher', probe: () => Promise<void>) =>
+    createCircuitBreaker({
+      failures: BREAKER_FAILURES,
+      probe,
+      probeAfterMs: BREAKER_PROBE_AFTER_MS,
+      closing: instance.closing,
+      onDegraded: (error) => {
+        const cause = messageOf(error);
+        logger.warn(`The ${part} is degraded`, { cause });
+        events.emit(`${part}.degraded`, { cause });
+      },
+      onRestored: (downMs) => {
+        logger.info(`The ${part} is restored`, { downMs });
+        events.emit(`${part}.restored`, { downMs });
+      },
+    });
+  const storeBreaker = breakerOf('store', () => store.ping());
+  const publisherBreaker = breakerOf('publisher', () => publisher.ping());
   const held = createHeldRecords(MAX_HELD_BYTES);
   const repository = createSessionRepository({
     store,
@@ -272,20 +286,4 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
 
 function readerOf(repository: SessionRepository): Pick<SessionStore, 'read'> {
   return { read: (sessionId, range) => repository.ask(undefined, (store) => store.read(sessionId, range)) };
-}
-
-function breakerOf(part: 'store' | 'publisher', events: DomainEvents, logger: Logger) {
-  return createCircuitBreaker({
-    failures: BREAKER_FAILURES,
-    probeAfterMs: BREAKER_PROBE_AFTER_MS,
-    onDegraded: (error) => {
-      const cause = messageOf(error);
-      logger.warn(`The ${part} is degraded`, { cause });
-      events.emit(`${part}.degraded`, { cause });
-    },
-    onRestored: (downMs) => {
-      logger.info(`The ${part} is restored`, { downMs });
-      events.emit(`${part}.restored`, { downMs });
-    },
-  });
 }

@@ -1,4 +1,5 @@
 import { openLogSnapshot } from '../adapters/file/log-reader.js';
+import { flawOf } from '../contingency/record-flaw.js';
 import type { SessionStore } from '../ports/session-store.js';
 import type { CommandContext } from './command.js';
 import { EXIT } from './exit-codes.js';
@@ -60,13 +61,14 @@ async function readOutlines(file: string) {
   const snapshot = await openLogSnapshot(file);
   try {
     for await (const entry of snapshot.read()) {
-      if ('unreadable' in entry) {
+      if ('unreadable' in entry || flawOf(entry.record) !== undefined) {
         if (!entry.unfinished) unreadable += 1;
         continue;
       }
-      const { sessionId } = entry.record;
+      const { sessionId, kind } = entry.record;
       const known = outlines.get(sessionId);
       if (known === undefined) outlines.set(sessionId, [outlineOf(entry.record)]);
+      else if (kind === 'session.started') known.unshift(outlineOf(entry.record));
       else known.push(outlineOf(entry.record));
     }
   } finally {
@@ -82,7 +84,7 @@ async function plan(
   patienceMs: number,
 ): Promise<PlannedSession> {
   const now = Date.now();
-  const isPatient = ({ at }: RecordOutline) => now - at < patienceMs;
+  const isPatient = ({ at }: RecordOutline) => Math.abs(now - at) < patienceMs;
   const session = await store.get(sessionId);
   if (session === undefined)
     return { sessionId, status: 'unknown', ...planSession(records, undefined, isPatient) };

@@ -34,6 +34,7 @@ export interface WaitingSession {
 export type SessionEnd = 'session.commit_requested' | 'session.rollback_requested';
 
 export interface HeldSession {
+  /** In order, but for a start: it comes first. */
   readonly records: readonly ContingencyRecord[];
   /** True when the log has more of it than is held here. */
   readonly spilled: boolean;
@@ -90,8 +91,9 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
       return;
     }
     bytes += size;
-    held.records.push(record);
-    held.numbers.push(count);
+    const at = record.kind === 'session.started' ? 0 : held.records.length;
+    held.records.splice(at, 0, record);
+    held.numbers.splice(at, 0, count);
     if (record.kind === 'event.added') held.eventIds.add(eventIdOf(record.event));
   }
 

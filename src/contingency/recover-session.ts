@@ -6,7 +6,7 @@ import type {
   EventUnpublishedRecord,
 } from '../ports/contingency-log.js';
 import { finishCommit } from './recover-interrupted.js';
-import type { RecoveryPass } from './recovery-pass.js';
+import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
 import { type ReplayProblem, replayIntoStore } from './replay.js';
 import type { Chunk, SealedWork } from './sealed-work.js';
 import type { SessionBacklog } from './session-backlog.js';
@@ -36,24 +36,21 @@ export async function recoverSession(
   const before = { remaining: work.remaining, published: pass.tally.published };
   let isBack = true;
   try {
+    let late: readonly number[] = [];
     if (session.forStore.length > 0) {
       if (pass.down.store) return false;
-      isBack =
+      ({ isBack, late } =
         session.end?.kind === 'session.rollback_requested'
           ? await rollBack(pass, work, session)
-          : await bringBack(pass, work, session, session.forStore);
+          : await bringBack(pass, work, session, session.forStore));
     }
     await work.settle(session.repeated);
     await publishOwed(pass, work, session);
+    await publishLate(pass, work, sessionId, late);
   } catch (error) {
     if (!isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
     // Something about this one session, or nothing works?
-    pass.down.store = await pass
-      .ask((store) => store.ping())
-      .then(
-        () => false,
-        () => true,
-      );
+    pass.down.store = await isStoreAway(pass);
     isBack = false;
     pass.logger.warn('A session could not be recovered yet', { sessionId, cause: messageOf(error) });
   }
@@ -66,8 +63,17 @@ export async function recoverSession(
   return isBack;
 }
 
+interface BroughtBack {
+  /** Nothing of it has to wait for the store. */
+  readonly isBack: boolean;
+  /** Events that can only be published behind all others of the session. */
+  readonly late: readonly number[];
+}
+
+const WAITING: BroughtBack = { isBack: false, late: [] };
+
 /** The adds need not pass through the store; they are done with as soon as the rollback is in there. */
-async function rollBack(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<boolean> {
+async function rollBack(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<BroughtBack> {
   const done: number[] = [];
   const adds: number[] = [];
   let refused = false;
@@ -77,7 +83,7 @@ async function rollBack(pass: RecoveryPass, work: SealedWork, session: SessionBa
       places: places.filter((_, i) => !isAdd[i]),
       records: records.filter((_, i) => !isAdd[i]),
     });
-    if (result.waiting) return false;
+    if (result.waiting) return WAITING;
     await work.quarantine(result.quarantined);
     refused ||= result.quarantined.some(({ place }) => place === session.end?.place);
     for (const place of result.settled) done.push(place);
@@ -88,7 +94,7 @@ async function rollBack(pass: RecoveryPass, work: SealedWork, session: SessionBa
   if (refused) return bringBack(pass, work, session, adds);
   pass.tally.discarded += adds.length;
   await work.settle(adds);
-  return true;
+  return { isBack: true, late: [] };
 }
 
 /** Into the store, and if a commit was asked for, on to the broker. */
@@ -97,22 +103,21 @@ async function bringBack(
   work: SealedWork,
   { sessionId, end }: SessionBacklog,
   places: readonly number[],
-): Promise<boolean> {
+): Promise<BroughtBack> {
   const late: number[] = [];
   let mustCommit = end?.kind === 'session.commit_requested';
   for await (const chunk of work.chunks(places)) {
-    if (pass.closing.aborted) return false;
+    if (pass.closing.aborted) return WAITING;
     const result = await replay(pass, chunk);
     await work.quarantine(result.quarantined);
     await work.settle(result.settled);
-    if (result.waiting) return false;
+    if (result.waiting) return WAITING;
     if (result.quarantined.some(({ place }) => place === end?.place)) mustCommit = false;
     if (result.committing) mustCommit = true;
     for (const place of result.late) late.push(place);
   }
-  const ended = !mustCommit || (await finishCommit(pass, sessionId));
-  if (ended && late.length > 0) await publishLate(pass, work, sessionId, late);
-  return true;
+  const hasEnded = !mustCommit || (await finishCommit(pass, sessionId));
+  return { isBack: true, late: hasEnded ? late : [] };
 }
 
 interface Replayed {
@@ -142,7 +147,7 @@ async function replay(pass: RecoveryPass, { places, records }: Chunk): Promise<R
     const problem = problems.get(record);
     const reason = problem && REASONS[problem];
     if (problem === 'session_committing' || problem === 'session_committed') result.late.push(place);
-    else if (problem && MAY_PASS.has(problem) && Date.now() - record.at < pass.patienceMs)
+    else if (problem && MAY_PASS.has(problem) && Math.abs(Date.now() - record.at) < pass.patienceMs)
       result.waiting = true;
     else if (reason !== undefined) result.quarantined.push({ place, record, reason });
     else {
@@ -164,6 +169,7 @@ async function publishLate(
   sessionId: string,
   places: readonly number[],
 ): Promise<void> {
+  if (places.length === 0) return;
   const session = await pass.ask((store) => store.get(sessionId));
   if (session?.status === 'committing') return;
   let sequence = session?.events ?? 0;

@@ -61,6 +61,13 @@ export interface RecoveryConfig {
   readonly closing: AbortSignal;
 }
 
+export function isStoreAway({ ask }: Pick<RecoveryConfig, 'ask'>): Promise<boolean> {
+  return ask((store) => store.ping()).then(
+    () => false,
+    () => true,
+  );
+}
+
 /**
  * What a pass works with and what it has found out. Once the store or the broker has failed in a pass, it is not asked
  * again: the rest stays for the next one, instead of paying the same wait for every session.

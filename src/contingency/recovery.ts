@@ -3,7 +3,13 @@ import type { QuarantinedEntry, SealedRecords } from '../ports/contingency-log.j
 import type { HeldMark, WaitingSession } from './held-records.js';
 import { recoverInterrupted } from './recover-interrupted.js';
 import { recoverSession } from './recover-session.js';
-import type { RecoverOptions, RecoveryConfig, RecoveryPass, RecoveryReport } from './recovery-pass.js';
+import {
+  isStoreAway,
+  type RecoverOptions,
+  type RecoveryConfig,
+  type RecoveryPass,
+  type RecoveryReport,
+} from './recovery-pass.js';
 import { type SealedWork, sealedWork } from './sealed-work.js';
 import { readBacklog } from './session-backlog.js';
 
@@ -11,12 +17,16 @@ import { readBacklog } from './session-backlog.js';
  * One pass over everything that is owed: first the contingency log, then the sessions in the store that nobody looks
  * after any more. Safe to stop at any point and to run in several processes at once: the log lets one at a time in,
  * what is done is marked in it chunk by chunk, and what touches the store is idempotent.
+ *
+ * What the broker is owed needs no store. But when a pass has found the store away, and has left nothing to the broker,
+ * the next ones ask the store first, and leave the log alone until it answers: reading it would be all that they do.
  */
 export function createRecovery(
   config: RecoveryConfig,
 ): (options?: RecoverOptions) => Promise<RecoveryReport> {
   const { log, held, logger, closing } = config;
   let running: Promise<RecoveryReport> | undefined;
+  let awaitsStore = false;
 
   async function run(onProgress: RecoverOptions['onProgress']): Promise<RecoveryReport> {
     const startedAt = performance.now();
@@ -41,6 +51,12 @@ export function createRecovery(
         failed(error);
       }
     };
+    const report = (complete: boolean): RecoveryReport => {
+      return { ...tally, remaining: remaining(), complete, durationMs: performance.now() - startedAt };
+    };
+    if (awaitsStore && (await isStoreAway(config))) {
+      return { ...report(false), remaining: (await log?.backlog())?.records ?? 0 };
+    }
     const pass: RecoveryPass = { ...config, tally, down, progress };
 
     const mark = held.mark();
@@ -52,9 +68,9 @@ export function createRecovery(
       });
     }
     await recoverInterrupted(pass);
-    const complete =
-      sealed !== 'busy' && remaining() === 0 && !down.store && !down.broker && !closing.aborted;
-    return { ...tally, remaining: remaining(), complete, durationMs: performance.now() - startedAt };
+    const sawAll = sealed !== 'busy' && !closing.aborted;
+    awaitsStore = sawAll && down.store && !down.broker;
+    return report(sawAll && remaining() === 0 && !down.store && !down.broker);
   }
 
   return ({ onProgress } = {}) => {
@@ -74,8 +90,8 @@ async function recoverLog(
   const { held, events, logger, tally, closing } = pass;
   let work: SealedWork | undefined;
   try {
-    const unreadable: (QuarantinedEntry & { place: number })[] = [];
-    const { sessions, records } = await readBacklog(sealed.read(), (entry) => unreadable.push(entry));
+    const unusable: (QuarantinedEntry & { place: number })[] = [];
+    const { sessions, records } = await readBacklog(sealed.read(), (entry) => unusable.push(entry));
     work = sealedWork({
       sealed,
       records,
@@ -87,7 +103,7 @@ async function recoverLog(
       onProgress: pass.progress,
     });
     onStart(work);
-    await work.quarantine(unreadable);
+    await work.quarantine(unusable);
     const waiting = new Map<string, WaitingSession>();
     for (const session of sessions.values()) {
       if (closing.aborted) return;

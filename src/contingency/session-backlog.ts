@@ -1,10 +1,11 @@
 import { type NumberRanges, numberRanges } from '../core/number-ranges.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedEntry } from '../ports/contingency-log.js';
+import { flawOf } from './record-flaw.js';
 
 /** What a sealed part of the log has of one session, as places: the records themselves may not fit in memory. */
 export interface SessionBacklog {
   readonly sessionId: string;
-  /** Records for the store, in order. */
+  /** Records for the store, in order, but for a start: it comes first, though an add may have been recorded before it. */
   readonly forStore: readonly number[];
   /** How many of those are events. */
   readonly events: number;
@@ -36,17 +37,23 @@ const NONE: number[] = [];
  */
 export async function readBacklog(
   entries: AsyncIterable<SealedEntry>,
-  unreadable: (entry: QuarantinedEntry & { readonly place: number }) => void,
+  unusable: (entry: QuarantinedEntry & { readonly place: number }) => void,
 ): Promise<{ sessions: ReadonlyMap<string, SessionBacklog>; records: number }> {
   const sessions = new Map<string, Growing>();
   let records = 0;
   for await (const entry of entries) {
     records += 1;
     if ('unreadable' in entry) {
-      unreadable(entry);
+      unusable(entry);
       continue;
     }
-    const { sessionId } = entry.record;
+    const { record, place } = entry;
+    const flaw = flawOf(record);
+    if (flaw !== undefined) {
+      unusable({ record, place, reason: flaw });
+      continue;
+    }
+    const { sessionId } = record;
     const known = sessions.get(sessionId);
     const session = known ?? {
       sessionId,
@@ -58,7 +65,7 @@ export async function readBacklog(
       sequences: undefined,
     };
     if (known === undefined) sessions.set(sessionId, session);
-    take(session, entry.record, entry.place);
+    take(session, record, place);
   }
   return { sessions, records };
 }
@@ -72,7 +79,8 @@ function take(session: Growing, record: ContingencyRecord, place: number): void 
     else session.repeated.push(place);
     return;
   }
-  session.forStore.push(place);
+  if (record.kind === 'session.started') session.forStore.unshift(place);
+  else session.forStore.push(place);
   if (record.kind === 'event.added') session.events += 1;
   if (record.kind === 'session.commit_requested' || record.kind === 'session.rollback_requested') {
     session.end ??= { place, kind: record.kind };

@@ -15,6 +15,7 @@ import type {
   BeginCommitOutcome,
   CommitAttempt,
   NewSession,
+  NotFound,
   NotOpen,
   RollbackOutcome,
   RollbackRequest,
@@ -92,8 +93,9 @@ const HEAL_CHARACTERS = 4 * 1_048_576;
 
 export function createSessionRepository(config: SessionRepositoryConfig): SessionRepository {
   const { store, log, held, breaker, events: domainEvents, metrics, logger } = config;
-  const healing = new Map<string, Promise<void>>();
-  const ending = new Map<string, { readonly kind: End['kind']; readonly recorded: Promise<void> }>();
+  const healing = new Map<string, Promise<Healed>>();
+  /** The last of the ends that are under way, by session. */
+  const ending = new Map<string, Promise<unknown>>();
 
   async function guarded<T>(
     sessionId: string | undefined,
@@ -118,7 +120,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
   const inheriting = () => log !== undefined && held.inherited;
 
   /** Brings what is held of the session into the store. Commands that come meanwhile wait for the same heal. */
-  function heal(sessionId: string): Promise<void> | undefined {
+  function heal(sessionId: string): Promise<Healed> | undefined {
     if (!inheriting() && held.of(sessionId) === undefined) return undefined;
     const running = healing.get(sessionId);
     if (running !== undefined) return running;
@@ -127,9 +129,9 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     return heal;
   }
 
-  async function healNow(sessionId: string): Promise<void> {
+  async function healNow(sessionId: string): Promise<Healed> {
     if (inheriting()) await takeOverLog(sessionId);
-    await replayHeld(sessionId);
+    return replayHeld(sessionId);
   }
 
   async function takeOverLog(sessionId: string): Promise<void> {
@@ -155,7 +157,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     }
   }
 
-  async function replayHeld(sessionId: string): Promise<void> {
+  async function replayHeld(sessionId: string): Promise<Healed> {
     for (let session = held.of(sessionId); session !== undefined; session = held.of(sessionId)) {
       if (session.records.length === 0) {
         // There is no point in reading the log for a store that is away.
@@ -165,28 +167,42 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         continue;
       }
       const batch = firstOf(session.records);
-      // What the store has no place for is still in the log, for recovery to decide on.
-      await guarded(sessionId, (target) => replayIntoStore(target, batch, config.replay));
-      held.drop(sessionId, batch);
+      const notReplayed = await guarded(sessionId, (target) => replayIntoStore(target, batch, config.replay));
+      // What the store has no other place for is still in the log, for recovery to decide on.
+      const early = new Set(
+        notReplayed.flatMap(({ record, problem }) => (problem === 'session_unknown' ? [record] : [])),
+      );
+      held.drop(
+        sessionId,
+        batch.filter((record) => !early.has(record)),
+      );
+      if (early.size === batch.length) return 'session_unknown';
     }
+    return 'done';
   }
 
   async function ask<T>(
     sessionId: string | undefined,
     call: (store: SessionStore) => Promise<T>,
   ): Promise<T> {
-    if (sessionId !== undefined) await heal(sessionId);
+    if (sessionId !== undefined) await heal(sessionId)?.catch(asNotDone);
     return guarded(sessionId, call);
   }
 
-  /** What the command answers, or what is to be done about the store's failure. */
+  /**
+   * What the command answers, or what is to be done about the store's failure. With `unknown` it need not be asked when
+   * it did not know the session a moment ago: were it started in between, the command would overtake what is held.
+   */
   async function askOrElse<T, D>(
     sessionId: string,
     call: (store: SessionStore) => Promise<T>,
     orElse: (failure: EventSessionsError) => Promise<D>,
+    unknown?: T,
   ): Promise<T | D> {
     try {
-      return await ask(sessionId, call);
+      const healed = await heal(sessionId)?.catch(asNotDone);
+      if (healed === 'session_unknown' && unknown !== undefined) return unknown;
+      return await guarded(sessionId, call);
     } catch (error) {
       if (log === undefined || !isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
       return orElse(error);
@@ -221,19 +237,27 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     domainEvents.emit('contingency.recorded', { sessionId, kind, records: records.length, code: cause.code });
   }
 
-  /** How a session ends, if this instance has already recorded its end or is about to. */
-  function endOf(sessionId: string): End['kind'] | undefined {
-    return held.of(sessionId)?.end ?? ending.get(sessionId)?.kind;
+  /**
+   * One end of a session at a time: while one is on its way of which nobody may ever hear what became of it, another
+   * one must not be recorded, and acknowledged.
+   */
+  function endInTurn<T>(sessionId: string, end: () => Promise<T>): Promise<T> {
+    const result = (ending.get(sessionId) ?? Promise.resolve()).then(end);
+    const ended = result
+      .catch(() => {})
+      .finally(() => {
+        if (ending.get(sessionId) === ended) ending.delete(sessionId);
+      });
+    ending.set(sessionId, ended);
+    return result;
   }
 
-  /** Records the end of a session once, however often and at once it is asked for. */
+  /** How a session ends, if this instance has recorded its end. */
+  const endOf = (sessionId: string) => held.of(sessionId)?.end;
+
+  /** Records the end of a session once, however often it is asked for. */
   async function recordEnd(end: End, failure: EventSessionsError): Promise<void> {
-    const { sessionId } = end;
-    if (held.of(sessionId)?.end !== undefined) return;
-    const recorded =
-      ending.get(sessionId)?.recorded ?? record([end], failure).finally(() => ending.delete(sessionId));
-    ending.set(sessionId, { kind: end.kind, recorded });
-    await recorded;
+    if (endOf(end.sessionId) === undefined) await record([end], failure);
   }
 
   const notOpen = (end: End['kind']): NotOpen => ({
@@ -267,7 +291,8 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         (target) => target.append(sessionId, events, limits),
         async (failure) => {
           const end = endOf(sessionId);
-          if (end !== undefined) return notOpen(end);
+          // Events that may have come before the end are not refused: once they are in, a commit would publish them.
+          if (end !== undefined && failure.outcome !== 'unknown') return notOpen(end);
           const known = held.of(sessionId)?.eventIds;
           const seen = new Set<string>();
           const duplicates: number[] = [];
@@ -280,38 +305,49 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           await record(records, failure);
           return { outcome: 'deferred', duplicates } as const;
         },
+        NOT_FOUND,
       ),
 
     beginCommit: (sessionId, attempt) =>
-      askOrElse(
-        sessionId,
-        (target) => target.beginCommit(sessionId, attempt),
-        async (failure) => {
-          if (endOf(sessionId) === 'session.rollback_requested') return notOpen('session.rollback_requested');
-          const { attemptId, expectedEvents } = attempt;
-          await recordEnd(
-            { kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId, expectedEvents },
-            failure,
-          );
-          return { outcome: 'deferred', events: heldEvents(sessionId) } as const;
-        },
+      endInTurn(sessionId, () =>
+        askOrElse(
+          sessionId,
+          (target) => target.beginCommit(sessionId, attempt),
+          async (failure) => {
+            const end = endOf(sessionId);
+            if (end === 'session.rollback_requested') return notOpen(end);
+            const { attemptId, expectedEvents } = attempt;
+            await recordEnd(
+              { kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId, expectedEvents },
+              failure,
+            );
+            return { outcome: 'deferred', events: heldEvents(sessionId) } as const;
+          },
+          NOT_FOUND,
+        ),
       ),
 
     rollback: (sessionId, request) =>
-      askOrElse(
-        sessionId,
-        (target) => target.rollback(sessionId, request),
-        async (failure) => {
-          const end = endOf(sessionId);
-          if (end === 'session.commit_requested') return notOpen(end);
-          const { reason } = request.cause;
-          await recordEnd({ kind: 'session.rollback_requested', sessionId, at: Date.now(), reason }, failure);
-          return {
-            outcome: 'deferred',
-            discarded: heldEvents(sessionId),
-            repeated: end !== undefined,
-          } as const;
-        },
+      endInTurn(sessionId, () =>
+        askOrElse(
+          sessionId,
+          (target) => target.rollback(sessionId, request),
+          async (failure) => {
+            const end = endOf(sessionId);
+            if (end === 'session.commit_requested') return notOpen(end);
+            const { reason } = request.cause;
+            await recordEnd(
+              { kind: 'session.rollback_requested', sessionId, at: Date.now(), reason },
+              failure,
+            );
+            return {
+              outcome: 'deferred',
+              discarded: heldEvents(sessionId),
+              repeated: end !== undefined,
+            } as const;
+          },
+          NOT_FOUND,
+        ),
       ),
 
     deferCommit: (sessionId, attemptId, cause) =>
@@ -333,6 +369,11 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
   };
 }
 
+/** `session_unknown`: what is held must wait until somebody has started the session. */
+type Healed = 'done' | 'session_unknown';
+
+const NOT_FOUND: NotFound = { outcome: 'not_found' };
+
 type End = CommitRequestedRecord | RollbackRequestedRecord;
 
 /** Some of them, from the first on. */
@@ -348,6 +389,13 @@ function firstOf(records: readonly ContingencyRecord[]): readonly ContingencyRec
 function stillInLog(sessionId: string): EventSessionsError {
   const message = `Session ${sessionId} has records in the contingency log that are not back in the store yet`;
   return new EventSessionsError('STORE_UNAVAILABLE', message, { sessionId, outcome: 'not_done' });
+}
+
+/** Of a command that was not even tried, because what was to come before it has failed. */
+function asNotDone(error: unknown): never {
+  if (!isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
+  const { message, sessionId, cause } = error;
+  throw new EventSessionsError('STORE_UNAVAILABLE', message, { sessionId, outcome: 'not_done' }, cause);
 }
 
 function toStoreError(error: unknown, sessionId: string | undefined): EventSessionsError {

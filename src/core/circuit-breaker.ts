@@ -1,22 +1,23 @@
 /**
- * Keeps calls away from something that is down, so that nobody waits for it in vain.
+ * Keeps calls away from something that is down, so that nobody waits for it in vain. Whether it is back is found out by
+ * a probe in the background, which nobody waits for either.
  *
  * ```text
- *   closed ──`failures` in a row──► open ──`probeAfterMs` later──► half-open: one call may try
- *     ▲                              ▲                                │            │
- *     └────────── it worked ─────────┼────────────────────────────────┘            │
- *                                    └──────────────── it failed ──────────────────┘
+ *   closed ──`failures` in a row──► open ──the probe, every `probeAfterMs`, works──► half-open: calls may try
+ *     ▲                              ▲                                                    │       │
+ *     └──────── one worked ──────────┼────────────────────────────────────────────────────┘       │
+ *                                    └────────────────── one failed ──────────────────────────────┘
  * ```
  */
 export interface CircuitBreaker {
-  /** Whether a call may be made now. In half-open state true for one caller, who must report how it went. */
+  /** Whether a call may be made now. Whoever makes it must report how it went. */
   allows(): boolean;
   succeeded(): void;
   failed(cause: unknown): void;
   readonly open: boolean;
 }
 
-/** The same breaker for a caller that is itself the probe: always allowed, and its results count. */
+/** The same breaker for a caller that is itself a probe: always allowed, and its results count. */
 export function asProbe(breaker: CircuitBreaker): CircuitBreaker {
   return {
     get open() {
@@ -31,40 +32,63 @@ export function asProbe(breaker: CircuitBreaker): CircuitBreaker {
 export interface CircuitBreakerConfig {
   /** Failures in a row until it opens. */
   readonly failures: number;
+  /** Resolves when a call would work again. It has a deadline of its own. */
+  readonly probe: () => Promise<unknown>;
   readonly probeAfterMs: number;
+  /** Ends the probing. */
+  readonly closing: AbortSignal;
   /** Called at the first failure after a success. */
   readonly onDegraded: (cause: unknown) => void;
   /** Called at the first success after a failure, with the time since `onDegraded`. */
   readonly onRestored: (downMs: number) => void;
-  readonly now?: () => number;
 }
 
 export function createCircuitBreaker(config: CircuitBreakerConfig): CircuitBreaker {
-  const now = config.now ?? (() => performance.now());
+  const { closing, probe, probeAfterMs } = config;
   let failures = 0;
-  let degradedAt = 0;
-  let probeAt = 0;
+  let degradedAt: number | undefined;
+  let nextProbe: NodeJS.Timeout | undefined;
+
+  const isOpen = () => failures >= config.failures;
+  closing.addEventListener('abort', () => clearTimeout(nextProbe), { once: true });
+
+  function probeLater(): void {
+    if (closing.aborted) return;
+    nextProbe ??= setTimeout(async () => {
+      nextProbe = undefined;
+      if (!isOpen()) return;
+      const works = await isWorking();
+      if (!isOpen()) return;
+      if (works) failures = config.failures - 1;
+      else probeLater();
+    }, probeAfterMs).unref();
+  }
+
+  async function isWorking(): Promise<boolean> {
+    try {
+      await probe();
+      return true;
+    } catch {
+      return false;
+    }
+  }
 
   return {
     get open() {
-      return failures >= config.failures;
+      return isOpen();
     },
-    allows() {
-      if (failures < config.failures) return true;
-      if (now() < probeAt) return false;
-      probeAt = now() + config.probeAfterMs;
-      return true;
-    },
+    allows: () => !isOpen(),
     succeeded() {
-      if (failures === 0) return;
       failures = 0;
-      config.onRestored(now() - degradedAt);
+      if (degradedAt === undefined) return;
+      config.onRestored(performance.now() - degradedAt);
+      degradedAt = undefined;
     },
     failed(cause) {
       failures += 1;
-      if (failures >= config.failures) probeAt = now() + config.probeAfterMs;
-      if (failures > 1) return;
-      degradedAt = now();
+      if (isOpen()) probeLater();
+      if (degradedAt !== undefined) return;
+      degradedAt = performance.now();
       config.onDegraded(cause);
     },
   };

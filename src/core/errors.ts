@@ -43,6 +43,8 @@ export interface EventSessionsErrorFacts {
   readonly eventId?: string | undefined;
   /** The event that was refused, by its position in the events that were given (from 0). */
   readonly index?: number | undefined;
+  /** `SESSION_CORRUPT`: the position in the session (from 1) of what is no event. */
+  readonly sequence?: number | undefined;
   readonly eventType?: string | undefined;
   readonly topic?: string | undefined;
   /** `SESSION_NOT_OPEN`: the status that the session has instead. */

@@ -7,6 +7,7 @@
  * occurrence of the marker before `data` is the real one.
  */
 
+import { EventSessionsError } from './errors.js';
 import { quoted } from './plain-json.js';
 
 export type ExtensionValue = string | number | boolean;
@@ -71,7 +72,10 @@ export interface EnvelopeAttributes {
   readonly extensions?: Readonly<Record<string, ExtensionValue>> | undefined;
 }
 
-const ID_START = '{"specversion":"1.0","id":"'.length;
+const BEGINNING_TEXT = '{"specversion":"1.0","id":"';
+const BEGINNING = Buffer.from(BEGINNING_TEXT);
+const ID_START = BEGINNING.length;
+const CLOSING_BRACE = 0x7d;
 const DATA_MARKER = '"datacontenttype":"application/json","data":';
 const SEQUENCE_DIGITS = 10;
 
@@ -84,7 +88,7 @@ export const SEQUENCE_BYTES = SEQUENCE_TAIL.length - 1;
 /** `data` must already be JSON text; `id` and `sessionId` must be plain identifiers (no character that JSON escapes). */
 export function encodeEnvelope(attributes: EnvelopeAttributes, data: string): string {
   const { id, source, type, time, sessionId, subject, extensions } = attributes;
-  let json = `{"specversion":"1.0","id":"${id}${shared(source, type, time, sessionId)}`;
+  let json = `${BEGINNING_TEXT}${id}${shared(source, type, time, sessionId)}`;
   if (subject !== undefined) json += `"subject":${JSON.stringify(subject)},`;
   for (const name in extensions) json += `"${name}":${JSON.stringify(extensions[name])},`;
   return `${json}${DATA_MARKER}${data}}`;
@@ -166,4 +170,25 @@ function attributesOf(event: StoredEvent): string {
 
 export function decodeEvent<Data = unknown>(event: StoredEvent): CloudEvent<Data> {
   return JSON.parse(withSequence(event.json, event.sequence)) as CloudEvent<Data>;
+}
+
+/**
+ * Whether it begins and ends as an envelope: others may have written into the store. What is in between is not looked
+ * at, so that a commit need not parse what it carries.
+ */
+export function isEnvelope(event: Pick<StoredEvent, 'json' | 'utf8'>): boolean {
+  const { utf8 } = event;
+  if (utf8 === undefined) return event.json.startsWith(BEGINNING_TEXT) && event.json.endsWith('}');
+  const { buffer, start, end } = utf8;
+  if (end - start <= ID_START || buffer[end - 1] !== CLOSING_BRACE) return false;
+  // A call of `compare` takes longer.
+  for (let i = 0; i < ID_START; i += 1) if (buffer[start + i] !== BEGINNING[i]) return false;
+  return true;
+}
+
+export function corruptEvent(sessionId: string, sequence: number, cause?: unknown): EventSessionsError {
+  const message =
+    `What the store has as event ${sequence} of session ${sessionId} is no event. ` +
+    'Has somebody changed it?';
+  return new EventSessionsError('SESSION_CORRUPT', message, { sessionId, sequence }, cause);
 }

@@ -1,7 +1,7 @@
 import type { CircuitBreaker } from '../core/circuit-breaker.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
-import type { StoredEvent } from '../core/event.js';
+import { corruptEvent, isEnvelope, type StoredEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
 import type { SessionStore } from '../ports/session-store.js';
@@ -301,6 +301,14 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         return true;
       }
 
+      /** False when the attempt has to end here. */
+      async function settleAll(): Promise<boolean> {
+        while (window.length > 0 || moving !== undefined) {
+          if (!(await settleOldest(window.length))) return false;
+        }
+        return true;
+      }
+
       const unconfirmed = () => window.length + behindMoving;
       const ended = () => (signal?.aborted ? 'stopped' : 'lease_lost');
       const read = (after: number) =>
@@ -328,6 +336,12 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
 
       try {
         for await (const batch of batches()) {
+          const foreign = batch.find((event) => !isEnvelope(event));
+          if (foreign !== undefined) {
+            // Those before it do not come again with the next attempt, which gets no further.
+            if (!(await settleAll())) return ended();
+            throw corruptEvent(sessionId, foreign.sequence);
+          }
           while (unconfirmed() >= config.inFlight || window.some(({ state }) => state === 'failed')) {
             // Half of them: so the cursor moves once for several, and the broker still has something to do.
             if (!(await settleOldest(Math.ceil(window.length / 2)))) return ended();
@@ -335,9 +349,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
           if (signal?.aborted || !lease.holds()) break;
           send(batch.at(-1)?.sequence ?? 0, byTopic(batch));
         }
-        while (window.length > 0 || moving !== undefined) {
-          if (!(await settleOldest(window.length))) return ended();
-        }
+        if (!(await settleAll())) return ended();
         return lease.cursor === events ? 'complete' : ended();
       } finally {
         await Promise.all(window.map(({ settled }) => settled));

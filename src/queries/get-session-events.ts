@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { sessionCorrupt, sessionNotFound } from '../commands/refusals.js';
 import type { SessionRepository } from '../contingency/session-repository.js';
-import { type CloudEvent, decodeEvent } from '../core/event.js';
+import { type CloudEvent, corruptEvent, decodeEvent, isEnvelope, type StoredEvent } from '../core/event.js';
 import { idSchema, validate, wholeNumber } from '../core/validate.js';
 
 export interface GetSessionEventsInput {
@@ -18,7 +18,7 @@ export interface EventPage {
   readonly next: number | undefined;
 }
 
-/** @throws `INVALID_INPUT`, `SESSION_NOT_FOUND`, `STORE_UNAVAILABLE`. */
+/** @throws `INVALID_INPUT`, `SESSION_NOT_FOUND`, `SESSION_CORRUPT`, `STORE_UNAVAILABLE`. */
 export type GetSessionEvents = (input: GetSessionEventsInput) => Promise<EventPage>;
 
 const MAX_PAGE_BYTES = 4_194_304;
@@ -43,8 +43,17 @@ export function createGetSessionEvents({
     if (stored.length === 0 && after < session.events) throw sessionCorrupt(sessionId, session.events, after);
     const last = stored.at(-1)?.sequence ?? after;
     return {
-      events: stored.map((event) => decodeEvent(event)),
+      events: stored.map((event) => decoded(sessionId, event)),
       next: last < session.events ? last : undefined,
     };
   };
+}
+
+function decoded(sessionId: string, event: StoredEvent): CloudEvent {
+  if (!isEnvelope(event)) throw corruptEvent(sessionId, event.sequence);
+  try {
+    return decodeEvent(event);
+  } catch (error) {
+    throw corruptEvent(sessionId, event.sequence, error);
+  }
 }

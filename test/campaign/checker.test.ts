@@ -415,6 +415,20 @@ const SPOILED: Record<string, { spoil: () => World; caught: RuleName; also?: Rul
     },
     caught: 'out of order',
   },
+  'a late event that came before the others': {
+    spoil() {
+      const it = committed('e1', 'e2');
+      it.w1.addDeferred('s', 'e3');
+      it.w1.publish('s', ['e3']);
+      it.w1.end();
+      const [first, second, late] = it.messages.map(({ timestamp }) => timestamp);
+      it.messages.forEach((message, i) => {
+        it.messages[i] = { ...message, timestamp: [second, late, first][i] ?? 0n };
+      });
+      return it;
+    },
+    caught: 'out of order',
+  },
   'a message that came before one which waits in the log of its own host': {
     spoil: () => overtaken('log-a', 'log-a'),
     caught: 'out of order',

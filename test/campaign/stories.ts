@@ -72,10 +72,10 @@ export interface EventStory {
   id: string | undefined;
   readonly adds: Operation[];
   readonly messages: Message[];
-  /** How often it was written to a log as `event.added`, and which logs have taken it as `event.unpublished`. */
+  /** How often it was written to a log as `event.added`, and which logs have taken it as `event.unpublished`, since when. */
   readonly recorded: {
     added: number;
-    readonly unpublishedIn: Set<string>;
+    readonly unpublishedIn: Map<string, number>;
     /** In how many appends that were under way while another process renamed the log: such a one is written again. */
     whileRenamed: number;
   };
@@ -197,6 +197,8 @@ function tellProcess(
   const calls = new Map<number, PublishCall>();
   /** The attempts that go on, by session. */
   const attempts = new Map<string, Attempt>();
+  /** Sessions with attempts that may have gone on beside each other: which of them it is that works, nobody can tell. */
+  const entangled = new Set<string>();
   let owed: PublishCall[] = [];
   const isBeingCommitted = (sessionId: string) =>
     [...underWay.values()].some(
@@ -228,7 +230,13 @@ function tellProcess(
       }
       case 'committing': {
         const { sessionId, epoch, cursor } = entry;
-        const attempt: Attempt = { process: entry.process, from: { n, at }, epoch, cursor, worked: false };
+        const before = attempts.get(sessionId);
+        if (before !== undefined) {
+          before.worked = true;
+          entangled.add(sessionId);
+        }
+        const worked = entangled.has(sessionId);
+        const attempt: Attempt = { process: entry.process, from: { n, at }, epoch, cursor, worked };
         attempts.set(sessionId, attempt);
         sessionOf(sessionId).attempts.push(attempt);
         break;
@@ -322,7 +330,8 @@ function countRecords(
       const renamed =
         append !== undefined && seals.some(({ from, until }) => from <= entry.at && until >= append.from);
       if (renamed) for (const event of append.events) event.recorded.whileRenamed += 1;
-      for (const event of append?.owed ?? []) event.recorded.unpublishedIn.add(log);
+      for (const { recorded } of append?.owed ?? [])
+        recorded.unpublishedIn.set(log, Math.min(recorded.unpublishedIn.get(log) ?? entry.at, entry.at));
     }
     if (entry.kind !== 'recording') continue;
     const events: EventStory[] = [];
@@ -370,7 +379,7 @@ function newEvent({ tag, topic, id }: AddedEvent): EventStory {
     id,
     adds: [],
     messages: [],
-    recorded: { added: 0, unpublishedIn: new Set(), whileRenamed: 0 },
+    recorded: { added: 0, unpublishedIn: new Map(), whileRenamed: 0 },
   };
 }
 

@@ -7,7 +7,7 @@ import {
   memoryPublisher,
   memoryStore,
 } from 'event-sessions';
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { SessionStore } from '../../src/ports/session-store.js';
 import { type FaultyStore, faultyStore, type StoreFault } from '../support/faulty-store.js';
 
@@ -233,6 +233,95 @@ describe.each(OUTAGES)('G1 G6: the store is %s', (fault) => {
   });
 });
 
+describe('calls at once, of which nobody can know what became of them', () => {
+  test('G5: a commit that is recorded while a rollback is on its way does not win over it unheard', async () => {
+    const { sessions, store, published } = setUp();
+    const session = await sessions.startSession();
+    await session.add('a', 1);
+    store.decide = (method) =>
+      method === 'rollback' ? 'cut after' : method === 'beginCommit' ? 'down' : 'up';
+    const [rollback, commit] = await Promise.allSettled([session.rollback(), session.commit()]);
+    store.decide = undefined;
+    await sessions.recover();
+    expect([rollback.status, commit.status].sort()).toEqual(['fulfilled', 'rejected']);
+    const won = rollback.status === 'fulfilled' ? 'rolled_back' : 'committed';
+    expect((await session.status()).status).toBe(won);
+    expect(published()).toEqual(won === 'committed' ? [1] : []);
+  });
+
+  test('an add that may have come before the commit is not refused', async () => {
+    const { sessions, store, published } = setUp();
+    const session = await sessions.startSession();
+    store.decide = (method) => (method === 'append' ? 'cut after' : method === 'beginCommit' ? 'down' : 'up');
+    const [receipt] = await Promise.all([session.add('a', 1), session.commit()]);
+    expect(receipt).toMatchObject({ deferred: true });
+    store.decide = undefined;
+    expect(await sessions.recover()).toMatchObject({ remaining: 0, quarantined: 0 });
+    expect(published()).toEqual([1]);
+  });
+
+  test('nor is one that may have come before a rollback, which another host may yet forestall', async () => {
+    const base = memoryStore();
+    const [a, b] = [setUp(base), setUp(base)];
+    const session = await a.sessions.startSession();
+    a.store.decide = (method) => (method === 'append' ? 'cut after' : method === 'rollback' ? 'down' : 'up');
+    const [receipt] = await Promise.all([session.add('a', 1), session.rollback()]);
+    expect(receipt).toMatchObject({ deferred: true });
+    expect(await b.sessions.session(session.id).commit()).toMatchObject({ events: 1, published: 1 });
+    a.store.decide = undefined;
+    expect(await a.sessions.recover()).toMatchObject({ remaining: 0, quarantined: 1, published: 0 });
+    expect([...a.published(), ...b.published()]).toEqual([1]);
+  });
+});
+
+describe('G4: events that were recorded before their session was there', () => {
+  test('come before what is added after its start', async () => {
+    const { sessions, store, published } = setUp();
+    const session = sessions.session('s-1');
+    store.fault = 'down';
+    await session.add('a', 1);
+    store.fault = 'up';
+    await sessions.startSession({ sessionId: 's-1' });
+    await session.add('a', 2);
+    expect(await session.commit()).toMatchObject({ status: 'committed', events: 2 });
+    expect(published()).toEqual([1, 2]);
+  });
+
+  test('also when the start was recorded behind them', async () => {
+    const { sessions, store, published } = setUp();
+    const session = sessions.session('s-1');
+    store.fault = 'down';
+    await session.add('a', 1);
+    await sessions.startSession({ sessionId: 's-1' });
+    await session.add('a', 2);
+    store.fault = 'up';
+    await session.add('a', 3);
+    expect(await session.commit()).toMatchObject({ status: 'committed', events: 3 });
+    expect(published()).toEqual([1, 2, 3]);
+  });
+
+  test('are not overtaken when somebody starts it in between', async () => {
+    const { sessions, store, published } = setUp();
+    const session = sessions.session('s-1');
+    store.fault = 'down';
+    await session.add('a', 1);
+    store.fault = 'up';
+    let appends = 0;
+    const { append } = store;
+    store.append = async (...args) => {
+      const outcome = await append(...args);
+      appends += 1;
+      if (appends === 1)
+        await store.start({ sessionId: 's-1', metadata: '{}', ttlMs: 60_000, cause: { instance: 'b' } });
+      return outcome;
+    };
+    await expect(session.add('a', 2)).rejects.toMatchObject({ code: 'SESSION_NOT_FOUND' });
+    await session.add('a', 3);
+    await session.commit();
+    expect(published()).toEqual([1, 3]);
+  });
+});
+
 describe('the broker is down at commit', () => {
   test('the session is committed, the events are owed, and recovery publishes them once and in order', async () => {
     const { sessions, broker, published, log } = setUp();
@@ -305,6 +394,21 @@ describe('two instances on one store', () => {
     expect(await a.sessions.recover()).toMatchObject({ published: 2, quarantined: 0, remaining: 0 });
     expect(a.published()).toEqual([2, 3]);
     expect(a.publisher.published.map(({ event }) => Number(event.sequence))).toEqual([2, 3]);
+  });
+
+  test('G4: late events come behind those that the broker is owed', async () => {
+    const base = memoryStore();
+    const log = memoryContingency();
+    const [a, b] = [setUp(base, { contingency: log }), setUp(base, { contingency: log })];
+    const session = await a.sessions.startSession();
+    await session.add('x', 1);
+    b.store.fault = 'down';
+    await b.sessions.session(session.id).add('x', 2);
+    a.broker.down = true;
+    expect(await session.commit()).toMatchObject({ status: 'committed', deferred: 1 });
+    a.broker.down = false;
+    expect(await a.sessions.recover()).toMatchObject({ published: 2, remaining: 0 });
+    expect(a.published()).toEqual([1, 2]);
   });
 
   test('G2: events that one holds back of a session that the other rolls back are discarded', async () => {
@@ -499,5 +603,82 @@ describe('what it tells', () => {
     expect([...new Set(seen.map((progress) => progress.sessions))]).toEqual([0, 1, 2, 3]);
     expect([...new Set(seen.map((progress) => progress.remaining))]).toEqual([4, 2, 0]);
     expect(seen.every(({ records }) => records === 6)).toBe(true);
+  });
+});
+
+describe('a circuit that is open', () => {
+  const PROBE_AFTER_MS = 5_000;
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** From here on the store is asked nothing but whether it is there. */
+  async function openCircuit() {
+    const all = setUp();
+    const session = await all.sessions.startSession();
+    const asked: string[] = [];
+    all.store.decide = (method) => {
+      asked.push(method);
+      return 'down';
+    };
+    for (let i = 0; i < 5; i += 1) await session.add('a', i);
+    asked.length = 0;
+    return { ...all, session, asked };
+  }
+
+  test('is probed in the background: no call waits for a store that is away, however often', async () => {
+    const { sessions, session, asked } = await openCircuit();
+    for (let pass = 1; pass <= 3; pass += 1) {
+      await vi.advanceTimersByTimeAsync(PROBE_AFTER_MS);
+      expect(await session.add('a', pass)).toMatchObject({ deferred: true });
+      expect(asked).toEqual(Array(pass).fill('ping'));
+    }
+    await sessions.close();
+    await vi.advanceTimersByTimeAsync(10 * PROBE_AFTER_MS);
+    expect(asked).toHaveLength(3);
+  });
+
+  test('lets the next call through when the store is back, and tells so', async () => {
+    const { sessions, store, session, published } = await openCircuit();
+    let restored = 0;
+    sessions.on('store.restored', () => {
+      restored += 1;
+    });
+    store.decide = undefined;
+    expect(await session.add('a', 5)).toMatchObject({ deferred: true });
+    await vi.advanceTimersByTimeAsync(PROBE_AFTER_MS);
+    expect(await session.add('a', 6)).toMatchObject({ deferred: false });
+    expect(restored).toBe(1);
+    await session.commit();
+    expect(published()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+  });
+
+  test('of the broker is probed as well, and no commit waits for it', async () => {
+    const pings: number[] = [];
+    let down = true;
+    const memory = memoryPublisher({
+      onPublish: () => {
+        if (down) throw new Error('the broker is down');
+      },
+    });
+    const publisher = {
+      ...memory,
+      ping: async () => {
+        pings.push(pings.length);
+        if (down) throw new Error('the broker is down');
+      },
+    };
+    const { sessions } = setUp(memoryStore(), { publisher, commit: { retries: 0 } });
+    const committed = () => sessions.transaction((session) => session.add('a', 1));
+    for (let i = 0; i < 5; i += 1) await committed();
+    await vi.advanceTimersByTimeAsync(PROBE_AFTER_MS);
+    expect(pings).toHaveLength(1);
+    expect((await committed()).receipt).toMatchObject({ status: 'committed', deferred: 1 });
+    down = false;
+    await vi.advanceTimersByTimeAsync(PROBE_AFTER_MS);
+    expect((await committed()).receipt).toMatchObject({ status: 'committed', published: 1 });
   });
 });

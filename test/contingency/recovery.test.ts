@@ -9,7 +9,7 @@ import {
   type SealedRecords,
 } from 'event-sessions';
 import { describe, expect, test } from 'vitest';
-import type { ContingencyLog } from '../../src/ports/contingency-log.js';
+import type { ContingencyLog, ContingencyRecord } from '../../src/ports/contingency-log.js';
 import { faultyStore } from '../support/faulty-store.js';
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
@@ -128,6 +128,22 @@ test('G3: a late event that the log has twice is published once', async () => {
   expect(log.records).toEqual([]);
 });
 
+test('G4: a start that was recorded behind many adds comes before them', async () => {
+  const store = memoryStore();
+  const log = memoryContingency();
+  const down = faultyStore(store);
+  down.fault = 'down';
+  const writer = instanceOn({ store: down, contingency: log });
+  await writer.session('s-1').addMany(numbers(600).map(typed));
+  await writer.startSession({ sessionId: 's-1' });
+  await writer.session('s-1').add('a', 601);
+  await writer.session('s-1').commit();
+  const publisher = memoryPublisher();
+  const report = await instanceOn({ store, publisher, contingency: log }).recover();
+  expect(report).toMatchObject({ published: 601, remaining: 0, complete: true });
+  expect(publisher.published.map(({ event }) => event.data)).toEqual(numbers(601));
+});
+
 test('G4: an attempt that takes over behind deferred events does not overtake them', async () => {
   const store = memoryStore();
   const log = memoryContingency();
@@ -185,6 +201,63 @@ test('the batches that a dead attempt had in flight are counted as possible dupl
   await store.advance(session.id, { epoch: 1, cursor: 2, deferred: 0, leaseMs: 1_000 });
   now.ms += 1_001;
   expect(await sessions.recover()).toMatchObject({ sessions: 1, published: 7, duplicatesPossible: 4 });
+});
+
+describe('while the store is away', () => {
+  async function waiting() {
+    const store = memoryStore();
+    const log = await owedLog(store, 3);
+    const away = faultyStore(store);
+    away.fault = 'down';
+    let reads = 0;
+    const watched = onSealed(log, (sealed) => {
+      reads += 1;
+      return sealed;
+    });
+    const broker = { down: false };
+    const publisher = memoryPublisher({
+      onPublish: () => {
+        if (broker.down) throw new EventSessionsError('PUBLISH_FAILED', 'down', { outcome: 'not_done' });
+      },
+    });
+    const sessions = instanceOn({ store: away, publisher, contingency: watched });
+    const published = () => publisher.published.map(({ event }) => event.data);
+    return { sessions, away, broker, published, reads: () => reads };
+  }
+
+  test('what the broker is owed is published, and then the log is left alone until the store is back', async () => {
+    const { sessions, away, published, reads } = await waiting();
+    expect(await sessions.recover()).toMatchObject({ published: 3, remaining: 0, complete: false });
+    expect([published(), reads()]).toEqual([[1, 2, 3], 1]);
+
+    await (await sessions.startSession()).add('a', 4);
+    const nothing = {
+      sessions: 0,
+      events: 0,
+      published: 0,
+      duplicatesPossible: 0,
+      discarded: 0,
+      quarantined: 0,
+    };
+    for (let pass = 1; pass <= 3; pass += 1) {
+      expect(await sessions.recover()).toMatchObject({ ...nothing, remaining: 2, complete: false });
+    }
+    expect(reads()).toBe(1);
+
+    away.fault = 'up';
+    expect(await sessions.recover()).toMatchObject({ sessions: 1, events: 1, remaining: 0, complete: true });
+  });
+
+  test('and the broker too, the log is read until the broker has what it is owed', async () => {
+    const { sessions, broker, published, reads } = await waiting();
+    broker.down = true;
+    expect(await sessions.recover()).toMatchObject({ published: 0, remaining: 3, complete: false });
+    broker.down = false;
+    expect(await sessions.recover()).toMatchObject({ published: 3, remaining: 0, complete: false });
+    expect([published(), reads()]).toEqual([[1, 2, 3], 2]);
+    await sessions.recover();
+    expect(reads()).toBe(2);
+  });
 });
 
 describe('one session that cannot be recovered', () => {
@@ -273,6 +346,41 @@ test('close ends a pass behind the session it is at, and what is left stays', as
   expect(report).toMatchObject({ sessions: 2, remaining: 3, complete: false });
   await closed;
   expect(log.records).toHaveLength(3);
+});
+
+describe('a record that no instance can have written', () => {
+  const at = 1;
+  const event = '{"specversion":"1.0","id":"e-1","datacontenttype":"application/json","data":1}';
+  const added = { kind: 'event.added', sessionId: 's-1', at, topic: 'a', event } as const;
+  const owed = { ...added, kind: 'event.unpublished', sequence: 1 } as const;
+  const started = { kind: 'session.started', sessionId: 's-9', at, metadata: '{}', ttlMs: 1_000 } as const;
+  const requested = { kind: 'session.commit_requested', sessionId: 's-1', at, attemptId: 'a' } as const;
+
+  test.each<[string, ContingencyRecord]>([
+    ['session id', { ...added, sessionId: '}' }],
+    ['time', { ...added, at: 0.5 }],
+    ['topic', { ...added, topic: 'a\nPUB b' }],
+    ['event', { ...added, event: 'text' }],
+    ['event id', { ...added, event: event.replace('e-1', 'e 1') }],
+    ['event that is owed', { ...owed, event: '{}' }],
+    ['sequence', { ...owed, sequence: 0 }],
+    ['time to live', { ...started, ttlMs: -1 }],
+    ['metadata', { ...started, metadata: '[]' }],
+    ['attempt', { ...requested, attemptId: '' }],
+    ['number of expected events', { ...requested, expectedEvents: -1 }],
+  ])('for its %s goes to quarantine, and holds up no other', async (_, flawed) => {
+    const store = memoryStore();
+    const log = memoryContingency();
+    const publisher = memoryPublisher();
+    const sessions = instanceOn({ store, publisher, contingency: log });
+    await sessions.startSession({ sessionId: 's-1' });
+    await log.append([flawed]);
+    await log.append([{ ...added, at: Date.now() }]);
+    const report = await sessions.recover();
+    expect(report).toMatchObject({ events: 1, quarantined: 1, remaining: 0, published: 0, complete: true });
+    expect(log.quarantined).toMatchObject([{ record: flawed, reason: expect.stringMatching(/^its /) }]);
+    expect((await sessions.session('s-1').events()).events).toMatchObject([{ id: 'e-1' }]);
+  });
 });
 
 describe('a process that starts with a backlog in its log', () => {

@@ -1,28 +1,41 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { asProbe, type CircuitBreaker, createCircuitBreaker } from '../../src/core/circuit-breaker.js';
 
-interface Clocked {
-  readonly clock: { now: number };
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+interface Setup {
   readonly breaker: CircuitBreaker;
+  readonly probes: { works: boolean | Promise<never>; count: number };
+  readonly closing: AbortController;
   /** What the breaker told, in order. */
   readonly told: unknown[];
   fail(times: number): void;
 }
 
-function setUp(): Clocked {
-  const clock = { now: 1_000 };
+function setUp(): Setup {
+  const probes: Setup['probes'] = { works: false, count: 0 };
+  const closing = new AbortController();
   const told: unknown[] = [];
   const breaker = createCircuitBreaker({
     failures: 3,
+    probe: async () => {
+      probes.count += 1;
+      if (!(await probes.works)) throw new Error('still down');
+    },
     probeAfterMs: 5_000,
+    closing: closing.signal,
     onDegraded: (cause) => told.push(['degraded', cause]),
     onRestored: (downMs) => told.push(['restored', downMs]),
-    now: () => clock.now,
   });
   const fail = (times: number) => {
     for (let i = 1; i <= times; i += 1) breaker.failed(`cause ${i}`);
   };
-  return { clock, breaker, told, fail };
+  return { breaker, probes, closing, told, fail };
 }
 
 describe('closed', () => {
@@ -36,18 +49,20 @@ describe('closed', () => {
     expect(told).toEqual([]);
   });
 
-  test('failures short of the limit tell degraded once, with the first cause, and keep it closed', () => {
-    const { breaker, told, fail } = setUp();
+  test('failures short of the limit tell degraded once, with the first cause, and keep it closed', async () => {
+    const { breaker, probes, told, fail } = setUp();
     fail(2);
     expect(breaker.open).toBe(false);
     expect(breaker.allows()).toBe(true);
     expect(told).toEqual([['degraded', 'cause 1']]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(probes.count).toBe(0);
   });
 
   test('a success in between starts the count anew', () => {
-    const { clock, breaker, told, fail } = setUp();
+    const { breaker, told, fail } = setUp();
     fail(2);
-    clock.now += 70;
+    vi.advanceTimersByTime(70);
     breaker.succeeded();
     fail(2);
     expect(breaker.open).toBe(false);
@@ -60,28 +75,40 @@ describe('closed', () => {
 });
 
 describe('open', () => {
-  test('after the failures in a row it keeps everybody away until the probe is due', () => {
-    const { clock, breaker, fail } = setUp();
+  test('after the failures in a row it keeps everybody away, as long as its probes fail', async () => {
+    const { breaker, probes, told, fail } = setUp();
     fail(3);
+    for (const count of [0, 1, 2, 3]) {
+      expect([breaker.open, breaker.allows()]).toEqual([true, false]);
+      expect(probes.count).toBe(count);
+      await vi.advanceTimersByTimeAsync(5_000);
+    }
+    expect(told).toEqual([['degraded', 'cause 1']]);
+  });
+
+  test('nobody gets through while a probe is on its way, and there is no second one', async () => {
+    const { breaker, probes, fail } = setUp();
+    fail(3);
+    probes.works = new Promise(() => {});
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(breaker.allows()).toBe(false);
+    expect(probes.count).toBe(1);
+  });
+
+  test('failures of calls that were under way change nothing', async () => {
+    const { breaker, probes, fail } = setUp();
+    fail(3);
+    await vi.advanceTimersByTimeAsync(4_000);
+    fail(2);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(probes.count).toBe(1);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(probes.count).toBe(2);
     expect(breaker.open).toBe(true);
-    expect(breaker.allows()).toBe(false);
-    clock.now += 4_999;
-    expect(breaker.allows()).toBe(false);
   });
 
-  test('failures of calls that were under way push the probe back', () => {
-    const { clock, breaker, fail } = setUp();
-    fail(3);
-    clock.now += 4_000;
-    fail(1);
-    clock.now += 4_999;
-    expect(breaker.allows()).toBe(false);
-    clock.now += 1;
-    expect(breaker.allows()).toBe(true);
-  });
-
-  test('a success of a call that was under way closes it', () => {
-    const { breaker, told, fail } = setUp();
+  test('a success of a call that was under way closes it, and ends the probing', async () => {
+    const { breaker, probes, told, fail } = setUp();
     fail(5);
     breaker.succeeded();
     expect(breaker.open).toBe(false);
@@ -90,56 +117,57 @@ describe('open', () => {
       ['degraded', 'cause 1'],
       ['restored', 0],
     ]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(probes.count).toBe(0);
+  });
+
+  test('closing ends the probing', async () => {
+    const { probes, closing, fail } = setUp();
+    fail(3);
+    closing.abort();
+    fail(1);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(probes.count).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
 
-describe('half-open', () => {
-  test('one call may try, and no second one', () => {
-    const { clock, breaker, fail } = setUp();
-    fail(3);
-    clock.now += 5_000;
-    expect([breaker.allows(), breaker.allows(), breaker.allows()]).toEqual([true, false, false]);
-    expect(breaker.open).toBe(true);
+describe('half-open, when the probe has worked', () => {
+  async function halfOpen() {
+    const all = setUp();
+    all.fail(3);
+    all.probes.works = true;
+    await vi.advanceTimersByTimeAsync(5_000);
+    return all;
+  }
+
+  test('calls may try, and nothing is told yet', async () => {
+    const { breaker, told } = await halfOpen();
+    expect([breaker.open, breaker.allows(), breaker.allows()]).toEqual([false, true, true]);
+    expect(told).toEqual([['degraded', 'cause 1']]);
   });
 
-  test('its success closes the breaker, and tells for how long it was down', () => {
-    const { clock, breaker, told, fail } = setUp();
-    fail(3);
-    clock.now += 5_000;
-    breaker.allows();
-    clock.now += 10;
+  test('the first success closes the breaker, and tells for how long it was down', async () => {
+    const { breaker, told, fail } = await halfOpen();
+    vi.advanceTimersByTime(10);
     breaker.succeeded();
-    expect(breaker.open).toBe(false);
-    expect([breaker.allows(), breaker.allows()]).toEqual([true, true]);
     expect(told.at(-1)).toEqual(['restored', 5_010]);
+    fail(2);
+    expect(breaker.open).toBe(false);
   });
 
-  test('its failure opens it for another while, and tells nothing new', () => {
-    const { clock, breaker, told, fail } = setUp();
-    fail(3);
-    clock.now += 5_000;
-    breaker.allows();
+  test('the first failure opens it for another while, and tells nothing new', async () => {
+    const { breaker, probes, told, fail } = await halfOpen();
     fail(1);
-    clock.now += 4_999;
-    expect(breaker.allows()).toBe(false);
-    clock.now += 1;
+    expect([breaker.open, breaker.allows()]).toEqual([true, false]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(probes.count).toBe(2);
     expect(breaker.allows()).toBe(true);
     expect(told).toHaveLength(1);
   });
-
-  test('a probe that never reports is replaced after the same while', () => {
-    const { clock, breaker, fail } = setUp();
-    fail(3);
-    clock.now += 5_000;
-    expect(breaker.allows()).toBe(true);
-    clock.now += 4_999;
-    expect(breaker.allows()).toBe(false);
-    clock.now += 1;
-    expect(breaker.allows()).toBe(true);
-  });
 });
 
-test('a caller that is itself the probe is always let through, and what it finds counts for all', () => {
+test('a caller that is itself a probe is always let through, and what it finds counts for all', () => {
   const { breaker, told, fail } = setUp();
   fail(3);
   const probe = asProbe(breaker);
@@ -149,15 +177,4 @@ test('a caller that is itself the probe is always let through, and what it finds
   probe.succeeded();
   expect([probe.open, breaker.open, breaker.allows()]).toEqual([false, false, true]);
   expect(told).toHaveLength(2);
-});
-
-test('without a clock of its own it goes by a monotonic one', () => {
-  const breaker = createCircuitBreaker({
-    failures: 1,
-    probeAfterMs: 3_600_000,
-    onDegraded() {},
-    onRestored() {},
-  });
-  breaker.failed('no');
-  expect(breaker.allows()).toBe(false);
 });

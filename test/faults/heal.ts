@@ -9,6 +9,7 @@ import {
 import type { Redis } from 'ioredis';
 import { eventIdOf } from '../../src/core/event.js';
 import type { ContingencyRecord } from '../../src/ports/contingency-log.js';
+import { endsPromised, rollbacksAskedFor } from '../campaign/ends.js';
 import { type HistoryEntry, openHistory, readHistory } from '../campaign/history.js';
 import type { FinalSession, Message, Observations, Quarantined } from '../campaign/observations.js';
 import { createActor } from './actor.js';
@@ -94,7 +95,7 @@ async function recordsLeft(sessions: EventSessions): Promise<number> {
   return (await sessions.metrics()).contingency?.records ?? Number.NaN;
 }
 
-/** Makes a lock that stands in the way look old: who dies before writing a name into it keeps others out for a while. */
+/** Makes a lock that stands in the way look old: one that could not be removed keeps others out for a while. */
 function letTimePass(lock: string): void {
   try {
     utimesSync(lock, 1, 1);
@@ -124,24 +125,6 @@ async function statuses(
 
 function sessionsOf(history: readonly HistoryEntry[]): Set<string> {
   return new Set(history.flatMap((entry) => (entry.kind === 'invoke' ? [entry.sessionId] : [])));
-}
-
-function rollbacksAskedFor(history: readonly HistoryEntry[]): Set<string> {
-  return new Set(
-    history.flatMap((entry) =>
-      entry.kind === 'invoke' && entry.command === 'rollback' ? [entry.sessionId] : [],
-    ),
-  );
-}
-
-function endsPromised(history: readonly HistoryEntry[]): Set<string> {
-  return new Set(
-    history.flatMap((entry) => {
-      if (entry.kind === 'committing') return [entry.sessionId];
-      const isEnd = entry.kind === 'ok' && 'status' in entry.receipt && entry.receipt.status !== 'open';
-      return isEnd ? [entry.receipt.sessionId] : [];
-    }),
-  );
 }
 
 function quarantineOf(job: Case): Quarantined[] {

@@ -68,6 +68,13 @@ async function play(job: Case): Promise<Played> {
     async dueTooEarly(sessionId) {
       await server.zadd(`${redisPrefix(job.id)}:index`, 1, sessionId);
     },
+    async pastGrace(sessionId) {
+      const store = redisStore({ client: server, prefix: redisPrefix(job.id) });
+      const isOverdue = async () => (await store.get(sessionId))?.status === 'expired';
+      while (!(await isOverdue())) await store.ping();
+      await store.expire(sessionId, { retentionMs: 60_000, graceMs: 1, cause: { instance: 'before' } });
+      while (!(await store.due(1)).includes(sessionId)) await store.ping();
+    },
     damageLog(text) {
       noteDisk(job, 'damage');
       appendFileSync(logOf(job.folder), text);

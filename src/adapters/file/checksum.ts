@@ -18,4 +18,13 @@ export function withoutChecksum(line: string | Buffer): string | undefined {
   return `${bytes.toString('utf8', 0, end)}}`;
 }
 
+/** The members of the object, but for `crc`; none if that is not right. */
+export function checkedMembers(line: string | Buffer): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.parse(withoutChecksum(line) ?? '{}');
+  } catch {
+    return {};
+  }
+}
+
 const hex = (crc: number) => crc.toString(16).padStart(8, '0');

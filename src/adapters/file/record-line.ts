@@ -85,6 +85,7 @@ export function decodeRecord(line: Buffer): Decoded | Undecodable {
   if (mistake !== undefined) return { reason: mistake };
   if (!isCount(part) || !isCount(parts) || part > parts)
     return { reason: 'part: expected a number up to parts' };
+  dropForeign(record);
   return { record: record as unknown as ContingencyRecord, part, parts };
 }
 
@@ -172,10 +173,17 @@ const CHECKS: ReadonlyMap<unknown, readonly [string, Check][]> = new Map(
   Object.entries(FIELDS).map(([kind, checks]) => [kind, Object.entries(checks)]),
 );
 
+/** What a record of its kind does not have would stand in the way of writing it down again. */
+function dropForeign(record: Record<string, unknown>): void {
+  const own = FIELDS[record.kind as ContingencyRecord['kind']];
+  for (const name of Object.keys(record))
+    if (name !== 'kind' && !Object.hasOwn(own, name)) delete record[name];
+}
+
 function mistakeIn(record: object): string | undefined {
   const values = record as Readonly<Record<string, unknown>>;
   const checks = CHECKS.get(values.kind);
-  if (checks === undefined) return `unknown kind ${JSON.stringify(values.kind)}`;
+  if (checks === undefined) return `unknown kind ${describe(values.kind)}`;
   for (const [name, isRight] of checks) {
     if (!isRight(values[name])) return `${name}: missing or of the wrong type`;
   }

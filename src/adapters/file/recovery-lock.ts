@@ -15,8 +15,8 @@ import { errnoOf } from './io-failure.js';
  * for {@link STALE_MS}, or at once when its process is known to be dead. A pid is believed only within the same host
  * and pid namespace: containers that share a volume see each other's numbers, not each other's processes.
  *
- * Ownership is the identity of the file, not its content, which a full disk may have refused: recovery is what
- * empties a full disk.
+ * It appears with its content: whoever is killed while it creates one keeps nobody out. But ownership is the identity of
+ * the file, not its content, which a full disk may have refused: recovery is what empties a full disk.
  */
 export interface RecoveryLock {
   /** False once another process has taken it over. */
@@ -34,7 +34,6 @@ export async function acquireLock(path: string, mode: number): Promise<RecoveryL
   const file =
     (await create(path, mode)) ?? ((await clearStale(path)) ? await create(path, mode) : undefined);
   if (file === undefined) return undefined;
-  await file.writeFile(JSON.stringify({ pid: process.pid, host: thisHost() })).catch(() => {});
   const { ino, dev } = await file.stat({ bigint: true });
   const heartbeat = setInterval(() => {
     const now = new Date();
@@ -62,12 +61,34 @@ export async function acquireLock(path: string, mode: number): Promise<RecoveryL
 }
 
 async function create(path: string, mode: number): Promise<FileHandle | undefined> {
+  const complete = `${path}.${randomBytes(4).toString('hex')}`;
+  const file = await open(complete, 'wx', mode);
   try {
-    return await open(path, 'wx', mode);
+    await writeHolder(file);
+    await link(complete, path);
+    return file;
+  } catch (error) {
+    await file.close().catch(() => {});
+    return errnoOf(error) === 'EEXIST' ? undefined : createInPlace(path, mode);
+  } finally {
+    await rm(complete, { force: true }).catch(() => {});
+  }
+}
+
+/** For file systems without hard links. */
+async function createInPlace(path: string, mode: number): Promise<FileHandle | undefined> {
+  try {
+    const file = await open(path, 'wx', mode);
+    await writeHolder(file);
+    return file;
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return undefined;
     throw error;
   }
+}
+
+async function writeHolder(file: FileHandle): Promise<void> {
+  await file.writeFile(JSON.stringify({ pid: process.pid, host: thisHost() })).catch(() => {});
 }
 
 /**

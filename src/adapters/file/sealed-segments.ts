@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { withChecksum, withoutChecksum } from './checksum.js';
+import { checkedMembers, withChecksum } from './checksum.js';
 import { syncFolder } from './folder.js';
 import { errnoOf } from './io-failure.js';
 import { linesOf } from './lines.js';
@@ -43,12 +43,13 @@ export interface SealedSegments {
   /** Puts lines in the place of segments, before all that was appended meanwhile. */
   merge(segments: readonly Segment[], lines: AsyncIterable<Buffer>): Promise<void>;
   remove(segments: readonly Segment[]): Promise<void>;
-  /** Removes what a recovery left that died while it merged. Only for the holder of the recovery lock. */
+  /** Removes what a recovery left that died while it merged, or while it made its lock. Only for the holder of the recovery lock. */
   removeUnfinished(): Promise<void>;
 }
 
 const SEALED = /^\.(\d{12})-[0-9a-f]{8}\.sealed$/;
 const UNFINISHED = /^\.\d{12}-[0-9a-f]{8}\.sealed\.tmp$/;
+const UNFINISHED_LOCK = /^\.lock\.[0-9a-f]{8}$/;
 const ORPHANED = /^\.\d{12}-[0-9a-f]{8}\.sealed\.settled$/;
 const MERGED = '{"v":1,"kind":"log.merged",';
 /** Bytes of one write of lines that are kept. */
@@ -57,8 +58,8 @@ const CHUNK_BYTES = 1024 * 1024;
 /** The names of the segments that this line says are replaced; undefined if it is another kind of line. */
 export function replacedBy(line: Buffer): string[] | undefined {
   if (line.toString('latin1', 0, MERGED.length) !== MERGED) return undefined;
-  const intact = withoutChecksum(line);
-  return intact === undefined ? undefined : (JSON.parse(intact) as { replaces: string[] }).replaces;
+  const { replaces } = checkedMembers(line);
+  return Array.isArray(replaces) && replaces.every((name) => typeof name === 'string') ? replaces : undefined;
 }
 
 export function sealedSegments(path: string, mode: number, sync: boolean): SealedSegments {
@@ -142,7 +143,8 @@ export function sealedSegments(path: string, mode: number, sync: boolean): Seale
     remove: (segments) => removeFiles(segments.map((segment) => segment.path)),
 
     async removeUnfinished() {
-      for (const name of await names(UNFINISHED)) await rm(join(folder, name), { force: true });
+      for (const pattern of [UNFINISHED, UNFINISHED_LOCK])
+        for (const name of await names(pattern)) await rm(join(folder, name), { force: true });
       const sealed = await names(SEALED);
       for (const name of sealed) {
         const replaced = (await replacedByFile(join(folder, name))).filter((other) => sealed.includes(other));

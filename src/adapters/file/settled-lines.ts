@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
 import { type NumberRanges, numberRanges } from '../../core/number-ranges.js';
-import { withChecksum, withoutChecksum } from './checksum.js';
+import { checkedMembers, withChecksum } from './checksum.js';
 import { errnoOf } from './io-failure.js';
 
 /**
@@ -75,9 +75,15 @@ async function readRuns(path: string): Promise<Run[]> {
     return '';
   });
   return text.split('\n').flatMap((line) => {
-    const intact = withoutChecksum(line);
-    return intact === undefined ? [] : (JSON.parse(intact) as { settled: Run[] }).settled;
+    const { settled } = checkedMembers(line);
+    return Array.isArray(settled) ? settled.filter(isRun) : [];
   });
+}
+
+function isRun(value: unknown): value is Run {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [first, last] = value;
+  return Number.isSafeInteger(first) && Number.isSafeInteger(last) && 0 <= first && first <= last;
 }
 
 function runsOf(lines: readonly number[]): Run[] {

@@ -11,8 +11,9 @@ import {
 
 /**
  * G4: what a session holds reaches the broker in the order of its positions, and carries them. Events that recovery
- * published behind a committed session's end have no position there, and are not judged. Nor is an event that waited
- * in the log of one host, while another host, which knows nothing of that log, went on behind it.
+ * published behind a committed session's end have no position there: they come behind the others, and are not judged
+ * among themselves. Nor is an event that waited in the log of one host, while another host, which knows nothing of that
+ * log, went on behind it; or that came into the log when recovery had set apart what it works on.
  */
 export const order: Rule = (stories) =>
   [...stories.sessions.values()].flatMap((session) => [
@@ -68,16 +69,17 @@ interface Inversion {
 function inversions(session: SessionStory): Inversion[] {
   const places = positions(session);
   const topics = new Map<string, Message[]>();
-  for (const { id = '', topic, messages } of session.events) {
+  for (const { topic, messages } of session.events) {
     const first = firstOf(messages);
-    if (first !== undefined && places.has(id)) topics.set(topic, [...(topics.get(topic) ?? []), first]);
+    if (first !== undefined) topics.set(topic, [...(topics.get(topic) ?? []), first]);
   }
+  const rankOf = ({ id, sequence }: Message) => (places.has(id) ? sequence : Number.POSITIVE_INFINITY);
   return [...topics.values()].flatMap((firsts) => {
-    firsts.sort((a, b) => a.sequence - b.sequence);
+    firsts.sort((a, b) => rankOf(a) - rankOf(b));
     return firsts.flatMap((earlier, i) =>
       firsts
         .slice(i + 1)
-        .filter((later) => later.timestamp < earlier.timestamp)
+        .filter((later) => rankOf(later) > rankOf(earlier) && later.timestamp < earlier.timestamp)
         .map((later) => ({ earlier, later })),
     );
   });
@@ -88,14 +90,16 @@ function waitedElsewhere(
   { events, calls }: SessionStory,
   { earlier, later }: Inversion,
 ): boolean {
-  const waitedIn = events.find(({ id }) => id === earlier.id)?.recorded.unpublishedIn ?? new Set();
-  if (waitedIn.size === 0) return false;
-  return calls.some(
-    (call) =>
-      mayHaveReached(call) &&
-      call.events.some(([, id]) => id === later.id) &&
-      !waitedIn.has(processes.get(call.process)?.log ?? ''),
-  );
+  const waitedIn = events.find(({ id }) => id === earlier.id)?.recorded.unpublishedIn;
+  if (waitedIn === undefined || waitedIn.size === 0) return false;
+  return calls.some((call) => {
+    if (!mayHaveReached(call) || !call.events.some(([, id]) => id === later.id)) return false;
+    const process = processes.get(call.process);
+    const since = waitedIn.get(process?.log ?? '');
+    if (since === undefined) return true;
+    const sealing = process?.entries.findLast(({ kind, n }) => kind === 'sealing' && n < call.invoked.n);
+    return call.attempt === undefined && sealing !== undefined && since >= sealing.at;
+  });
 }
 
 function firstOf(messages: readonly Message[]): Message | undefined {

@@ -8,7 +8,6 @@ import { createHeldRecords } from '../../../src/contingency/held-records.js';
 import { createSessionRepository } from '../../../src/contingency/session-repository.js';
 import { createAcceptEvent } from '../../../src/core/accept-event.js';
 import { type Catalogue, createCatalogue } from '../../../src/core/catalogue.js';
-import { createCircuitBreaker } from '../../../src/core/circuit-breaker.js';
 import {
   createDomainEvents,
   type DomainEvent,
@@ -25,6 +24,7 @@ import { createGetMetrics } from '../../../src/queries/get-metrics.js';
 import { createGetSessionEvents } from '../../../src/queries/get-session-events.js';
 import { createGetSessionStatus } from '../../../src/queries/get-session-status.js';
 import { createListSessions } from '../../../src/queries/list-sessions.js';
+import { breakerAfter } from '../../support/breaker.js';
 
 export const TTL_MS = 60_000;
 export const RETENTION_MS = 600_000;
@@ -58,15 +58,13 @@ export function handlers(options: HandlerOptions = {}) {
   const store: SessionStore = { ...memory, ...options.store?.(memory) };
   const log = options.log === false ? undefined : (options.log ?? memoryContingency());
   const publisher = memoryPublisher(options.onPublish === undefined ? {} : { onPublish: options.onPublish });
-  const breaker = () =>
-    createCircuitBreaker({ failures: 100, probeAfterMs: 1, onDegraded() {}, onRestored() {} });
   const events = createDomainEvents('instance-1', silentLogger);
   const metrics = createMetrics('instance-1');
   const repository = createSessionRepository({
     store,
     log,
     held: createHeldRecords(1_000_000),
-    breaker: breaker(),
+    breaker: breakerAfter(100),
     events,
     metrics,
     logger: silentLogger,
@@ -76,7 +74,7 @@ export function handlers(options: HandlerOptions = {}) {
   const processor = createEventProcessor({
     store,
     publisher,
-    breaker: breaker(),
+    breaker: breakerAfter(100),
     defer: log === undefined ? undefined : repository.deferEvents,
     events,
     metrics,

@@ -73,6 +73,18 @@ export const recoveryScenarios: readonly Scenario[] = [
     },
   },
   {
+    // Elsewhere recovery finds that a session is overdue; here it has been, and is ended.
+    name: 'session past its grace',
+    async play({ actor, sessionId, setting, pastGrace }) {
+      const session = sessionId('s');
+      await setting(async () => {
+        await actor().start(session, 1);
+        await pastGrace(session);
+      });
+      await actor().recover();
+    },
+  },
+  {
     name: 'stale lock',
     async play({ log, actor, sessionId, setting }) {
       await setting(() => leaveStaleLock(actor(), sessionId('s'), `${log}.lock`));

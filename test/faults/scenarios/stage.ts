@@ -20,6 +20,8 @@ export interface Stage {
   abandonedCommit(sessionId: string, events: number): Promise<void>;
   /** Makes the index of Redis name the session as overdue, which it may do too early, though never too late. */
   dueTooEarly(sessionId: string): Promise<void>;
+  /** Waits until the session is overdue, finds it so as an earlier recovery would have, and waits until its grace is over. */
+  pastGrace(sessionId: string): Promise<void>;
   /** Appends to the log what no instance has written. */
   damageLog(text: string): void;
   /**

@@ -3,7 +3,10 @@ import type { ContingencyRecord } from '../../../../src/ports/contingency-log.js
 import { added, idOf } from './log-files.js';
 
 /** An event whose JSON has raw newlines, so that it stands in its line as a JSON string. */
-const embeddedText = (id: string) => ({ ...added(id), event: `{\n"id":"${id}",\n"data":"é\\n\\"🙂\\""\n}` });
+const embeddedText = (id: string) => ({
+  ...added(id),
+  event: `{"specversion":"1.0","id":"${id}",\n"data":"é\\n\\"🙂\\""\n}`,
+});
 
 /**
  * Six appends, of 1, 3, 1, 2, 1 and 1 records: with multi-byte text, escapes that look like the format's own, an

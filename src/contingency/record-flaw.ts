@@ -1,0 +1,51 @@
+import { eventIdOf, isEnvelope } from '../core/event.js';
+import { isTopic } from '../core/topic.js';
+import { isId } from '../core/validate.js';
+import type { ContingencyRecord } from '../ports/contingency-log.js';
+
+/**
+ * Why a record that the log could read can never be replayed; undefined if it can. No instance writes such a one, and
+ * in the store or at the broker it would do harm.
+ */
+export function flawOf(record: ContingencyRecord): string | undefined {
+  const { sessionId, at } = record;
+  if (!isId(sessionId)) return 'its sessionId is no id';
+  if (!isCount(at)) return 'its time is none';
+  switch (record.kind) {
+    case 'session.started':
+      if (!isCount(record.ttlMs) || record.ttlMs === 0) return 'its ttlMs is no time to live';
+      return isObject(record.metadata) ? undefined : 'its metadata is no JSON object';
+    case 'event.unpublished':
+      if (!isCount(record.sequence) || record.sequence === 0) return 'its sequence is none';
+      return flawOfEvent(record);
+    case 'event.added':
+      return flawOfEvent(record);
+    case 'session.commit_requested':
+      if (!isId(record.attemptId)) return 'its attemptId is no id';
+      return isCount(record.expectedEvents ?? 0) ? undefined : 'its expectedEvents is no number of events';
+    case 'session.rollback_requested':
+      return undefined;
+  }
+}
+
+function flawOfEvent({
+  topic,
+  event,
+}: {
+  readonly topic: string;
+  readonly event: string;
+}): string | undefined {
+  if (!isTopic(topic)) return 'its topic is none';
+  return isEnvelope({ json: event }) && isId(eventIdOf(event)) ? undefined : 'its event is none';
+}
+
+const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
+
+function isObject(json: string): boolean {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
