@@ -1,6 +1,7 @@
 import { memoryStore } from 'event-sessions';
 import { expect, test } from 'vitest';
 import type { LogContext, Logger } from '../../src/ports/logger.js';
+import { newEvent } from '../../src/testing/store-cases.js';
 import { faultyStore } from '../support/faulty-store.js';
 import { instance } from './instance.js';
 
@@ -90,9 +91,8 @@ test('logs tell of outages, take-overs and quarantine by session, epoch and coun
     throw new Error('broken');
   });
   await over.rollback({ reason: 'secret' });
-  await log.append([
-    { kind: 'event.added', sessionId: 'unknown', at: 0, topic: 't', event: '{"data":"secret"}' },
-  ]);
+  const { topic, json } = newEvent('unknown', { data: 'secret' });
+  await log.append([{ kind: 'event.added', sessionId: 'unknown', at: 0, topic, event: json }]);
   await sessions.recover();
   expect(of('over')).toEqual([
     ['error', 'A listener of a domain event failed', expect.objectContaining({ cause: 'broken' })],

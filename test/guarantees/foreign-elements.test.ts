@@ -82,7 +82,11 @@ describeWith('redis', ({ url }) => {
       const prefix = `foreign-${newId()}`;
       return {
         store: redisStore({ url, prefix }),
-        spoil: async (id, json) => void (await client.lset(`${prefix}:{${id}}:events`, 1, `a ${json}`)),
+        async spoil(id, json) {
+          const key = `${prefix}:{${id}}:events`;
+          const [first, , third] = ((await client.lindex(key, 0)) ?? '').split('\n');
+          await client.lset(key, 0, [first, `a ${json}`, third].join('\n'));
+        },
       };
     });
   });

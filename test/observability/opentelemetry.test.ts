@@ -177,6 +177,7 @@ describe('spans', () => {
     expect(pass.attributes).toMatchObject({ 'event_sessions.complete': false });
     expect(pass.parentSpanContext?.spanId).toBe(idOf(span('request')));
 
+    store.fault = 'up';
     log.seal = () => Promise.reject(new Error('secret'));
     await sessions.recover().catch(() => {});
     expect(spans('event-sessions recover').at(-1)).toMatchObject({

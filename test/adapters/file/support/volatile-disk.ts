@@ -64,7 +64,7 @@ export function volatileDisk(failsAt: number, random: () => number): VolatileDis
       await mkdir(to);
       for (const name of await readdir(from)) {
         // A lock is held by a process that is no more; here its remains live on, and would be believed.
-        if (name.endsWith('.lock')) continue;
+        if (name.includes('.lock')) continue;
         const { ino } = await stat(join(from, name), { bigint: true });
         const bytes = await readFile(join(from, name));
         const safe = synced.get(ino) ?? bytes.length;
