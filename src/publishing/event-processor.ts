@@ -86,8 +86,8 @@ interface Sent {
   /** Sequence of the batch's last event. */
   readonly end: number;
   readonly settled: Promise<Failure | undefined>;
-  /** Known at once, before `settled` tells: from `failed` on nothing may be sent. */
-  readonly state: 'in flight' | 'published' | 'failed';
+  /** Known at once, before `settled` tells: from then on nothing may be sent. */
+  readonly failed: boolean;
 }
 
 /** What is read at once, if `batchBytes` allows it: a round trip to the store for several to the broker. */
@@ -232,17 +232,14 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       function send(end: number, parts: readonly Part[]): void {
         if (brokerDown !== undefined) {
           const failure = { parts, error: notSent(brokerDown, sessionId) };
-          window.push({ end, settled: Promise.resolve(failure), state: 'failed' });
+          window.push({ end, settled: Promise.resolve(failure), failed: true });
           return;
         }
-        const sent: { state: Sent['state'] } = { state: 'in flight' };
+        const state = { failed: false };
         const settled = publishParts(sessionId, parts, () => {
-          sent.state = 'failed';
-        }).then((failure) => {
-          if (failure === undefined) sent.state = 'published';
-          return failure;
+          state.failed = true;
         });
-        window.push(Object.assign(sent, { end, settled }));
+        window.push(Object.assign(state, { end, settled }));
       }
 
       /** What the cursor has not moved past is published, and counted, by the next attempt. */
@@ -270,20 +267,15 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       }
 
       /**
-       * Waits for the cursor that is on its way, or for the oldest `count` batches; then it sends the cursor on, once for
-       * all that are acknowledged. False when the attempt has to end here.
+       * Waits for the cursor, if it is on its way; else for the oldest `count` batches, and sends it on once for all of
+       * them. False when the attempt has to end here.
        */
       async function settleOldest(count: number): Promise<boolean> {
-        const [oldest] = window;
-        if (oldest === undefined) return cursorMoved();
-        if (moving !== undefined) {
-          const isMoved = await Promise.race([moving.then(() => true), oldest.settled.then(() => false)]);
-          if (isMoved) return cursorMoved();
-        }
-        for (const { settled } of window.slice(0, count)) if ((await settled) !== undefined) break;
-        if (!(await cursorMoved())) return false;
-        const pending = window.findIndex(({ state }) => state !== 'published');
-        const published = window.splice(0, pending === -1 ? window.length : pending);
+        if (moving !== undefined || window.length === 0) return cursorMoved();
+        const oldest = window.slice(0, count);
+        for (const { settled } of oldest) if ((await settled) !== undefined) break;
+        const failed = oldest.findIndex(({ failed }) => failed);
+        const published = window.splice(0, failed === -1 ? count : failed);
         const last = published.at(-1);
         if (last !== undefined) {
           behindMoving = published.length;
@@ -342,7 +334,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
             if (!(await settleAll())) return ended();
             throw corruptEvent(sessionId, foreign.sequence);
           }
-          while (unconfirmed() >= config.inFlight || window.some(({ state }) => state === 'failed')) {
+          while (unconfirmed() >= config.inFlight || window.some(({ failed }) => failed)) {
             // Half of them: so the cursor moves once for several, and the broker still has something to do.
             if (!(await settleOldest(Math.ceil(window.length / 2)))) return ended();
           }

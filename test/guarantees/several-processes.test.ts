@@ -101,7 +101,7 @@ describeWithAll(['redis', 'nsqd'], ({ redis, nsqd }) => {
       prefix,
       acts: [{ act: 'commit', sessionId: session.id }],
       ...commit,
-      deafAfter: 5,
+      deafAfter: 4,
     });
     doomed.go();
     await doomed.line('deaf');
