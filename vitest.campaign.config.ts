@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import own from './vitest.config.js';
 
-/** Fault campaigns on real servers: minutes, most of which they wait for what was broken. `npm run test:campaign`. */
+/** Fault campaigns on real servers: minutes, and each takes the machine for itself. `npm run test:campaign`. */
 export default defineConfig({
   resolve: own.resolve ?? {},
   test: {
@@ -9,7 +9,7 @@ export default defineConfig({
     globalSetup: ['test/campaign/global-setup.ts'],
     reporters: ['default', './test/support/reporter.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 1,
     testTimeout: 300_000,
   },
 });

@@ -53,7 +53,8 @@ export function outlineOf(record: ContingencyRecord): RecordOutline {
 const UNKNOWN = 'neither the store nor the log knows this session';
 const EXPIRED = 'the session has expired before this could be brought back';
 const ENDED = 'the session has ended in another way';
-const MISMATCH = 'the session does not have the expected number of events';
+const MISSING = 'the session does not have the expected number of events';
+const EXCEEDED = 'the session has more than the expected number of events';
 
 /**
  * Follows the rules of recovery without doing anything: the first request to end the session counts, a rollback wins
@@ -95,7 +96,7 @@ function rehearsal(store: KnownSession | undefined, isPatient: (record: RecordOu
   let ended: SessionPlan['end'];
 
   const refuse = (record: RecordOutline, reason: string) => {
-    if ((reason === UNKNOWN || reason === MISMATCH) && isPatient(record)) {
+    if ((reason === UNKNOWN || reason === MISSING) && isPatient(record)) {
       plan.wait += 1;
       return;
     }
@@ -122,7 +123,7 @@ function rehearsal(store: KnownSession | undefined, isPatient: (record: RecordOu
     else if (status === 'expired') refuse(record, EXPIRED);
     else if (status === 'rolled_back') refuse(record, ENDED);
     else if (status === 'open' && expectedEvents !== undefined && expectedEvents !== events)
-      refuse(record, MISMATCH);
+      refuse(record, events > expectedEvents ? EXCEEDED : MISSING);
     else if (status !== 'committed') {
       status = 'committing';
       ended = 'commit';

@@ -15,12 +15,13 @@ const REFUSED = 'the broker refuses this event for good';
 const REASONS: Partial<Record<ReplayProblem, string>> = {
   session_unknown: 'neither the store nor the log knows this session',
   session_expired: 'the session expired before this could be brought back',
-  events_mismatch: 'the session does not have the expected number of events; it was left open',
+  events_missing: 'the session does not have the expected number of events; it was left open',
+  events_exceeded: 'the session has more than the expected number of events; it was left open',
   already_ended: 'the session had already ended in another way',
   session_corrupt: 'the store has lost events of this session, so it cannot be committed',
 };
 /** What the recovery of another instance, which has a log of its own, may still bring: the start, or missing events. */
-const MAY_PASS = new Set<ReplayProblem>(['session_unknown', 'events_mismatch']);
+const MAY_PASS = new Set<ReplayProblem>(['session_unknown', 'events_missing']);
 
 /**
  * Carries out all that the log has of one session, of which everything was read before anything is done: of several

@@ -9,7 +9,7 @@ import type { NotOpen, SessionLimits, SessionStore } from '../ports/session-stor
  * - `session_committing`, `session_committed`: the session has gone on without it; an event is late;
  * - `session_rolled_back`: so the event must not be published;
  * - `session_expired`: it ran out before this was acknowledged, or was ended as expired before it could be brought back;
- * - `events_mismatch`: the commit was asked for with an `expectedEvents` that is not met;
+ * - `events_missing`, `events_exceeded`: the commit was asked for with an `expectedEvents` that is not met;
  * - `already_ended`: the request came second, the session has ended in another way;
  * - `session_corrupt`: the store no longer has all events of the session, so its commit is refused.
  */
@@ -19,7 +19,8 @@ export type ReplayProblem =
   | 'session_committed'
   | 'session_rolled_back'
   | 'session_expired'
-  | 'events_mismatch'
+  | 'events_missing'
+  | 'events_exceeded'
   | 'already_ended'
   | 'session_corrupt';
 
@@ -85,8 +86,10 @@ export async function replayIntoStore(
           cause: cause('commit recovered'),
         });
         if (begun.outcome === 'granted') await store.releaseCommit(sessionId, begun.epoch);
-        else if (begun.outcome === 'mismatch') problems.push({ record, problem: 'events_mismatch' });
-        else if (begun.outcome === 'corrupt') problems.push({ record, problem: 'session_corrupt' });
+        else if (begun.outcome === 'mismatch') {
+          const isOver = begun.events > (record.expectedEvents ?? 0);
+          problems.push({ record, problem: isOver ? 'events_exceeded' : 'events_missing' });
+        } else if (begun.outcome === 'corrupt') problems.push({ record, problem: 'session_corrupt' });
         else if (begun.outcome === 'not_found') problems.push({ record, problem: 'session_unknown' });
         else if (begun.outcome === 'not_open') problems.push({ record, problem: endedAs(begun.status) });
         break;

@@ -496,6 +496,19 @@ describe('records that can never be replayed', () => {
     expect((await session.status()).status).toBe('open');
   });
 
+  test('a commit whose session has more than expectedEvents already does not wait for others', async () => {
+    const { sessions, store, log, published } = setUp(memoryStore());
+    const session = await sessions.startSession();
+    await session.addMany([1, 2].map((data) => ({ type: 'a', data })));
+    store.fault = 'down';
+    await session.commit({ expectedEvents: 1 });
+    store.fault = 'up';
+    expect(await sessions.recover()).toMatchObject({ quarantined: 1, remaining: 0, published: 0 });
+    expect(log.quarantined).toMatchObject([{ record: { kind: 'session.commit_requested' } }]);
+    expect(published()).toEqual([]);
+    expect((await session.status()).status).toBe('open');
+  });
+
   test('an event that the broker refuses for good does not hold up the others', async () => {
     const { EventSessionsError } = await import('event-sessions');
     const log = memoryContingency();
