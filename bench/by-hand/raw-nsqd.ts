@@ -40,6 +40,16 @@ export async function rawNsqd(address: string): Promise<RawNsqd> {
   };
 }
 
+export const IN_FLIGHT = 8;
+const BATCH = 500;
+/** nsqd takes 5 MiB at once; the library cuts at this. */
+const BATCH_BYTES = 4_194_304;
+
+/** How many events of that size go at once. Their messages are longer, by `sequence` and the like. */
+export function batchOf(eventBytes: number): number {
+  return Math.min(BATCH, Math.floor(BATCH_BYTES / (eventBytes + 100)));
+}
+
 /** One buffer, filled once. */
 export function mpub(topic: string, bodies: readonly Buffer[]): Buffer {
   const head = `MPUB ${topic}\n`;

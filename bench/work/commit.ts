@@ -5,15 +5,10 @@ import { Redis } from 'ioredis';
 import nsqjs from 'nsqjs';
 import { type Data, dataOfSize, envelope, eventId, SOURCE, TOPIC, TYPE } from '../by-hand/envelope.js';
 import { countsOf } from '../by-hand/nsqd-counts.js';
-import { mpub, rawNsqd } from '../by-hand/raw-nsqd.js';
+import { batchOf, IN_FLIGHT, mpub, rawNsqd } from '../by-hand/raw-nsqd.js';
 import { type Bench, type BenchContext, countFor } from '../harness/bench.js';
 import { compare, type Side } from '../harness/compare.js';
 import { expectAbout, expectCount } from '../harness/expect.js';
-
-const BATCH = 500;
-const IN_FLIGHT = 8;
-/** nsqd takes 5 MiB at once; the library cuts at this. */
-const BATCH_BYTES = 4_194_304;
 
 /**
  * A session of 100,000 events from Redis to nsqd. The list of those who do it by hand already holds what goes on the
@@ -34,7 +29,7 @@ export const commit: Bench = {
       topic: () => TOPIC,
       recovery: false,
       logger: false,
-      commit: { batchEvents: BATCH, inFlight: IN_FLIGHT },
+      commit: { inFlight: IN_FLIGHT },
       limits: { maxSessionBytes: 2 ** 31 },
     });
     const raw = await rawNsqd(nsqd.tcp);
@@ -62,7 +57,7 @@ export const commit: Bench = {
         },
         async run() {
           const inFlight: Promise<void>[] = [];
-          const batch = Math.min(BATCH, Math.floor(BATCH_BYTES / (eventBytes + 100)));
+          const batch = batchOf(eventBytes);
           let next = client.lrangeBuffer(key, 0, batch - 1);
           for (let from = 0; from < count; from += batch) {
             const page = await next;

@@ -6,16 +6,14 @@ import { fileContingency } from 'event-sessions/file';
 import { nsqPublisher } from 'event-sessions/nsq';
 import { type Data, dataOfSize, envelope, eventId, TOPIC } from '../by-hand/envelope.js';
 import { countsOf } from '../by-hand/nsqd-counts.js';
-import { mpub, rawNsqd } from '../by-hand/raw-nsqd.js';
+import { batchOf, IN_FLIGHT, mpub, rawNsqd } from '../by-hand/raw-nsqd.js';
 import { type Bench, countFor } from '../harness/bench.js';
 import { compare, type Side } from '../harness/compare.js';
 import { expectCount } from '../harness/expect.js';
 
 const GOAL = 0.7;
+/** Events of an append, or of a write. */
 const BATCH = 500;
-/** nsqd takes 5 MiB at once; the library cuts at this. */
-const BATCH_BYTES = 4_194_304;
-const IN_FLIGHT = 8;
 const SESSIONS = 10;
 
 /** Events that the broker could not take at a commit, from the file to nsqd. */
@@ -63,7 +61,7 @@ export const recovery: Bench = {
         },
         async run() {
           const inFlight: Promise<void>[] = [];
-          const full = Math.min(BATCH, Math.floor(BATCH_BYTES / (eventBytes + 100)));
+          const full = batchOf(eventBytes);
           let batch: Buffer[] = [];
           let rest: Buffer = Buffer.alloc(0);
           const send = async () => {

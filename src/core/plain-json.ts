@@ -89,8 +89,9 @@ function nameOf(key: string): Name {
   if (known !== undefined) return known;
   const first = `${quoted(key)}:`;
   const name = { first, next: `,${first}` };
+  if (key.length > SHORT) return name;
   if (names.size >= MAX_NAMES) names.clear();
-  if (key.length <= SHORT) names.set(key, name);
+  names.set(key, name);
   return name;
 }
 

@@ -9,6 +9,7 @@ import type {
   FencedOutcome,
   NotFound,
   NotOpen,
+  ReadRange,
   SessionStore,
 } from '../../ports/session-store.js';
 import { appendQueue } from './append-queue.js';
@@ -121,6 +122,21 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     return status === 'not_found' ? undefined : toRecord(sessionId, status, hash);
   };
 
+  /** The elements that the range is in, and the number of the first. */
+  async function elementsFor(sessionId: string, range: ReadRange) {
+    const known = redis.hasRange ? committing.elementsFor(sessionId, range) : undefined;
+    if (known !== undefined) {
+      const { first, count } = known;
+      const [, events = ''] = keysOf(sessionId);
+      return { first, elements: await redis.range(events, first, first + count - 1) };
+    }
+    const { after, limit, maxBytes } = range;
+    const hint = committing.elementBehind(sessionId, after) ?? '';
+    const reply = await send(scripts.READ, sessionId, after, limit, maxBytes, hint);
+    const [first, elements] = list(reply, 'a page', 2);
+    return { first: whole(first, 'the number of an element'), elements };
+  }
+
   return {
     async start({ sessionId, metadata, ttlMs, cause }) {
       await index.add(sessionId, ttlMs);
@@ -198,22 +214,10 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     get,
 
     async read(sessionId, range) {
-      const { after, limit, maxBytes } = range;
-      const known = redis.hasRange ? committing.elementsFor(sessionId, range) : undefined;
-      let [first, elements]: [number, unknown] = [0, []];
-      if (known !== undefined) {
-        const [, events = ''] = keysOf(sessionId);
-        first = known.first;
-        elements = await redis.range(events, first, first + known.count - 1);
-      } else {
-        const hint = committing.elementBehind(sessionId, after) ?? '';
-        const reply = list(await send(scripts.READ, sessionId, after, limit, maxBytes, hint), 'a page', 2);
-        first = whole(reply[0], 'the number of an element');
-        elements = reply[1];
-      }
+      const { first, elements } = await elementsFor(sessionId, range);
       const { events, next } = toPage(sessionId, elements, first, range);
       committing.hasRead(sessionId, {
-        after: after + events.length,
+        after: range.after + events.length,
         events: events.length,
         elements: next - first + 1,
         next,
