@@ -1,14 +1,13 @@
-import { createEventSessions, type Session } from 'event-sessions';
-import { nsqPublisher } from 'event-sessions/nsq';
-import { redisStore } from 'event-sessions/redis';
+import type { Session } from 'event-sessions';
 import { Redis } from 'ioredis';
 import nsqjs from 'nsqjs';
-import { type Data, dataOfSize, envelope, eventId, SOURCE, TOPIC, TYPE } from '../by-hand/envelope.js';
+import { type Data, dataOfSize, envelope, eventId, TOPIC, TYPE } from '../by-hand/envelope.js';
 import { countsOf } from '../by-hand/nsqd-counts.js';
 import { batchOf, IN_FLIGHT, mpub, rawNsqd } from '../by-hand/raw-nsqd.js';
 import { type Bench, type BenchContext, countFor } from '../harness/bench.js';
 import { compare, type Side } from '../harness/compare.js';
 import { expectAbout, expectCount } from '../harness/expect.js';
+import { sessionsOn } from '../harness/sessions.js';
 
 /**
  * A session of 100,000 events from Redis to nsqd. The list of those who do it by hand already holds what goes on the
@@ -22,13 +21,7 @@ export const commit: Bench = {
   async run(context) {
     const { redis, nsqd, report, sizes } = context;
     const client = new Redis(redis.url);
-    const sessions = createEventSessions({
-      source: SOURCE,
-      store: redisStore({ client }),
-      publisher: nsqPublisher({ nsqd: nsqd.tcp }),
-      topic: () => TOPIC,
-      recovery: false,
-      logger: false,
+    const sessions = sessionsOn({ nsqd }, client, {
       commit: { inFlight: IN_FLIGHT },
       limits: { maxSessionBytes: 2 ** 31 },
     });

@@ -1,17 +1,15 @@
 import { Agent, createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createEventSessions } from 'event-sessions';
 import { eventSessionsRouter } from 'event-sessions/express';
-import { nsqPublisher } from 'event-sessions/nsq';
-import { redisStore } from 'event-sessions/redis';
 import express, { type Express } from 'express';
 import { Redis } from 'ioredis';
-import { dataOfSize, envelope, eventId, SOURCE, TOPIC, TYPE } from '../by-hand/envelope.js';
+import { dataOfSize, envelope, eventId, TOPIC, TYPE } from '../by-hand/envelope.js';
 import { countsOf } from '../by-hand/nsqd-counts.js';
 import { mpub, rawNsqd } from '../by-hand/raw-nsqd.js';
 import { type Bench, countFor } from '../harness/bench.js';
 import { compare, type Side } from '../harness/compare.js';
 import { expectCount } from '../harness/expect.js';
+import { sessionsOn } from '../harness/sessions.js';
 
 const GOALS = { add: 0.5, commit: 0.3 };
 const AT_ONCE = 32;
@@ -28,14 +26,7 @@ export const http: Bench = {
     const { redis, nsqd, report, sizes } = context;
     const client = new Redis(redis.url);
     const raw = await rawNsqd(nsqd.tcp);
-    const sessions = createEventSessions({
-      source: SOURCE,
-      store: redisStore({ client }),
-      publisher: nsqPublisher({ nsqd: nsqd.tcp }),
-      topic: () => TOPIC,
-      recovery: false,
-      logger: false,
-    });
+    const sessions = sessionsOn({ nsqd }, client);
     const ours = await load(express().use(eventSessionsRouter(sessions)));
     const byHand = express().use(express.json());
     byHand.post('/sessions/:id/events', async ({ params, body }, response) => {

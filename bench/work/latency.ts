@@ -1,11 +1,10 @@
-import { createEventSessions, type Session } from 'event-sessions';
-import { nsqPublisher } from 'event-sessions/nsq';
-import { redisStore } from 'event-sessions/redis';
+import type { Session } from 'event-sessions';
 import { Redis } from 'ioredis';
-import { dataOfSize, envelope, eventId, SOURCE, TOPIC, TYPE } from '../by-hand/envelope.js';
+import { dataOfSize, envelope, eventId, TOPIC, TYPE } from '../by-hand/envelope.js';
 import { mpub, rawNsqd } from '../by-hand/raw-nsqd.js';
 import type { Bench } from '../harness/bench.js';
 import { median, quantile, spreadOf } from '../harness/result.js';
+import { sessionsOn } from '../harness/sessions.js';
 
 const ADDS_PER_SECOND = 2_000;
 const COMMITS_PER_SECOND = 200;
@@ -22,14 +21,7 @@ export const latency: Bench = {
   async run({ redis, nsqd, quick, rounds, report }) {
     const seconds = quick ? 1 : 3;
     const client = new Redis(redis.url);
-    const sessions = createEventSessions({
-      source: SOURCE,
-      store: redisStore({ client }),
-      publisher: nsqPublisher({ nsqd: nsqd.tcp }),
-      topic: () => TOPIC,
-      recovery: false,
-      logger: false,
-    });
+    const sessions = sessionsOn({ nsqd }, client);
     const raw = await rawNsqd(nsqd.tcp);
     const data = await dataOfSize(250);
 

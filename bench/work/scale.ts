@@ -1,12 +1,11 @@
-import { createEventSessions, type Session } from 'event-sessions';
-import { nsqPublisher } from 'event-sessions/nsq';
-import { redisStore } from 'event-sessions/redis';
+import type { Session } from 'event-sessions';
 import { Redis } from 'ioredis';
-import { dataOfSize, envelope, eventId, SOURCE, TOPIC, TYPE } from '../by-hand/envelope.js';
+import { dataOfSize, envelope, eventId, TYPE } from '../by-hand/envelope.js';
 import type { ProducerJob } from '../children/producer.js';
 import type { Bench, BenchContext } from '../harness/bench.js';
 import { startChild } from '../harness/child.js';
 import { median, type Spread, spreadOf } from '../harness/result.js';
+import { sessionsOn } from '../harness/sessions.js';
 
 const EVENT_BYTES = 250;
 const PRODUCER = new URL('../children/producer.ts', import.meta.url);
@@ -175,13 +174,7 @@ async function redisMemory(context: BenchContext): Promise<void> {
 
 async function setUp({ redis, nsqd }: BenchContext) {
   const client = new Redis(redis.url);
-  const sessions = createEventSessions({
-    source: SOURCE,
-    store: redisStore({ client }),
-    publisher: nsqPublisher({ nsqd: nsqd.tcp }),
-    topic: () => TOPIC,
-    recovery: false,
-    logger: false,
+  const sessions = sessionsOn({ nsqd }, client, {
     limits: { maxSessionEvents: 2 ** 31, maxSessionBytes: 2 ** 40 },
   });
   const data = await dataOfSize(EVENT_BYTES);
