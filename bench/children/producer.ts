@@ -10,7 +10,12 @@ export interface ProducerJob {
 }
 
 const { redis, calls } = jobOf<ProducerJob>();
-const sessions = createEventSessions({ source: SOURCE, store: redisStore({ url: redis }), recovery: false });
+const sessions = createEventSessions({
+  source: SOURCE,
+  store: redisStore({ url: redis }),
+  recovery: false,
+  limits: { maxSessionEvents: 2 ** 31, maxSessionBytes: 2 ** 40 },
+});
 const data = await dataOfSize(250);
 const batch = Array.from({ length: 100 }, () => ({ type: TYPE, data }));
 
