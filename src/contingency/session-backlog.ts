@@ -36,36 +36,31 @@ const NONE: number[] = [];
  * It keeps some ten bytes a record and some two hundred a session.
  */
 export async function readBacklog(
-  entries: AsyncIterable<SealedEntry>,
+  read: AsyncIterable<readonly SealedEntry[]>,
   unusable: (entry: QuarantinedEntry & { readonly place: number }) => void,
 ): Promise<{ sessions: ReadonlyMap<string, SessionBacklog>; records: number }> {
   const sessions = new Map<string, Growing>();
   let records = 0;
-  for await (const entry of entries) {
-    records += 1;
-    if ('unreadable' in entry) {
-      unusable(entry);
-      continue;
-    }
-    const { record, place } = entry;
-    const flaw = flawOf(record);
-    if (flaw !== undefined) {
-      unusable({ record, place, reason: flaw });
-      continue;
-    }
-    const { sessionId } = record;
+  const backlogOf = (sessionId: string): Growing => {
     const known = sessions.get(sessionId);
-    const session = known ?? {
-      sessionId,
-      forStore: [],
-      events: 0,
-      end: undefined,
-      owed: NONE,
-      repeated: NONE,
-      sequences: undefined,
-    };
-    if (known === undefined) sessions.set(sessionId, session);
-    take(session, record, place);
+    if (known !== undefined) return known;
+    const none = { sessionId, forStore: [], events: 0, end: undefined, owed: NONE, repeated: NONE };
+    const session: Growing = { ...none, sequences: undefined };
+    sessions.set(sessionId, session);
+    return session;
+  };
+  for await (const entries of read) {
+    records += entries.length;
+    for (const entry of entries) {
+      if ('unreadable' in entry) {
+        unusable(entry);
+        continue;
+      }
+      const { record, place } = entry;
+      const flaw = flawOf(record);
+      if (flaw === undefined) take(backlogOf(record.sessionId), record, place);
+      else unusable({ record, place, reason: flaw });
+    }
   }
   return { sessions, records };
 }

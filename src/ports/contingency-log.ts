@@ -40,10 +40,10 @@ export interface ContingencyLog {
  */
 export interface SealedRecords {
   /**
-   * All that is not settled, from the first record on, as often as asked. A line that cannot be read comes as such,
-   * and hides no other.
+   * All that is not settled, from the first record on, as often as asked: in order, some entries at a time. A line that
+   * cannot be read comes as such, and hides no other.
    */
-  read(): AsyncIterable<SealedEntry>;
+  read(): AsyncIterable<readonly SealedEntry[]>;
 
   /**
    * The records at places of a `read` that went to its end, in the order asked for: a beginning of them, of at most

@@ -465,7 +465,7 @@ async function sealOf(log: ContingencyLog): Promise<SealedRecords> {
 
 async function entriesOf(sealed: SealedRecords): Promise<SealedEntry[]> {
   const entries: SealedEntry[] = [];
-  for await (const entry of sealed.read()) entries.push(entry);
+  for await (const some of sealed.read()) entries.push(...some);
   return entries;
 }
 

@@ -106,7 +106,7 @@ function neverStale<T extends { readonly outcome: string }>(result: T): T | { re
 /** All of it in memory and nowhere else; what is not done in the end is appended again. */
 async function takenOut(sealed: SealedRecords, log: ContingencyLog): Promise<SealedRecords> {
   const entries = new Map<number, SealedEntry>();
-  for await (const entry of sealed.read()) entries.set(entry.place, entry);
+  for await (const some of sealed.read()) for (const entry of some) entries.set(entry.place, entry);
   const records = (places: Iterable<number>) =>
     [...places].flatMap((place) => {
       const entry = entries.get(place);
@@ -115,7 +115,7 @@ async function takenOut(sealed: SealedRecords, log: ContingencyLog): Promise<Sea
   await sealed.settle([...entries.keys()]);
   return {
     async *read() {
-      yield* entries.values();
+      yield [...entries.values()];
     },
     fetch: async (places) => records(places),
     async settle(places) {
@@ -136,12 +136,11 @@ function withoutRollbacks(sealed: SealedRecords): SealedRecords {
   return {
     ...sealed,
     async *read() {
-      for await (const entry of sealed.read()) {
-        if ('record' in entry && entry.record.kind === 'session.rollback_requested') {
-          await sealed.settle([entry.place]);
-        } else {
-          yield entry;
-        }
+      for await (const entries of sealed.read()) {
+        const isRollback = (entry: SealedEntry) =>
+          'record' in entry && entry.record.kind === 'session.rollback_requested';
+        await sealed.settle(entries.filter(isRollback).map(({ place }) => place));
+        yield entries.filter((entry) => !isRollback(entry));
       }
     },
   };

@@ -4,7 +4,7 @@ import { fileContingency } from 'event-sessions/file';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAtLeast } from '../../src/cli/doctor/check.js';
 import { probeNsqd } from '../../src/cli/doctor/nsqd-probe.js';
-import { sealOf } from '../adapters/file/support/log-files.js';
+import { placesOf, sealOf } from '../adapters/file/support/log-files.js';
 import { inject } from '../support/injecting.js';
 import { type RunningNsqd, startNsqd } from '../support/nsqd.js';
 import { freePort } from '../support/process.js';
@@ -441,8 +441,7 @@ describe('doctor on the contingency log', () => {
       expect((await on(path, '--max-bytes', '8000TiB')).of('file.room')).toMatchObject({ status: 'warning' });
 
       const sealed = await sealOf(log);
-      const places: number[] = [];
-      for await (const { place } of sealed.read()) places.push(place);
+      const places = await placesOf(sealed);
       await sealed.quarantine([{ place: places[0] ?? 0, unreadable: 'nonsense', reason: 'not JSON' }]);
       await sealed.settle(places);
       await sealed.release();

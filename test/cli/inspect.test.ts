@@ -4,7 +4,7 @@ import { fileContingency } from 'event-sessions/file';
 import { describe, expect, test } from 'vitest';
 import type { ContingencyRecord, QuarantinedEntry } from '../../src/ports/contingency-log.js';
 import { startAppender } from '../adapters/file/support/children.js';
-import { sealOf } from '../adapters/file/support/log-files.js';
+import { placesOf, sealOf } from '../adapters/file/support/log-files.js';
 import { describeWith } from '../support/services.js';
 import { duringOutages, recordOneOfEach } from './support/backlog.js';
 import { inFolder, runMain } from './support/run-main.js';
@@ -30,9 +30,8 @@ async function write(
   if (quarantine.length > 0) {
     await log.append([started('gone')]);
     const sealed = await sealOf(log);
-    for await (const { place } of sealed.read()) {
-      await sealed.quarantine(quarantine.map((entry) => ({ ...entry, place })));
-    }
+    const [place = -1] = await placesOf(sealed);
+    await sealed.quarantine(quarantine.map((entry) => ({ ...entry, place })));
     await sealed.release();
   }
   for (const record of records) await log.append([record]);

@@ -1,7 +1,7 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { NumberRanges } from '../../core/number-ranges.js';
-import type { SealedContent, SealedEntry } from '../../ports/contingency-log.js';
+import type { SealedContent } from '../../ports/contingency-log.js';
 import { errnoOf, ioFailure } from './io-failure.js';
 import { linesOf } from './lines.js';
 import { replacedBy, type Segment, sealedSegments } from './sealed-segments.js';
@@ -155,8 +155,8 @@ async function* entriesOf({ handle, live, settled }: OpenedFile): AsyncGenerator
   // One entry comes for each line, in the same order.
   const sizes: number[] = [];
   let number = 0;
-  const shown = function* (entries: readonly SealedEntry[], atTheEnd: boolean): Generator<LoggedEntry> {
-    for (const { place, ...entry } of entries) {
+  const shown = function* (atTheEnd: boolean): Generator<LoggedEntry> {
+    for (const { place, ...entry } of appends.known()) {
       const bytes = sizes.shift() ?? 0;
       if (settled?.has(place)) continue;
       yield { ...entry, bytes, unfinished: live && atTheEnd && 'unreadable' in entry };
@@ -168,8 +168,10 @@ async function* entriesOf({ handle, live, settled }: OpenedFile): AsyncGenerator
       number += 1;
       if (place === 0 && replacedBy(line.bytes) !== undefined) continue;
       sizes.push(line.bytes.length + 1);
-      yield* shown(appends.take(line, place), line.form === 'torn');
+      appends.add(line, place);
+      yield* shown(line.form === 'torn');
     }
   }
-  yield* shown(appends.end(), true);
+  appends.end();
+  yield* shown(true);
 }

@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { EventSessionsError } from '../../core/errors.js';
+import { isEnvelope } from '../../core/event.js';
 import { describe } from '../../core/validate.js';
 import type { ContingencyRecord, QuarantinedEntry } from '../../ports/contingency-log.js';
-import { CRC_MEMBER, withChecksum, withoutChecksum } from './checksum.js';
+import { CRC_MEMBER, checkedLine, isIntact } from './checksum.js';
 import { MAX_LINE_BYTES } from './lines.js';
 
 /**
@@ -21,9 +22,8 @@ import { MAX_LINE_BYTES } from './lines.js';
  * - Records that were appended together carry `part` and `parts`: see whole-appends.ts.
  */
 const VERSION = 1;
-const EMBEDDED = { event: ',"event":', metadata: ',"metadata":' } as const;
-/** The first one is the real one: what stands before it are numbers, and strings in which each quotation mark is escaped. */
-const EMBEDDED_OBJECT = /,"(event|metadata)":\{/;
+const OPENS_EVENT = Buffer.from(',"event":{');
+const OPENS_METADATA = Buffer.from(',"metadata":{');
 
 export interface Decoded {
   readonly record: ContingencyRecord;
@@ -41,22 +41,15 @@ export interface Undecodable {
 export function encodeRecord(record: ContingencyRecord, part = 1, parts = 1): Buffer {
   const mistake = mistakeIn(record);
   if (mistake !== undefined) throw new EventSessionsError('INVALID_INPUT', `contingency record: ${mistake}`);
-  const head: Record<string, unknown> = {
-    v: VERSION,
-    kind: record.kind,
-    sessionId: record.sessionId,
-    at: record.at,
-  };
-  if (parts > 1) Object.assign(head, { part, parts });
-  let text = JSON.stringify({ ...head, ...plainFields(record) }).slice(0, -1);
-  if ('event' in record) text += EMBEDDED.event + embeddable(record.event);
-  if ('metadata' in record) text += EMBEDDED.metadata + embeddable(record.metadata);
-  const line = Buffer.from(`\n${withChecksum(`${text}}`)}\n`);
+  const { kind, sessionId, at } = record;
+  let text = `{"v":${VERSION},"kind":"${kind}","sessionId":${JSON.stringify(sessionId)},"at":${at}`;
+  if (parts > 1) text += `,"part":${part},"parts":${parts}`;
+  const line = checkedLine(`${text}${ownMembers(record)}}`);
   if (line.length - 2 > MAX_LINE_BYTES) {
     throw new EventSessionsError(
       'CONTINGENCY_FAILED',
       `a contingency record of ${line.length} bytes is longer than the ${MAX_LINE_BYTES} that a line may have`,
-      { sessionId: record.sessionId, limit: MAX_LINE_BYTES, actual: line.length },
+      { sessionId, limit: MAX_LINE_BYTES, actual: line.length },
     );
   }
   return line;
@@ -64,29 +57,45 @@ export function encodeRecord(record: ContingencyRecord, part = 1, parts = 1): Bu
 
 /** A line without its newline. Its checksum being right, what is embedded is as it was written, and is not parsed. */
 export function decodeRecord(line: Buffer): Decoded | Undecodable {
-  const text = withoutChecksum(line);
-  const embedded = text === undefined ? undefined : EMBEDDED_OBJECT.exec(text);
+  const intact = isIntact(line);
+  const embedded = intact ? embeddedIn(line) : undefined;
   let fields: unknown;
   try {
-    fields = JSON.parse(embedded ? `${text?.slice(0, embedded.index)}}` : (text ?? line.toString('utf8')));
+    fields = JSON.parse(
+      embedded === undefined ? line.toString('utf8') : `${line.toString('utf8', 0, embedded.at)}}`,
+    );
   } catch {
     return { reason: 'not JSON' };
   }
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
     return { reason: 'not a JSON object' };
-  const { v, part = 1, parts = 1, ...record } = fields as Record<string, unknown>;
+  const values = fields as Record<string, unknown>;
+  const { v, kind, part = 1, parts = 1 } = values;
   if (v !== VERSION) return { reason: `unknown version ${describe(v)}` };
-  if (text === undefined) return { reason: 'the checksum does not match' };
-  if (embedded) {
-    const [{ length }, name = ''] = embedded;
-    record[name] = text.slice(embedded.index + length - 1, -1);
-  }
-  const mistake = mistakeIn(record);
+  if (!intact) return { reason: 'the checksum does not match' };
+  if (embedded !== undefined)
+    values[embedded.name] = line.toString('utf8', embedded.from, line.length - CRC_MEMBER.length);
+  const mistake = mistakeIn(values);
   if (mistake !== undefined) return { reason: mistake };
   if (!isCount(part) || !isCount(parts) || part > parts)
     return { reason: 'part: expected a number up to parts' };
-  dropForeign(record);
-  return { record: record as unknown as ContingencyRecord, part, parts };
+  return { record: ownFields(kind, values), part, parts };
+}
+
+interface Embedded {
+  readonly name: 'event' | 'metadata';
+  /** Where the member begins, with its comma. */
+  readonly at: number;
+  /** Where the object begins. */
+  readonly from: number;
+}
+
+/** The first one is the real one: what stands before it are numbers, and strings in which each quotation mark is escaped. */
+function embeddedIn(line: Buffer): Embedded | undefined {
+  const event = line.indexOf(OPENS_EVENT);
+  const metadata = (event === -1 ? line : line.subarray(0, event)).indexOf(OPENS_METADATA);
+  if (metadata !== -1) return { name: 'metadata', at: metadata, from: metadata + OPENS_METADATA.length - 1 };
+  return event === -1 ? undefined : { name: 'event', at: event, from: event + OPENS_EVENT.length - 1 };
 }
 
 /**
@@ -119,32 +128,39 @@ export function textOf(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : `base64:${bytes.toString('base64')}`;
 }
 
-function plainFields(record: ContingencyRecord): Record<string, unknown> {
+function ownMembers(record: ContingencyRecord): string {
   switch (record.kind) {
     case 'session.started':
-      return { ttlMs: record.ttlMs };
+      return `,"ttlMs":${record.ttlMs},"metadata":${embeddable(record.metadata)}`;
     case 'event.added':
-      return { topic: record.topic };
-    case 'event.unpublished':
-      return { topic: record.topic, sequence: record.sequence, outcome: record.outcome };
-    case 'session.commit_requested':
-      return { attemptId: record.attemptId, expectedEvents: record.expectedEvents };
+      return `,"topic":${JSON.stringify(record.topic)},"event":${embeddable(record.event)}`;
+    case 'event.unpublished': {
+      const outcome = record.outcome === undefined ? '' : `,"outcome":"${record.outcome}"`;
+      return `,"topic":${JSON.stringify(record.topic)},"sequence":${record.sequence}${outcome},"event":${embeddable(record.event)}`;
+    }
+    case 'session.commit_requested': {
+      const expected =
+        record.expectedEvents === undefined ? '' : `,"expectedEvents":${record.expectedEvents}`;
+      return `,"attemptId":${JSON.stringify(record.attemptId)}${expected}`;
+    }
     case 'session.rollback_requested':
-      return { reason: record.reason };
+      return record.reason === undefined ? '' : `,"reason":${JSON.stringify(record.reason)}`;
   }
 }
 
+/** An envelope is written by this library, and is not parsed to see that it is JSON. */
 function embeddable(text: string): string {
   const couldStand = text.startsWith('{') && !text.includes('\n') && !/\p{Surrogate}/u.test(text);
-  if (couldStand) {
-    try {
-      JSON.parse(text);
-      return text;
-    } catch {
-      // Kept as a string, so that the line stays readable.
-    }
+  return couldStand && (isEnvelope({ json: text }) || isJson(text)) ? text : JSON.stringify(text);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
-  return JSON.stringify(text);
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string';
@@ -169,22 +185,33 @@ const FIELDS: Readonly<Record<ContingencyRecord['kind'], Readonly<Record<string,
   'session.rollback_requested': { ...COMMON, reason: optional(isText) },
 };
 
-const CHECKS: ReadonlyMap<unknown, readonly [string, Check][]> = new Map(
-  Object.entries(FIELDS).map(([kind, checks]) => [kind, Object.entries(checks)]),
+interface Field {
+  readonly name: string;
+  readonly isRight: Check;
+}
+
+const FIELDS_OF: ReadonlyMap<unknown, readonly Field[]> = new Map(
+  Object.entries(FIELDS).map(([kind, checks]) => [
+    kind,
+    Object.entries(checks).map(([name, isRight]) => ({ name, isRight })),
+  ]),
 );
 
 /** What a record of its kind does not have would stand in the way of writing it down again. */
-function dropForeign(record: Record<string, unknown>): void {
-  const own = FIELDS[record.kind as ContingencyRecord['kind']];
-  for (const name of Object.keys(record))
-    if (name !== 'kind' && !Object.hasOwn(own, name)) delete record[name];
+function ownFields(kind: unknown, values: Readonly<Record<string, unknown>>): ContingencyRecord {
+  const record: Record<string, unknown> = { kind };
+  for (const { name } of FIELDS_OF.get(kind) ?? []) {
+    const value = values[name];
+    if (value !== undefined) record[name] = value;
+  }
+  return record as unknown as ContingencyRecord;
 }
 
 function mistakeIn(record: object): string | undefined {
   const values = record as Readonly<Record<string, unknown>>;
-  const checks = CHECKS.get(values.kind);
-  if (checks === undefined) return `unknown kind ${describe(values.kind)}`;
-  for (const [name, isRight] of checks) {
+  const fields = FIELDS_OF.get(values.kind);
+  if (fields === undefined) return `unknown kind ${describe(values.kind)}`;
+  for (const { name, isRight } of fields) {
     if (!isRight(values[name])) return `${name}: missing or of the wrong type`;
   }
   return undefined;

@@ -76,9 +76,7 @@ export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
       await mustHold();
       try {
         for (const [index, part] of parts.entries()) {
-          for await (const entry of part.read()) {
-            yield { ...entry, place: index * LINES_PER_SEGMENT + entry.place };
-          }
+          yield* part.read(index * LINES_PER_SEGMENT);
         }
       } catch (error) {
         throw ioFailure('read', path, error);
@@ -143,6 +141,7 @@ function byPart(places: readonly number[]): [part: number, lines: number[]][] {
 
 async function* linesOf(parts: readonly SegmentReader[]): AsyncGenerator<Buffer> {
   for (const part of parts) {
-    for await (const entry of part.read()) if ('record' in entry) yield encodeRecord(entry.record);
+    for await (const entries of part.read(0))
+      for (const entry of entries) if ('record' in entry) yield encodeRecord(entry.record);
   }
 }

@@ -24,8 +24,8 @@ export interface SegmentReader {
   readonly left: number | undefined;
   /** False if a line was found that can't be read and is not settled. */
   readonly allReadable: boolean;
-  /** What is not settled. The place of an entry is the number of its line. */
-  read(): AsyncGenerator<SealedEntry>;
+  /** What is not settled, some entries at a time. The place of an entry is `firstPlace` and the number of its line. */
+  read(firstPlace: number): AsyncGenerator<SealedEntry[]>;
   /** The records of these lines: at most `maxBytes` of them, but at least one if `atLeastOne`. */
   fetch(
     lines: readonly number[],
@@ -48,19 +48,21 @@ export function segmentReader(segment: Segment, settled: SettledLines): SegmentR
     return handle;
   };
 
-  async function* read(): AsyncGenerator<SealedEntry> {
+  async function* read(firstPlace: number): AsyncGenerator<SealedEntry[]> {
     const appends = wholeAppends();
     starts.clear();
     readToEnd = false;
     allReadable = true;
     let ignored = 0;
     let end = 0;
-    const unsettled = function* (entries: Iterable<SealedEntry>) {
-      for (const entry of entries) {
-        if (settled.lines.has(entry.place)) continue;
-        if ('unreadable' in entry) allReadable = false;
-        yield entry;
-      }
+    const unsettled = () => {
+      const entries = appends.known();
+      const left =
+        settled.lines.size === 0
+          ? entries
+          : entries.filter(({ place }) => !settled.lines.has(place - firstPlace));
+      if (left.some((entry) => 'unreadable' in entry)) allReadable = false;
+      return left;
     };
     for await (const lines of linesOf(await opened(), { settleMs: SETTLE_MS })) {
       for (const line of lines) {
@@ -68,10 +70,12 @@ export function segmentReader(segment: Segment, settled: SettledLines): SegmentR
         starts.push(line.end - line.bytes.length - (line.form === 'whole' ? 1 : 0));
         end = line.end;
         if (number === 0 && replacedBy(line.bytes) !== undefined) ignored = 1;
-        else yield* unsettled(appends.take(line, number));
+        else appends.add(line, firstPlace + number);
       }
+      yield unsettled();
     }
-    yield* unsettled(appends.end());
+    appends.end();
+    yield unsettled();
     counted = starts.length - ignored;
     starts.push(end);
     readToEnd = true;

@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
 import { type NumberRanges, numberRanges } from '../../core/number-ranges.js';
-import { checkedMembers, withChecksum } from './checksum.js';
+import { checkedLine, checkedMembers } from './checksum.js';
 import { errnoOf } from './io-failure.js';
 
 /**
@@ -43,8 +43,7 @@ export function settledLines(segment: string, mode: number, sync: boolean): Sett
         unwritten.push(run);
       }
       if (unwritten.length === 0) return;
-      const line = withChecksum(JSON.stringify({ settled: unwritten }));
-      await appendTo(path, mode, sync, Buffer.from(`\n${line}\n`));
+      await appendTo(path, mode, sync, checkedLine(JSON.stringify({ settled: unwritten })));
       unwritten = [];
     },
   };

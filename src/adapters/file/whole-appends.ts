@@ -13,49 +13,59 @@ import { type Decoded, decodeRecord, reachesItsEnd, textOf, type Undecodable } f
  * Damage is not a cut: where the last part is there but can't be read, its neighbours count. When in doubt they do.
  */
 export function wholeAppends() {
+  let entries: SealedEntry[] = [];
   let held: { place: number; line: Buffer; decoded: Decoded | Undecodable }[] = [];
   let last = 0;
   let parts = 0;
 
-  const release = (cutShort: boolean): SealedEntry[] => {
-    const entries = held.map(({ place, line, decoded }): SealedEntry => {
-      if ('reason' in decoded) return { place, unreadable: textOf(line), reason: decoded.reason };
-      if (!cutShort) return { place, record: decoded.record };
-      const reason = `part ${decoded.part} of an append of ${decoded.parts} that was cut short and not acknowledged`;
-      return { place, unreadable: textOf(line), reason };
-    });
+  const release = (cutShort: boolean): void => {
+    for (const { place, line, decoded } of held) {
+      if ('reason' in decoded) entries.push({ place, unreadable: textOf(line), reason: decoded.reason });
+      else if (!cutShort) entries.push({ place, record: decoded.record });
+      else {
+        const reason = `part ${decoded.part} of an append of ${decoded.parts} that was cut short and not acknowledged`;
+        entries.push({ place, unreadable: textOf(line), reason });
+      }
+    }
     held = [];
     last = 0;
     parts = 0;
-    return entries;
   };
 
-  /** What is still held back, now that nothing more of its append can come. */
-  const end = (): SealedEntry[] => {
+  /** Nothing more of the append can come whose parts are held back. */
+  const end = (): void => {
+    if (held.length === 0) return;
     const lastReadable = held.findLastIndex(({ decoded }) => 'record' in decoded);
     const lastIsDamaged = held.slice(lastReadable + 1).some(({ line }) => reachesItsEnd(line));
-    return release(!lastIsDamaged);
+    release(!lastIsDamaged);
   };
 
-  const take = (line: Line, place: number): SealedEntry[] => {
+  const add = (line: Line, place: number): void => {
     const decoded = decodeLine(line);
     if ('reason' in decoded) {
-      if (parts === 0) return [{ place, unreadable: textOf(line.bytes), reason: decoded.reason }];
       held.push({ place, line: line.bytes, decoded });
       const damagedAtMost = 2 * (parts - last);
       const lastReadable = held.findLastIndex((entry) => 'record' in entry.decoded);
-      return held.length - 1 - lastReadable > damagedAtMost ? end() : [];
+      if (parts === 0) release(false);
+      else if (held.length - 1 - lastReadable > damagedAtMost) end();
+      return;
     }
     const continues = parts === decoded.parts && decoded.part > last;
-    const before = parts === 0 || continues ? [] : end();
-    if (decoded.parts === 1) return [...before, { place, record: decoded.record }];
+    if (parts > 0 && !continues) end();
     held.push({ place, line: line.bytes, decoded });
     last = decoded.part;
     parts = decoded.parts;
-    return last === parts ? [...before, ...release(false)] : before;
+    if (last === parts) release(false);
   };
 
-  return { take, end };
+  /** The entries that are known by now, since it was last asked. */
+  const known = (): SealedEntry[] => {
+    const found = entries;
+    entries = [];
+    return found;
+  };
+
+  return { add, end, known };
 }
 
 function decodeLine(line: Line): Decoded | Undecodable {

@@ -68,7 +68,7 @@ export function memoryContingency(options: MemoryContingencyOptions = {}): Memor
     const self: SealedRecords = {
       async *read() {
         mustBeHeld();
-        for (const [place, record] of waiting) if (place < end) yield { place, record };
+        yield [...waiting].flatMap(([place, record]) => (place < end ? [{ place, record }] : []));
       },
       async fetch(places, maxBytes) {
         mustBeHeld();

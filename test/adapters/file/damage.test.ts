@@ -10,17 +10,17 @@ import { added, entriesOf, idOf, inFolder } from './support/log-files.js';
 /** What a reader makes of the bytes; the file around it is tested elsewhere. */
 function read(bytes: Buffer): SealedEntry[] {
   const appends = wholeAppends();
-  const entries: SealedEntry[] = [];
   let start = 0;
   for (;;) {
     const newline = bytes.indexOf(0x0a, start);
     const end = newline === -1 ? bytes.length : newline;
     const form = newline === -1 ? 'torn' : 'whole';
-    if (end > start) entries.push(...appends.take({ bytes: bytes.subarray(start, end), end, form }, start));
+    if (end > start) appends.add({ bytes: bytes.subarray(start, end), end, form }, start);
     if (newline === -1) break;
     start = newline + 1;
   }
-  return [...entries, ...appends.end()];
+  appends.end();
+  return appends.known();
 }
 
 const readableIds = (entries: readonly SealedEntry[]) =>

@@ -6,7 +6,7 @@ import { type LoggedEntry, openLogSnapshot } from '../../../src/adapters/file/lo
 import { readQuarantine } from '../../../src/adapters/file/quarantine-reader.js';
 import { encodeRecord } from '../../../src/adapters/file/record-line.js';
 import { startAppender } from './support/children.js';
-import { added, idOf, inFolder, sealOf } from './support/log-files.js';
+import { added, idOf, inFolder, placesOf, sealOf } from './support/log-files.js';
 
 async function entriesOf(path: string): Promise<LoggedEntry[]> {
   const snapshot = await openLogSnapshot(path);
@@ -74,8 +74,8 @@ describe('looking at a log', () => {
       await log.append(['a', 'b', 'c', 'd', 'e'].map((id) => added(id)));
       const sealed = await sealOf(log);
       const places: number[] = [];
-      for await (const entry of sealed.read())
-        if (!['b', 'e'].includes(idOf(entry))) places.push(entry.place);
+      for await (const entries of sealed.read())
+        for (const entry of entries) if (!['b', 'e'].includes(idOf(entry))) places.push(entry.place);
       await sealed.settle(places);
       await log.append([added('f')]);
       expect((await entriesOf(path)).map(idOf)).toEqual(['b', 'e', 'f']);
@@ -135,13 +135,14 @@ describe('looking at a log', () => {
             continue;
           }
           const places: number[] = [];
-          for await (const entry of sealed.read()) {
-            const id = idOf(entry);
-            if (round % 3 === 0 || !id.endsWith('7')) continue;
-            places.push(entry.place);
-            done.add(id);
-            if (acknowledged.has(id)) settledForGood.add(id);
-          }
+          for await (const entries of sealed.read())
+            for (const entry of entries) {
+              const id = idOf(entry);
+              if (round % 3 === 0 || !id.endsWith('7')) continue;
+              places.push(entry.place);
+              done.add(id);
+              if (acknowledged.has(id)) settledForGood.add(id);
+            }
           await sealed.settle(places);
           await sealed.release();
         }
@@ -178,7 +179,7 @@ describe('looking at the quarantine', () => {
       await log.append([added('a')]);
       const sealed = await sealOf(log);
       const reason = 'says "record":{} in its reason';
-      for await (const { place } of sealed.read()) {
+      for (const place of await placesOf(sealed)) {
         await sealed.quarantine([
           { place, record: added('a', { text: '"record":' }), reason },
           { place, unreadable: '{"half', reason: 'not JSON' },

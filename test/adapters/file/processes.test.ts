@@ -50,7 +50,7 @@ describe('several processes on one file', { timeout: 300_000 }, () => {
         const sealed = await log.seal();
         if (typeof sealed !== 'object') return new Promise((resolve) => setImmediate(resolve));
         const entries: SealedEntry[] = [];
-        for await (const entry of sealed.read()) entries.push(entry);
+        for await (const some of sealed.read()) entries.push(...some);
         for (const entry of entries) seen.add(idOf(entry));
         seals += 1;
         const left = running ? [0, entries.length / 2, entries.length][seals % 3] : 0;

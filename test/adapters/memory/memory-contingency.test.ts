@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { memoryContingency } from '../../../src/adapters/memory/memory-contingency.js';
-import type { ContingencyLog, ContingencyRecord, SealedRecords } from '../../../src/ports/contingency-log.js';
+import type {
+  ContingencyLog,
+  ContingencyRecord,
+  SealedEntry,
+  SealedRecords,
+} from '../../../src/ports/contingency-log.js';
 import { type ContingencyLogUnderTest, contingencyLogCases } from '../../../src/testing/contingency-cases.js';
 
 const subject = (log = memoryContingency()): ContingencyLogUnderTest => ({
@@ -26,10 +31,8 @@ describe('memoryContingency', () => {
     if (typeof sealed !== 'object') throw new Error(sealed);
     await log.append([{ ...record, at: 3 }]);
     expect(log.records.map(({ at }) => at)).toEqual([1, 2, 3]);
-    for await (const { place } of sealed.read()) {
-      await sealed.quarantine([{ place, record, reason: 'unknown' }]);
-      break;
-    }
+    for await (const [first] of sealed.read())
+      if (first) await sealed.quarantine([{ place: first.place, record, reason: 'unknown' }]);
     expect(log.records.map(({ at }) => at)).toEqual([2, 3]);
     expect(log.quarantined).toEqual([{ record, reason: 'unknown' }]);
   });
@@ -48,7 +51,7 @@ const BROKEN: Readonly<Record<string, (log: ContingencyLog) => ContingencyLog>> 
     onSealed(log, (sealed) => ({
       ...sealed,
       release: async () => {
-        for await (const { place } of sealed.read()) await sealed.settle([place]);
+        for await (const some of sealed.read()) await sealed.settle(some.map(({ place }) => place));
         await sealed.release();
       },
     })),
@@ -184,7 +187,7 @@ function onSealed(log: ContingencyLog, spoil: (sealed: SealedRecords) => SealedR
 }
 
 async function* reversed(sealed: SealedRecords) {
-  const entries = [];
-  for await (const entry of sealed.read()) entries.push(entry);
-  yield* entries.reverse();
+  const entries: SealedEntry[] = [];
+  for await (const some of sealed.read()) entries.push(...some);
+  yield entries.reverse();
 }

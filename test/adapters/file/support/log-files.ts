@@ -38,10 +38,11 @@ export async function entriesOf(log: ContingencyLog): Promise<SealedContent[]> {
   if (sealed === 'busy') throw new Error('another recovery is at work');
   const entries: SealedContent[] = [];
   const places: number[] = [];
-  for await (const { place, ...entry } of sealed.read()) {
-    entries.push(entry);
-    places.push(place);
-  }
+  for await (const some of sealed.read())
+    for (const { place, ...entry } of some) {
+      entries.push(entry);
+      places.push(place);
+    }
   await sealed.settle(places);
   await sealed.release();
   return entries;
@@ -55,7 +56,7 @@ export async function sealOf(log: ContingencyLog): Promise<SealedRecords> {
 
 export async function placesOf(sealed: SealedRecords): Promise<number[]> {
   const places: number[] = [];
-  for await (const { place } of sealed.read()) places.push(place);
+  for await (const some of sealed.read()) places.push(...some.map(({ place }) => place));
   return places;
 }
 
