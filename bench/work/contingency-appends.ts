@@ -19,7 +19,7 @@ export const contingencyAppends: Bench = {
       for (const eventBytes of sizes) {
         const data = await dataOfSize(eventBytes);
         const events = Array.from({ length: 1_000 }, () => envelope(eventId(), 'bench', data));
-        const wanted = atOnce === 1 ? 200 : atOnce * 20;
+        const wanted = Math.max(500, atOnce * 50);
         const times = Math.ceil(
           Math.min(quick ? wanted / 10 : wanted, (64 * 1_048_576) / eventBytes) / atOnce,
         );

@@ -191,39 +191,44 @@ function publishOwed(pass: RecoveryPass, work: SealedWork, session: SessionBackl
   });
 }
 
+type OwedRecord = EventAddedRecord | EventUnpublishedRecord;
+
 async function publish(
   pass: RecoveryPass,
   work: SealedWork,
   sessionId: string,
   places: readonly number[],
   /** Undefined for a record of an event that has been published by an earlier one. */
-  sequenceOf: (record: EventAddedRecord | EventUnpublishedRecord) => number | undefined,
+  sequenceOf: (record: OwedRecord) => number | undefined,
 ): Promise<void> {
   const { processor, tally, down, closing } = pass;
   if (down.broker) return;
   for await (const chunk of work.chunks(places)) {
     if (closing.aborted) return;
-    const repeated: number[] = [];
-    const owed = chunk.places.flatMap((place, i) => {
-      const record = chunk.records[i] as EventAddedRecord | EventUnpublishedRecord;
+    const owed: StoredEvent[] = [];
+    /** For each place what is owed of it, if it is not repeated. */
+    const events = (chunk.records as readonly OwedRecord[]).map((record) => {
       const sequence = sequenceOf(record);
-      if (sequence !== undefined)
-        return [{ place, record, event: { topic: record.topic, sequence, json: record.event } }];
-      repeated.push(place);
-      return [];
+      if (sequence === undefined) return undefined;
+      const stored = { topic: record.topic, sequence, json: record.event };
+      owed.push(stored);
+      return stored;
     });
-    const { left, refused } = await processor.publishOwed(
-      sessionId,
-      owed.map(({ event }) => event),
+    const { left, refused } = await processor.publishOwed(sessionId, owed);
+    tally.published += owed.length - left.length - refused.length;
+    const isUndone = new Set<StoredEvent | undefined>([...left, ...refused]);
+    await work.settle(
+      isUndone.size === 0 ? chunk.places : chunk.places.filter((_, i) => !isUndone.has(events[i])),
     );
-    const [isLeft, isRefused] = [new Set<StoredEvent>(left), new Set<StoredEvent>(refused)];
-    const done = owed.filter(({ event }) => !isLeft.has(event) && !isRefused.has(event));
-    tally.published += done.length;
-    await work.settle([...done.map(({ place }) => place), ...repeated]);
     await work.quarantine(
-      owed.flatMap(({ place, record, event }) =>
-        isRefused.has(event) ? [{ place, record, reason: REFUSED }] : [],
-      ),
+      refused.map((event) => {
+        const i = events.indexOf(event);
+        return {
+          place: chunk.places[i] as number,
+          record: chunk.records[i] as ContingencyRecord,
+          reason: REFUSED,
+        };
+      }),
     );
     if (left.length === 0) continue;
     down.broker = true;

@@ -1,9 +1,9 @@
 import type { DomainEvents } from '../core/domain-events.js';
-import { messageOf } from '../core/errors.js';
+import { ignoringUntilAwaited, messageOf } from '../core/errors.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedRecords } from '../ports/contingency-log.js';
 import type { Logger } from '../ports/logger.js';
 
-/** Records and bytes of the log that a pass has in memory at once; also how much may come again if it dies. */
+/** Records and bytes of the log that are read at once. A pass has one chunk at work and the next one on its way. */
 const CHUNK_RECORDS = 500;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
@@ -19,8 +19,12 @@ export interface SealedWork {
   readonly records: number;
   /** Of them neither settled nor quarantined. */
   readonly remaining: number;
+  /** While one is worked on, the next one is read. */
   chunks(places: readonly number[]): AsyncGenerator<Chunk>;
-  /** Done with. Made durable for some hundred at once. */
+  /**
+   * Done with. Marked in the log for some hundred at once, while the pass goes on; so if it dies, fewer than
+   * 4 × {@link CHUNK_RECORDS} come again.
+   */
   settle(places: readonly number[]): Promise<void>;
   quarantine(entries: readonly (QuarantinedEntry & { readonly place: number })[]): Promise<void>;
   /** Makes durable what is done, and lets go of the part. */
@@ -39,13 +43,13 @@ export interface SealedWorkConfig {
 export function sealedWork(config: SealedWorkConfig): SealedWork {
   const { sealed, records, events, logger } = config;
   let done: number[] = [];
+  /** The marks that are on their way into the log. */
+  let marking = Promise.resolve();
   let remaining = records;
   let warned = false;
 
   /** A log that can't take the marks (its disk is full) keeps them in memory: no reason to recover nothing at all. */
-  async function flush(): Promise<void> {
-    const places = done;
-    done = [];
+  async function mark(places: readonly number[]): Promise<void> {
     if (places.length === 0) return;
     try {
       await sealed.settle(places);
@@ -62,11 +66,18 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
     },
 
     async *chunks(places) {
-      for (let from = 0; from < places.length; ) {
+      const fetch = async (from: number): Promise<Chunk> => {
         const wanted = places.slice(from, from + CHUNK_RECORDS);
         const fetched = await sealed.fetch(wanted, CHUNK_BYTES);
-        yield { places: wanted.slice(0, fetched.length), records: fetched };
-        from += fetched.length;
+        return { places: wanted.slice(0, fetched.length), records: fetched };
+      };
+      let from = 0;
+      let next = from < places.length ? fetch(from) : undefined;
+      while (next !== undefined) {
+        const chunk = await next;
+        from += chunk.places.length;
+        next = from < places.length ? ignoringUntilAwaited(fetch(from)) : undefined;
+        yield chunk;
       }
     },
 
@@ -74,12 +85,17 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
       if (places.length === 0) return;
       remaining -= places.length;
       for (const place of places) done.push(place);
-      if (done.length >= CHUNK_RECORDS) await flush();
+      if (done.length >= CHUNK_RECORDS) {
+        await marking;
+        marking = mark(done);
+        done = [];
+      }
       config.onProgress();
     },
 
     async quarantine(entries) {
       if (entries.length === 0) return;
+      await marking;
       try {
         await sealed.quarantine(entries);
       } catch (error) {
@@ -100,7 +116,8 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
     },
 
     async end() {
-      await flush();
+      await marking;
+      await mark(done);
       await sealed.release();
     },
   };

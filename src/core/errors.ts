@@ -110,6 +110,12 @@ export function catchRejection(answer: unknown, handle: (error: unknown) => void
   if (typeof answer === 'object' && answer !== null) Promise.resolve(answer).catch(handle);
 }
 
+/** It may fail while nobody waits for it; whoever does will be told. */
+export function ignoringUntilAwaited<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
 /** What tells of the health of the system, and not of what a caller got wrong or came too late for. */
 export const SYSTEM_FAILURES = [
   'SESSION_CORRUPT',

@@ -1,6 +1,6 @@
 import type { CircuitBreaker } from '../core/circuit-breaker.js';
 import type { DomainEvents } from '../core/domain-events.js';
-import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
+import { EventSessionsError, ignoringUntilAwaited, isEventSessionsError, messageOf } from '../core/errors.js';
 import { corruptEvent, isEnvelope, type StoredEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
@@ -349,12 +349,6 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       }
     },
   };
-}
-
-/** May fail while nobody waits for it; whoever does will be told. */
-function ignoringUntilAwaited<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
 }
 
 function byTopic(events: readonly StoredEvent[]): Part[] {

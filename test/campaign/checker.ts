@@ -31,7 +31,7 @@ export function check(
 export interface CheckerSettings {
   /** `inFlight` × `batchEvents`: how many events an interruption may publish a second time. */
   readonly window: number;
-  /** Records that recovery has done with before it marks them in the log: what it may publish a second time. */
+  /** Records that recovery may have done with before it marks them in the log, and one call more: what it may publish a second time. */
   readonly recoveryBatch: number;
   /** Contingency logs that are so small that they may be full. */
   readonly smallLogs?: readonly string[];

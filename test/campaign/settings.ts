@@ -16,7 +16,7 @@ export const WARM_UP = 'warm-up';
 
 export const CHECKER: CheckerSettings = {
   window: COMMIT.batchEvents * COMMIT.inFlight,
-  recoveryBatch: 500,
+  recoveryBatch: 1_500,
   smallLogs: ['log-c'],
 };
 

@@ -66,7 +66,7 @@ describe('G3: a pass that dies', () => {
       },
     }));
     void instanceOn({ store, publisher, contingency: dying }).recover();
-    await expect.poll(() => publisher.published.length).toBe(1_500);
+    await expect.poll(() => publisher.published.length).toBe(2_000);
 
     const next = memoryContingency();
     await next.append(log.records);
@@ -74,7 +74,7 @@ describe('G3: a pass that dies', () => {
     expect(report).toMatchObject({ published: 1_300, remaining: 0, complete: true });
     const data = publisher.published.map(({ event }) => event.data);
     expect([...new Set(data)]).toEqual(numbers(2_300));
-    expect(data).toHaveLength(2_300 + 500);
+    expect(data).toHaveLength(2_300 + 1_000);
   });
 
   test('has its log marked chunk by chunk, in memory bounded by a chunk', async () => {

@@ -32,7 +32,7 @@ interface Place {
   worker: WorkerProcess | undefined;
 }
 
-const SETTINGS: CheckerSettings = { window: WINDOW, recoveryBatch: 500 };
+const SETTINGS: CheckerSettings = { window: WINDOW, recoveryBatch: 1_500 };
 /** A machine that is busy may take the library another way before the point is reached. */
 const ATTEMPTS = 3;
 

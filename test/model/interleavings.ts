@@ -9,7 +9,7 @@ const SEED = Number(process.env.MODEL_SEED ?? Date.now() % 1_000_000_000);
 const PATH = process.env.MODEL_PATH ?? '';
 const TTL_MS = 86_400_000;
 
-const CHECKER = { window: COMMIT.batchEvents * COMMIT.inFlight, recoveryBatch: 500 };
+const CHECKER = { window: COMMIT.batchEvents * COMMIT.inFlight, recoveryBatch: 1_500 };
 
 export interface Circumstances {
   /** Two processes of one host, or two hosts. */

@@ -222,8 +222,7 @@ export function appendFile(options: AppendFileOptions): AppendFile {
 
   async function commit(group: readonly Waiting[]): Promise<void> {
     const admitted = await withRoom(group);
-    const bytes = admitted.reduce((sum, { lines }) => sum + lines.length, 0);
-    if (unsyncedBytes + bytes > MAX_UNSYNCED_BYTES) await syncNow();
+    if (unsyncedBytes + bytesOf(admitted) > MAX_UNSYNCED_BYTES) await syncNow();
     await write(admitted, 0);
   }
 
@@ -265,9 +264,16 @@ export function appendFile(options: AppendFileOptions): AppendFile {
     return there?.isFile() ? there.size : 0;
   }
 
-  async function withRoom(group: readonly Waiting[]): Promise<Waiting[]> {
-    if (checkRoom === undefined) return [...group];
+  /** Those for which there is room: as a rule all of them. */
+  async function withRoom(group: readonly Waiting[]): Promise<readonly Waiting[]> {
+    if (checkRoom === undefined) return group;
     const size = current?.size ?? (await sizeOnDisk());
+    try {
+      await checkRoom(bytesOf(group), size);
+      return group;
+    } catch {
+      // Then as many as fit.
+    }
     const admitted: Waiting[] = [];
     let bytes = 0;
     for (const append of group) {
@@ -331,6 +337,12 @@ export function appendFile(options: AppendFileOptions): AppendFile {
       if (lost !== undefined) throw lost;
     },
   };
+}
+
+function bytesOf(appends: readonly Waiting[]): number {
+  let sum = 0;
+  for (const { lines } of appends) sum += lines.length;
+  return sum;
 }
 
 function countFitting(appends: readonly Waiting[], bytes: number): number {

@@ -17,9 +17,10 @@ export function withChecksum(object: string): string {
 
 /** The same as a line in UTF-8, with a newline on both sides. */
 export function checkedLine(object: string): Buffer {
-  const line = Buffer.from(`\n${object.slice(0, -1)}${CRC_MEMBER}\n`);
-  const end = line.length - 1 - CRC_MEMBER.length;
-  line.write(hex(checksumOf(line.subarray(1, end))), end + BEFORE_DIGITS.length, 'latin1');
+  const line = Buffer.from(`\n${object}${CRC_MEMBER}`);
+  const brace = line.length - 1 - CRC_MEMBER.length;
+  const crc = hex(crc32(line.subarray(1, brace + 1)));
+  line.write(`,"crc":"${crc}"}\n`, brace, 'latin1');
   return line;
 }
 

@@ -183,7 +183,8 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
       mustBeOpen();
       if (records.length === 0) return;
       const lines = records.map((record, i) => encodeRecord(record, i + 1, records.length));
-      await live.append(Buffer.concat(lines));
+      const [first] = lines;
+      await live.append(lines.length === 1 && first ? first : Buffer.concat(lines));
     },
 
     seal: () => attempt('seal', seal),
