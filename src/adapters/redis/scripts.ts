@@ -348,8 +348,8 @@ return {effective(f[1], f[2]), fields(${RECORD_FIELDS.map((field) => `'${field}'
 
 /**
  * ARGV: after, limit, max bytes, the element in which the event behind `after` should be, or ''. Answers the number of the
- * first element, and the elements. `largest` bounds what is taken out of the list at once, so that a session of a few huge
- * events does not make the server copy hundreds of megabytes for a page of four.
+ * first element, and the elements. What is taken out of the list at once is what a page has as a rule, and bounded by
+ * `largest`, so that a session of a few huge events does not make the server copy hundreds of megabytes for a page of four.
  */
 export const READ = bareScript(`
 local after, limit, maxBytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -367,8 +367,10 @@ while low < high do
   local middle = math.ceil((low + high) / 2)
   if isBehind(middle) then high = middle - 1 else low = middle end
 end
-local largest = tonumber(redis.call('HGET', KEYS[1], 'largest') or '0')
-local step = math.max(1, math.min(limit, math.floor(4 * maxBytes / math.max(1, largest))))
+local f = redis.call('HMGET', KEYS[1], 'largest', 'events', 'elements')
+local largest, all, listed = tonumber(f[1]) or 0, tonumber(f[2]) or 0, tonumber(f[3]) or 0
+local many = math.ceil(limit * listed / math.max(1, all)) + 1
+local step = math.max(1, math.min(many, math.floor(4 * maxBytes / math.max(1, largest))))
 local taken, events, bytes = 0, 0, 0
 while events < limit and bytes <= maxBytes do
   local elements = range(low + taken, step)
