@@ -51,12 +51,12 @@ if (options.help) {
 async function main(): Promise<void> {
   const unknown = positionals.filter((name) => !benches.some((bench) => bench.name === name));
   if (unknown.length > 0) throw new Error(`no bench named ${unknown.join(', ')}; see --list`);
-  const quick = options.quick || options.check;
-  const rounds = Number(options.rounds ?? (quick ? 3 : 7));
+  const { quick, check } = options;
+  const rounds = Number(options.rounds ?? (quick || check ? 3 : 7));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number from 1');
-  const sizes = options.size?.map(Number) ?? (options.check ? [250] : [250, 1_024, 16_384]);
+  const sizes = options.size?.map(Number) ?? (check ? [250] : [250, 1_024, 16_384]);
   const chosen = benches.filter(({ name, inCheck }) =>
-    positionals.length > 0 ? positionals.includes(name) : !options.check || inCheck,
+    positionals.length > 0 ? positionals.includes(name) : !check || inCheck,
   );
 
   const say = options.json ? () => {} : console.log;
@@ -89,9 +89,9 @@ async function main(): Promise<void> {
 
   say(`\n${tableOf(results)}`);
   if (options.json) console.log(JSON.stringify({ ...about, results }, undefined, 2));
-  if (options.save || (chosen.length === benches.length && !quick))
+  if (options.save || (chosen.length === benches.length && !quick && !check))
     await save({ ...about, results }, caption);
-  if (options.check) check(results);
+  if (check) checkHalves(results);
 }
 
 async function save(report: { readonly results: readonly Result[] }, caption: string): Promise<void> {
@@ -102,7 +102,7 @@ async function save(report: { readonly results: readonly Result[] }, caption: st
 }
 
 /** Half of a goal, so that a busy machine does not fail it. */
-function check(results: readonly Result[]): void {
+function checkHalves(results: readonly Result[]): void {
   const judged = results.filter((result) => isMet(result, 2) !== undefined);
   const failed = judged.filter((result) => isMet(result, 2) === false);
   for (const result of failed) console.log(`below half of its goal: ${labelOf(result)}`);

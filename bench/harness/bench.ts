@@ -8,7 +8,10 @@ export interface Bench {
   readonly name: string;
   /** For `--list`. */
   readonly about: string;
-  /** Whether `npm run bench:check` runs it: it must be short and not depend on the disk or on many processes. */
+  /**
+   * Whether `npm run bench:check` runs it: it must be short, not depend on the disk or on many processes, and be so near to
+   * its goal that less than half of it means a change.
+   */
   readonly inCheck: boolean;
   run(context: BenchContext): Promise<void>;
 }
