@@ -1,5 +1,6 @@
 import { openLogSnapshot } from '../adapters/file/log-reader.js';
 import { readQuarantine } from '../adapters/file/quarantine-reader.js';
+import { withoutBytes } from '../contingency/without-bytes.js';
 import { messageOf } from '../core/errors.js';
 import type { SessionStatus } from '../core/lifecycle.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
@@ -94,7 +95,7 @@ async function inQuarantine(file: string, sessionId: string, withData: boolean):
 }
 
 function stepOf(place: Step['place'], record: ContingencyRecord, withData: boolean): Step {
-  const { kind, at, sessionId: _, ...rest } = record;
+  const { kind, at, sessionId: _, ...rest } = withoutBytes(record);
   const details: Record<string, unknown> = { ...rest };
   if ('event' in record) {
     const { event, bytes } = eventDetails(record.event, withData);

@@ -1,7 +1,11 @@
 import { eventIdOf, isEnvelope } from '../core/event.js';
 import { isTopic } from '../core/topic.js';
 import { isId } from '../core/validate.js';
-import type { ContingencyRecord } from '../ports/contingency-log.js';
+import type {
+  ContingencyRecord,
+  EventAddedRecord,
+  EventUnpublishedRecord,
+} from '../ports/contingency-log.js';
 
 /**
  * Why a record that the log could read can never be replayed; undefined if it can. No instance writes such a one, and
@@ -28,15 +32,10 @@ export function flawOf(record: ContingencyRecord): string | undefined {
   }
 }
 
-function flawOfEvent({
-  topic,
-  event,
-}: {
-  readonly topic: string;
-  readonly event: string;
-}): string | undefined {
-  if (!isTopic(topic)) return 'its topic is none';
-  return isEnvelope({ json: event }) && isId(eventIdOf(event)) ? undefined : 'its event is none';
+function flawOfEvent(record: EventAddedRecord | EventUnpublishedRecord): string | undefined {
+  if (!isTopic(record.topic)) return 'its topic is none';
+  const event = record.utf8 ?? record.event;
+  return isEnvelope(event) && isId(eventIdOf(event)) ? undefined : 'its event is none';
 }
 
 const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;

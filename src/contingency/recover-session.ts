@@ -175,8 +175,8 @@ async function publishLate(
   if (session?.status === 'committing') return;
   let sequence = session?.events ?? 0;
   const seen = new Set<string>();
-  await publish(pass, work, sessionId, places, ({ event }) => {
-    const eventId = eventIdOf(event);
+  await publish(pass, work, sessionId, places, (record) => {
+    const eventId = eventIdOf(record.utf8 ?? record.event);
     if (seen.has(eventId)) return undefined;
     seen.add(eventId);
     sequence += 1;
@@ -207,10 +207,10 @@ async function publish(
     if (closing.aborted) return;
     const owed: StoredEvent[] = [];
     /** For each place what is owed of it, if it is not repeated. */
-    const events = (chunk.records as readonly OwedRecord[]).map((record) => {
+    const events = (chunk.records as readonly OwedRecord[]).map((record): StoredEvent | undefined => {
       const sequence = sequenceOf(record);
       if (sequence === undefined) return undefined;
-      const stored = { topic: record.topic, sequence, json: record.event };
+      const stored = new OwedEvent(record, sequence);
       owed.push(stored);
       return stored;
     });
@@ -233,5 +233,23 @@ async function publish(
     if (left.length === 0) continue;
     down.broker = true;
     return;
+  }
+}
+
+/** What the log has read as bytes is published as bytes. */
+class OwedEvent implements StoredEvent {
+  constructor(
+    readonly record: OwedRecord,
+    readonly sequence: number,
+  ) {}
+
+  get topic() {
+    return this.record.topic;
+  }
+  get json() {
+    return this.record.event;
+  }
+  get utf8() {
+    return this.record.utf8;
   }
 }

@@ -1,6 +1,7 @@
 import { type NumberRanges, numberRanges } from '../core/number-ranges.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedEntry } from '../ports/contingency-log.js';
 import { flawOf } from './record-flaw.js';
+import { withoutBytes } from './without-bytes.js';
 
 /** What a sealed part of the log has of one session, as places: the records themselves may not fit in memory. */
 export interface SessionBacklog {
@@ -59,7 +60,7 @@ export async function readBacklog(
       const { record, place } = entry;
       const flaw = flawOf(record);
       if (flaw === undefined) take(backlogOf(record.sessionId), record, place);
-      else unusable({ record, place, reason: flaw });
+      else unusable({ record: withoutBytes(record), place, reason: flaw });
     }
   }
   return { sessions, records };

@@ -76,6 +76,7 @@ const BEGINNING_TEXT = '{"specversion":"1.0","id":"';
 const BEGINNING = Buffer.from(BEGINNING_TEXT);
 const ID_START = BEGINNING.length;
 const CLOSING_BRACE = 0x7d;
+const QUOTE = 0x22;
 const DATA_MARKER = '"datacontenttype":"application/json","data":';
 const SEQUENCE_DIGITS = 10;
 
@@ -132,8 +133,12 @@ export function writeWithSequence(event: StoredEvent, target: Buffer, at: number
   return end;
 }
 
-export function eventIdOf(json: string): string {
-  return json.slice(ID_START, json.indexOf('"', ID_START));
+export function eventIdOf(envelope: string | Utf8Range): string {
+  if (typeof envelope === 'string') return envelope.slice(ID_START, envelope.indexOf('"', ID_START));
+  const { buffer, start, end } = envelope;
+  let quote = start + ID_START;
+  while (quote < end && buffer[quote] !== QUOTE) quote += 1;
+  return buffer.toString('utf8', start + ID_START, quote);
 }
 
 /** The text of `data` alone, from an envelope without its sequence. */
@@ -176,10 +181,9 @@ export function decodeEvent<Data = unknown>(event: StoredEvent): CloudEvent<Data
  * Whether it begins and ends as an envelope: others may have written into the store. What is in between is not looked
  * at, so that a commit need not parse what it carries.
  */
-export function isEnvelope(event: Pick<StoredEvent, 'json' | 'utf8'>): boolean {
-  const { utf8 } = event;
-  if (utf8 === undefined) return event.json.startsWith(BEGINNING_TEXT) && event.json.endsWith('}');
-  const { buffer, start, end } = utf8;
+export function isEnvelope(json: string | Utf8Range): boolean {
+  if (typeof json === 'string') return json.startsWith(BEGINNING_TEXT) && json.endsWith('}');
+  const { buffer, start, end } = json;
   if (end - start <= ID_START || buffer[end - 1] !== CLOSING_BRACE) return false;
   // A call of `compare` takes longer.
   for (let i = 0; i < ID_START; i += 1) if (buffer[start + i] !== BEGINNING[i]) return false;

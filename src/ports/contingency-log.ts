@@ -1,3 +1,5 @@
+import type { Utf8Range } from '../core/event.js';
+
 /**
  * Where accepted things go when the store or the broker cannot take them: an append-only log on something that fails
  * independently of both, as a rule the local disk.
@@ -94,12 +96,17 @@ export interface SessionStartedRecord extends RecordBase {
   readonly metadata: string;
   readonly ttlMs: number;
 }
-/** The store could not take an event. */
-export interface EventAddedRecord extends RecordBase {
-  readonly kind: 'event.added';
+interface EventRecord extends RecordBase {
   readonly topic: string;
   /** The CloudEvents JSON without `sequence`. */
   readonly event: string;
+  /** The same in UTF-8, if the log has read it as bytes; then `event` may become text only when it is asked for. */
+  readonly utf8?: Utf8Range | undefined;
+}
+
+/** The store could not take an event. */
+export interface EventAddedRecord extends EventRecord {
+  readonly kind: 'event.added';
 }
 /** The store could not take a commit. */
 export interface CommitRequestedRecord extends RecordBase {
@@ -114,17 +121,14 @@ export interface RollbackRequestedRecord extends RecordBase {
   readonly reason?: string | undefined;
 }
 /** The broker could not take an event of a session that is being committed. */
-export interface EventUnpublishedRecord extends RecordBase {
+export interface EventUnpublishedRecord extends EventRecord {
   readonly kind: 'event.unpublished';
-  readonly topic: string;
   readonly sequence: number;
   /**
    * What became of the last attempt to publish it: after `unknown` it may come twice. Missing when it was never
    * attempted, or certainly not done.
    */
   readonly outcome?: 'unknown' | 'refused' | undefined;
-  /** The CloudEvents JSON without `sequence`. */
-  readonly event: string;
 }
 
 export type ContingencyRecord =

@@ -328,7 +328,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
 
       try {
         for await (const batch of batches()) {
-          const foreign = batch.find((event) => !isEnvelope(event));
+          const foreign = batch.find((event) => !isEnvelope(event.utf8 ?? event.json));
           if (foreign !== undefined) {
             // Those before it do not come again with the next attempt, which gets no further.
             if (!(await settleAll())) return ended();

@@ -50,7 +50,7 @@ export function createGetSessionEvents({
 }
 
 function decoded(sessionId: string, event: StoredEvent): CloudEvent {
-  if (!isEnvelope(event)) throw corruptEvent(sessionId, event.sequence);
+  if (!isEnvelope(event.utf8 ?? event.json)) throw corruptEvent(sessionId, event.sequence);
   try {
     return decodeEvent(event);
   } catch (error) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { withoutBytes } from '../contingency/without-bytes.js';
 import type {
   ContingencyLog,
   ContingencyRecord,
@@ -253,7 +254,7 @@ const RULES: Readonly<Record<string, Check>> = {
       Number.MAX_SAFE_INTEGER,
     );
     assert.deepEqual(
-      found,
+      found.map(withoutBytes),
       order.map((i) => records[i]),
     );
     await sealed.release();
@@ -286,7 +287,10 @@ const RULES: Readonly<Record<string, Check>> = {
       { record: added('0'), reason: 'the session is unknown' },
       { unreadable: '{"half a line\u2028\n', reason: 'not JSON' },
     ];
-    if (quarantined !== undefined) assert.deepEqual(await quarantined(), expected);
+    const kept = (await quarantined?.())?.map((entry) =>
+      'record' in entry ? { ...entry, record: withoutBytes(entry.record) } : entry,
+    );
+    assert.deepEqual(kept ?? expected, expected);
   },
 
   'a released part can no longer be used': async ({ log }) => {
@@ -488,7 +492,7 @@ async function settleWhere(log: ContingencyLog, chosen: (i: number) => boolean):
 
 function recordOf(entry: SealedEntry): ContingencyRecord {
   assert.ok('record' in entry, `unreadable: ${'reason' in entry ? entry.reason : ''}`);
-  return entry.record;
+  return withoutBytes(entry.record);
 }
 
 async function sealAndRead(log: ContingencyLog): Promise<ContingencyRecord[]> {

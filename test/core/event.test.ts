@@ -9,12 +9,20 @@ import {
   type EnvelopeAttributes,
   encodeEnvelope,
   eventIdOf,
+  isEnvelope,
   SEQUENCE_BYTES,
   sizeWithSequence,
   traceparentOf,
+  type Utf8Range,
   withSequence,
   writeWithSequence,
 } from '../../src/core/event.js';
+
+/** Its bytes, with others around them. */
+function rangeOf(text: string): Utf8Range {
+  const buffer = Buffer.from(`"${text}"`);
+  return { buffer, start: 1, end: buffer.length - 1 };
+}
 
 const attributes = (change: Partial<EnvelopeAttributes> = {}): EnvelopeAttributes => ({
   id: 'e-1',
@@ -107,6 +115,9 @@ describe('an envelope', () => {
           };
           expect(JSON.parse(json)).toEqual(expected);
           expect(eventIdOf(json)).toBe(id);
+          const utf8 = rangeOf(json);
+          expect(eventIdOf(utf8)).toBe(id);
+          expect([isEnvelope(json), isEnvelope(utf8)]).toEqual([true, true]);
           expect(dataOf(json)).toBe(JSON.stringify(data));
           const complete = { ...expected, sequence: String(sequence).padStart(10, '0') };
           expect(JSON.parse(withSequence(json, sequence))).toEqual(complete);
@@ -130,6 +141,20 @@ describe('an envelope', () => {
       subject: text,
       trace: text,
     });
+  });
+
+  test.each([
+    '',
+    '{}',
+    '{"specversion":"1.0","id":"',
+    '{"specversion":"1.0","id":"e-1"',
+    '["specversion":"1.0","id":"e-1"}',
+  ])('is told from what is none, as text and as bytes: %s', (text) => {
+    expect([isEnvelope(text), isEnvelope(rangeOf(text))]).toEqual([false, false]);
+  });
+
+  test('has no id beyond its end, as bytes', () => {
+    expect(eventIdOf(rangeOf('{"specversion":"1.0","id":"e-1}'))).toBe('e-1}');
   });
 
   test('grows by exactly SEQUENCE_BYTES when it gets its sequence', () => {

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
  */
 export const MAX_LINE_BYTES = 8 * 1024 * 1024;
 
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 const NEWLINE = 0x0a;
 
 export interface Line {
@@ -60,9 +60,10 @@ export async function* linesOf(
       continue;
     }
     const lines: Line[] = [];
+    const read = chunk.subarray(0, bytesRead);
     let start = 0;
     while (start < bytesRead) {
-      const newline = chunk.subarray(0, bytesRead).indexOf(NEWLINE, start);
+      const newline = read.indexOf(NEWLINE, start);
       const stop = newline === -1 ? bytesRead : newline;
       held.push(chunk.subarray(start, stop));
       heldBytes += stop - start;

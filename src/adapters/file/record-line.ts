@@ -4,6 +4,7 @@ import { isEnvelope } from '../../core/event.js';
 import { describe } from '../../core/validate.js';
 import type { ContingencyRecord, QuarantinedEntry } from '../../ports/contingency-log.js';
 import { CRC_MEMBER, checkedLine, isIntact } from './checksum.js';
+import { decodeEventLine } from './event-line.js';
 import { MAX_LINE_BYTES } from './lines.js';
 
 /**
@@ -58,6 +59,8 @@ export function encodeRecord(record: ContingencyRecord, part = 1, parts = 1): Bu
 /** A line without its newline. Its checksum being right, what is embedded is as it was written, and is not parsed. */
 export function decodeRecord(line: Buffer): Decoded | Undecodable {
   const intact = isIntact(line);
+  const event = intact ? decodeEventLine(line, line.length - CRC_MEMBER.length) : undefined;
+  if (event !== undefined) return event;
   const embedded = intact ? embeddedIn(line) : undefined;
   let fields: unknown;
   try {
@@ -151,7 +154,7 @@ function ownMembers(record: ContingencyRecord): string {
 /** An envelope is written by this library, and is not parsed to see that it is JSON. */
 function embeddable(text: string): string {
   const couldStand = text.startsWith('{') && !text.includes('\n') && !/\p{Surrogate}/u.test(text);
-  return couldStand && (isEnvelope({ json: text }) || isJson(text)) ? text : JSON.stringify(text);
+  return couldStand && (isEnvelope(text) || isJson(text)) ? text : JSON.stringify(text);
 }
 
 function isJson(text: string): boolean {

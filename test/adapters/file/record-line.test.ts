@@ -8,13 +8,14 @@ import {
   encodeRecord,
   textOf,
 } from '../../../src/adapters/file/record-line.js';
+import { withoutBytes } from '../../../src/contingency/without-bytes.js';
 import type { ContingencyRecord } from '../../../src/ports/contingency-log.js';
 import { added } from './support/log-files.js';
 
 const lineOf = (record: ContingencyRecord) => encodeRecord(record).subarray(1, -1);
 const roundTrip = (record: ContingencyRecord) => {
   const decoded = decodeRecord(lineOf(record));
-  return 'record' in decoded ? decoded.record : decoded;
+  return 'record' in decoded ? withoutBytes(decoded.record) : decoded;
 };
 
 const text = fc.oneof(
@@ -137,6 +138,43 @@ describe('a record as a line', () => {
   ])('is refused with %s although its checksum is right', (_, change, reason) => {
     const body = JSON.stringify({ v: 1, ...added('0'), event: {}, ...change });
     expect(decodeRecord(Buffer.from(withChecksum(body)))).toEqual({ reason });
+  });
+
+  it.each([
+    ['as it is written', '"at":1,"topic":"t","sequence":7', { utf8: true }],
+    ['with an outcome', '"at":1,"topic":"t","sequence":7,"outcome":"unknown"', { utf8: true }],
+    ['with white space', '"at": 1,"topic":"t","sequence":7', {}],
+    ['in another order', '"topic":"t","at":1,"sequence":7', {}],
+    ['with an escape', '"at":1,"topic":"\\u0074","sequence":7', {}],
+    ['with what is not ASCII', '"at":1,"topic":"té","sequence":7', {}],
+    ['with a fraction', '"at":1.5,"topic":"t","sequence":7', {}],
+    ['with a number below 0', '"at":-1,"topic":"t","sequence":7', {}],
+    ['with a number too long to count', '"at":12345678901234567,"topic":"t","sequence":7', {}],
+    ['with another member', '"at":1,"x":1,"topic":"t","sequence":7', {}],
+  ])('of an event means what its JSON says, %s', (_, head, { utf8 = false }: { utf8?: boolean }) => {
+    const { event } = added('e-1', { text: 'é' });
+    const start = `{"v":1,"kind":"event.unpublished","sessionId":"s-1",${head}`;
+    const { v: _v, x: _x, ...fields } = JSON.parse(`${start}}`);
+    const decoded = decodeRecord(Buffer.from(withChecksum(`${start},"event":${event}}`)));
+    if (!('record' in decoded)) throw new Error(decoded.reason);
+    expect(withoutBytes(decoded.record)).toEqual({ ...fields, event });
+    expect('utf8' in decoded.record).toBe(utf8);
+  });
+
+  it.each([
+    ['a number with a zero in front', '"at":01,"topic":"t"', 'not JSON'],
+    ['a number that is none', '"at":,"topic":"t"', 'not JSON'],
+    ['a part that is none', '"at":1,"part":0,"parts":2,"topic":"t"', 'part: expected a number up to parts'],
+    [
+      'a part behind the last',
+      '"at":1,"part":3,"parts":2,"topic":"t"',
+      'part: expected a number up to parts',
+    ],
+    ['a raw control character', '"at":1,"topic":"\t"', 'not JSON'],
+    ['a time that is text', '"at":"1","topic":"t"', 'at: missing or of the wrong type'],
+  ])('of an event is refused with %s', (_, head, reason) => {
+    const line = withChecksum(`{"v":1,"kind":"event.added","sessionId":"s-1",${head},"event":{}}`);
+    expect(decodeRecord(Buffer.from(line))).toEqual({ reason });
   });
 
   it('is refused with a kind that is nested too deep to be told', () => {
