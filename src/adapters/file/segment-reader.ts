@@ -132,6 +132,7 @@ export function segmentReader(segment: Segment, settled: SettledLines): SegmentR
       const open = handle;
       handle = undefined;
       await open?.close();
+      await settled.close();
     },
   };
 }

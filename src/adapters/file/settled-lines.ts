@@ -1,4 +1,4 @@
-import { open, readFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { type NumberRanges, numberRanges } from '../../core/number-ranges.js';
 import { checkedLine, checkedMembers } from './checksum.js';
 import { errnoOf } from './io-failure.js';
@@ -21,6 +21,8 @@ export interface SettledLines {
   load(): Promise<void>;
   /** Rejects if it is only in memory; the next call tries again. */
   settle(lines: readonly number[]): Promise<void>;
+  /** Lets go of the file; the next `settle` opens it again. Never rejects: what was to be kept is synced. */
+  close(): Promise<void>;
 }
 
 type Run = readonly [first: number, last: number];
@@ -31,6 +33,21 @@ export function settledLines(segment: string, mode: number, sync: boolean): Sett
   const path = settledPath(segment);
   const lines = numberRanges();
   let unwritten: Run[] = [];
+  let file: FileHandle | undefined;
+
+  async function write(data: Buffer): Promise<void> {
+    file ??= await open(path, 'a', mode);
+    const { bytesWritten } = await file.write(data);
+    if (bytesWritten < data.length)
+      throw Object.assign(new Error('the disk took only a part'), { code: 'ENOSPC' });
+    if (sync) await file.datasync();
+  }
+
+  async function close(): Promise<void> {
+    const open = file;
+    file = undefined;
+    await open?.close().catch(() => {});
+  }
 
   return {
     lines,
@@ -43,9 +60,16 @@ export function settledLines(segment: string, mode: number, sync: boolean): Sett
         unwritten.push(run);
       }
       if (unwritten.length === 0) return;
-      await appendTo(path, mode, sync, checkedLine(JSON.stringify({ settled: unwritten })));
+      try {
+        await write(checkedLine(JSON.stringify({ settled: unwritten })));
+      } catch (error) {
+        // After a failed sync its success would mean nothing.
+        await close();
+        throw error;
+      }
       unwritten = [];
     },
+    close,
   };
 }
 
@@ -54,18 +78,6 @@ export async function countSettled(segment: string): Promise<number> {
   const lines = numberRanges();
   for (const run of await readRuns(settledPath(segment))) lines.add(...run);
   return lines.size;
-}
-
-async function appendTo(path: string, mode: number, sync: boolean, data: Buffer): Promise<void> {
-  const file = await open(path, 'a', mode);
-  try {
-    const { bytesWritten } = await file.write(data);
-    if (bytesWritten < data.length)
-      throw Object.assign(new Error('the disk took only a part'), { code: 'ENOSPC' });
-    if (sync) await file.datasync();
-  } finally {
-    await file.close();
-  }
 }
 
 async function readRuns(path: string): Promise<Run[]> {
