@@ -41,16 +41,16 @@ function wasCutShort({ processes, faults }: Stories, log: string): boolean {
   return someDied || faults.some(({ fault, target }) => target === log && fault.startsWith('disk'));
 }
 
-/** The store was away from both, and the other one came first. */
+/** The store was away from it, and the other one came first. A commit that has begun counts, whatever its caller was told. */
 function lostTheRace(session: SessionStory, kind: string): string | undefined {
-  const { final, commits, rollbacks } = session;
+  const { final, commits, rollbacks, attempts } = session;
   const asked = (ends: readonly Operation[]) => ends.some((end) => certaintyOf(end) !== 'refused');
   if (kind === 'session.commit_requested') {
     const lost = final?.status === 'rolled_back' && asked(rollbacks);
     return lost && asked(commits) ? 'a deferred commit that came second' : undefined;
   }
   if (kind === 'session.rollback_requested') {
-    const lost = final?.status === 'committed' && asked(commits);
+    const lost = final?.status === 'committed' && (attempts.length > 0 || asked(commits));
     return lost && asked(rollbacks) ? 'a deferred rollback that came second' : undefined;
   }
   return undefined;

@@ -225,7 +225,12 @@ function tellProcess(
         if (entry.kind === 'ok') operation.receipt = entry.receipt;
         else operation.failure = entry;
         const { command, sessionId } = operation.command;
-        if (command === 'commit' && !isBeingCommitted(sessionId)) attempts.delete(sessionId);
+        const attempt = attempts.get(sessionId);
+        if (command !== 'commit' || attempt === undefined || isBeingCommitted(sessionId)) break;
+        if (isRecoverys(attempt, operation)) break;
+        // It may be recovery's after all, and go on.
+        if (!isCommitted(operation)) attempt.worked = true;
+        attempts.delete(sessionId);
         break;
       }
       case 'committing': {
@@ -289,6 +294,11 @@ function tellProcess(
   for (const call of calls.values()) {
     if (mayHaveReached(call) && call.attempt !== undefined) call.attempt.worked = true;
   }
+}
+
+/** An attempt that was there before the call, or of which the call has heard, is not the call's. */
+function isRecoverys(attempt: Attempt, { invoked, failure }: Operation): boolean {
+  return attempt.from.n < invoked.n || failure?.code === 'COMMIT_IN_PROGRESS';
 }
 
 const LISTS = { start: 'starts', add: 'adds', commit: 'commits', rollback: 'rollbacks' } as const;
