@@ -151,6 +151,56 @@ describe('a history without a fault', () => {
     }
   });
 
+  it('passes when a commit fails, or is deferred, beside the attempt of a recovery that is then interrupted', () => {
+    for (const fails of [true, false]) {
+      const it = world();
+      const [first, second] = [it.process('w1.1'), it.process('w2.1', 'log-b')];
+      first.start('s');
+      first.add('s', 'e1', 'e2');
+      const commit = first.invoke({ command: 'commit', sessionId: 's' });
+      first.begin('s');
+      if (fails) commit.fail({ code: 'COMMIT_IN_PROGRESS', message: 'not now', outcome: 'not_done' });
+      else
+        commit.ok({
+          sessionId: 's',
+          status: 'committing',
+          events: 2,
+          published: 0,
+          deferred: 0,
+          durationMs: 1,
+        });
+      first.publish('s', ['e1', 'e2']);
+      first.die();
+      second.commit('s');
+      second.end();
+      expect(rulesBroken(it)).toEqual([]);
+    }
+  });
+
+  it('passes when a rollback is deferred while a commit has begun of which its caller heard nothing good', () => {
+    for (const begins of [true, false]) {
+      const it = world();
+      const [first, second] = [it.process('w1.1'), it.process('w2.1', 'log-b')];
+      first.start('s');
+      first.add('s', 'e1');
+      const commit = first.invoke({ command: 'commit', sessionId: 's' });
+      if (begins) first.begin('s');
+      second
+        .invoke({ command: 'rollback', sessionId: 's' })
+        .ok({ sessionId: 's', status: 'rolled_back', discarded: 0, deferred: true });
+      commit.fail({ code: 'COMMIT_IN_PROGRESS', message: 'not now', outcome: 'not_done' });
+      first.publish('s', ['e1']);
+      first.finish('s');
+      it.quarantine.push({
+        log: 'log-b',
+        reason: 'the session had already ended in another way',
+        record: { kind: 'session.rollback_requested', sessionId: 's' },
+      });
+      for (const process of [first, second]) process.end();
+      expect(rulesBroken(it).includes('end not carried out')).toBe(!begins);
+    }
+  });
+
   it('passes when a recovery could mark nothing on a disk that stayed full, and only then', () => {
     for (const fault of ['disk full', 'redis killed']) {
       const it = committed(...Array.from({ length: 20 }, (_, i) => `e${i}`));
