@@ -151,7 +151,7 @@ describe('a history without a fault', () => {
     }
   });
 
-  it('passes when a commit fails, or is deferred, beside the attempt of a recovery that is then interrupted', () => {
+  it('passes when a commit fails, or is deferred, beside the attempt of a recovery that the store then stops', () => {
     for (const fails of [true, false]) {
       const it = world();
       const [first, second] = [it.process('w1.1'), it.process('w2.1', 'log-b')];
@@ -170,7 +170,8 @@ describe('a history without a fault', () => {
           durationMs: 1,
         });
       first.publish('s', ['e1', 'e2']);
-      first.die();
+      first.write({ kind: 'recovered', failed: false });
+      first.end();
       second.commit('s');
       second.end();
       expect(rulesBroken(it)).toEqual([]);
