@@ -46,12 +46,15 @@ export interface Spread {
   readonly high: number;
 }
 
-export function isMet(result: Result, leniency = 1): boolean | undefined {
-  if (result.kind === 'ratio') return result.ratio >= result.goal / leniency;
+export function isMet(result: Result): boolean | undefined {
+  if (result.kind === 'ratio') return result.ratio >= result.goal;
   if (result.goal === undefined) return undefined;
-  return 'atMost' in result.goal
-    ? result.value <= result.goal.atMost * leniency
-    : result.value >= result.goal.atLeast / leniency;
+  return 'atMost' in result.goal ? result.value <= result.goal.atMost : result.value >= result.goal.atLeast;
+}
+
+/** Even the better rounds are below half of the goal: a busy machine does not do that. */
+export function isFarFromGoal({ ratioSpread, goal }: RatioResult): boolean {
+  return ratioSpread.high < goal / 2;
 }
 
 export function median(values: readonly number[]): number {
