@@ -178,6 +178,24 @@ describe('a history without a fault', () => {
     }
   });
 
+  it('passes when a recovery publishes what is owed beside the commit that owes it, and hears nothing of it', () => {
+    const it = world();
+    const [first, second] = [it.process('w1.1'), it.process('w2.1')];
+    first.start('s');
+    first.add('s', ...IDS);
+    const commit = first.invoke({ command: 'commit', sessionId: 's' });
+    first.begin('s');
+    const records = IDS.map((eventId) => ({ kind: 'event.unpublished' as const, sessionId: 's', eventId }));
+    first.write({ kind: 'recording', append: 1, records });
+    first.write({ kind: 'recorded', append: 1 });
+    first.publish('s', IDS, 'taken');
+    first.finish('s');
+    commit.ok({ sessionId: 's', status: 'committed', events: 6, published: 0, deferred: 6, durationMs: 1 });
+    second.publish('s', IDS);
+    for (const process of [first, second]) process.end();
+    expect(rulesBroken(it)).toEqual([]);
+  });
+
   it('passes when a rollback is deferred while a commit has begun of which its caller heard nothing good', () => {
     for (const begins of [true, false]) {
       const it = world();

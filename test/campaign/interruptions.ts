@@ -35,6 +35,8 @@ export function duplicateBound(
     events += count;
     why.push(`${count} for ${reason}`);
   };
+  /** Published by recovery: outside of any commit, or beside one, and more at once than a commit would. */
+  const isOwed = ({ attempt, events }: PublishCall) => attempt === undefined || events.length > window;
   const callWindow = (calls: readonly PublishCall[]) => {
     return Math.max(window, Math.min(eventsIn(calls.filter(isOwed)), recoveryBatch));
   };
@@ -78,9 +80,6 @@ function unmarked(calls: readonly PublishCall[], batch: number): PublishCall[] {
   }
   return last;
 }
-
-/** Published by recovery, outside of any commit. */
-const isOwed = ({ attempt }: PublishCall) => attempt === undefined;
 
 const isUnknown = ({ outcome }: PublishCall) => outcome === 'unknown' || outcome === 'lost';
 
