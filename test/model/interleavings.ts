@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { expect } from 'vitest';
 import { check, type Violation } from '../campaign/checker.js';
 import type { Totals } from '../campaign/totals.js';
+import { seedFrom } from '../support/random.js';
 import { COMMIT, createServices, type Host, type Part, type PartFault, type Services } from './services.js';
 
-const SEED = Number(process.env.MODEL_SEED ?? Date.now() % 1_000_000_000);
+const SEED = seedFrom('MODEL_SEED');
 /** The first number of the `path` that a failure tells: the run to begin with. */
 const PATH = process.env.MODEL_PATH ?? '';
 const TTL_MS = 86_400_000;

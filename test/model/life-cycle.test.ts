@@ -11,10 +11,11 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
 import { newId } from '../../src/core/ids.js';
+import { seedFrom } from '../support/random.js';
 import { describeWith } from '../support/services.js';
 import { compare, type Model, nothingSeen, type Real, sessionCommands } from './session-model.js';
 
-const SEED = Number(process.env.MODEL_SEED ?? Date.now() % 1_000_000_000);
+const SEED = seedFrom('MODEL_SEED');
 
 const COMMIT = { batchEvents: 2, inFlight: 2, leaseMs: 3_600_000 };
 

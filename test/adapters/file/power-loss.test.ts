@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { contingencyOn } from '../../../src/adapters/file/file-contingency.js';
 import { type FileContingencyOptions, fileContingency } from '../../../src/adapters/file/index.js';
-import { randomFrom } from '../../support/random.js';
+import { randomFrom, seedFrom } from '../../support/random.js';
 import { added, entriesOf, idOf, inFolder, sealOf } from './support/log-files.js';
 import { volatileDisk } from './support/volatile-disk.js';
 
-const SEED = Number(process.env.TEST_SEED ?? Date.now() % 1_000_000_000);
+const SEED = seedFrom('TEST_SEED');
 
 interface Outcome {
   /** In the order of their acknowledgement. */

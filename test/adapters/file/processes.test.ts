@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { fileContingency } from '../../../src/adapters/file/index.js';
 import { encodeRecord } from '../../../src/adapters/file/record-line.js';
 import type { SealedContent, SealedEntry } from '../../../src/ports/contingency-log.js';
-import { randomFrom } from '../../support/random.js';
+import { randomFrom, seedFrom } from '../../support/random.js';
 import { startAppender, startAppendingForever } from './support/children.js';
 import { added, entriesOf, idOf, inFolder } from './support/log-files.js';
 import { sizedRecord } from './support/sized-records.js';
@@ -97,7 +97,7 @@ describe('several processes on one file', { timeout: 300_000 }, () => {
   });
 
   it('have everything that they acknowledged exactly as written, when four of them are killed at random moments', async () => {
-    const seed = Number(process.env.TEST_SEED ?? Date.now() % 1_000_000_000);
+    const seed = seedFrom('TEST_SEED');
     console.log(
       `four processes killed at random: seed ${seed} (TEST_SEED=${seed} repeats sizes and moments)`,
     );

@@ -4,11 +4,11 @@ import { afterAll, expect, test } from 'vitest';
 import { toElements, toPage } from '../../../src/adapters/redis/list-elements.js';
 import { createEventIds, newId } from '../../../src/core/ids.js';
 import { CAUSE, LIMITS, started } from '../../../src/testing/store-cases.js';
-import { randomFrom } from '../../support/random.js';
+import { randomFrom, seedFrom } from '../../support/random.js';
 import { describeWith } from '../../support/services.js';
 
 const eventIdFor = createEventIds();
-const SEED = Number(process.env.TEST_SEED ?? Date.now() % 1_000_000);
+const SEED = seedFrom('TEST_SEED');
 
 function event(sessionId: string, bytes: number, topic = 'orders') {
   const id = eventIdFor(sessionId);

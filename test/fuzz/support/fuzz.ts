@@ -1,6 +1,6 @@
-import { randomFrom } from '../../support/random.js';
+import { randomFrom, seedFrom } from '../../support/random.js';
 
-const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000_000);
+const SEED = seedFrom('FUZZ_SEED');
 /** To fuzz for longer: `FUZZ_TIMES=20 npx vitest run test/fuzz --testTimeout 600000`. */
 const TIMES = Number(process.env.FUZZ_TIMES ?? 1);
 
