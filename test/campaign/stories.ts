@@ -197,6 +197,8 @@ function tellProcess(
   const calls = new Map<number, PublishCall>();
   /** The attempts that go on, by session. */
   const attempts = new Map<string, Attempt>();
+  /** Attempts that ended with a call that did not commit. If one goes on, it was recovery's. */
+  const givenUp = new Map<string, Attempt>();
   /** Sessions with attempts that may have gone on beside each other: which of them it is that works, nobody can tell. */
   const entangled = new Set<string>();
   let owed: PublishCall[] = [];
@@ -228,9 +230,8 @@ function tellProcess(
         const attempt = attempts.get(sessionId);
         if (command !== 'commit' || attempt === undefined || isBeingCommitted(sessionId)) break;
         if (isRecoverys(attempt, operation)) break;
-        // It may be recovery's after all, and go on.
-        if (!isCommitted(operation)) attempt.worked = true;
         attempts.delete(sessionId);
+        if (!isCommitted(operation)) givenUp.set(sessionId, attempt);
         break;
       }
       case 'committing': {
@@ -243,16 +244,19 @@ function tellProcess(
         const worked = entangled.has(sessionId);
         const attempt: Attempt = { process: entry.process, from: { n, at }, epoch, cursor, worked };
         attempts.set(sessionId, attempt);
+        givenUp.delete(sessionId);
         sessionOf(sessionId).attempts.push(attempt);
         break;
       }
       case 'committed':
         attempts.delete(entry.sessionId);
+        givenUp.delete(entry.sessionId);
         break;
       case 'recovered':
         for (const sessionId of attempts.keys()) {
           if (!isBeingCommitted(sessionId)) attempts.delete(sessionId);
         }
+        givenUp.clear();
         if (entry.failed) process.interruptedRecoveries.push({ calls: owed, until: at });
         owed = [];
         break;
@@ -269,7 +273,11 @@ function tellProcess(
           outcome: 'lost',
         };
         calls.set(entry.call, call);
-        if (attempt === undefined) owed.push(call);
+        if (attempt === undefined) {
+          owed.push(call);
+          const goesOn = givenUp.get(sessionId);
+          if (goesOn !== undefined) goesOn.worked = true;
+        }
         sessionOf(sessionId).calls.push(call);
         break;
       }
