@@ -73,11 +73,16 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
       };
       let from = 0;
       let next = from < places.length ? fetch(from) : undefined;
-      while (next !== undefined) {
-        const chunk = await next;
-        from += chunk.places.length;
-        next = from < places.length ? ignoringUntilAwaited(fetch(from)) : undefined;
-        yield chunk;
+      try {
+        while (next !== undefined) {
+          const chunk = await next;
+          from += chunk.places.length;
+          next = from < places.length ? ignoringUntilAwaited(fetch(from)) : undefined;
+          yield chunk;
+        }
+      } finally {
+        // Whoever stops early goes on to let go of the part, which must not be read any more then.
+        await next?.catch(() => {});
       }
     },
 

@@ -77,6 +77,38 @@ describe('G3: a pass that dies', () => {
     expect(data).toHaveLength(2_300 + 1_000);
   });
 
+  test('lets go of its log only when nothing of it is being read any more', async () => {
+    const store = memoryStore();
+    const log = await owedLog(store, 1_200);
+    let asked = 0;
+    let reading = 0;
+    const readingAtRelease: number[] = [];
+    const slow = onSealed(log, (sealed) => ({
+      ...sealed,
+      async fetch(places, maxBytes) {
+        reading += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        asked += 1;
+        const found = await sealed.fetch(places, maxBytes);
+        reading -= 1;
+        return found;
+      },
+      async release() {
+        readingAtRelease.push(reading);
+        await sealed.release();
+      },
+    }));
+    const publisher = memoryPublisher({
+      onPublish: () => {
+        throw new EventSessionsError('PUBLISH_FAILED', 'down', { outcome: 'not_done' });
+      },
+    });
+    const report = await instanceOn({ store, publisher, contingency: slow }).recover();
+    expect(report).toMatchObject({ published: 0, remaining: 1_200, complete: false });
+    expect(asked).toBe(2);
+    expect(readingAtRelease).toEqual([0]);
+  });
+
   test('has its log marked chunk by chunk, in memory bounded by a chunk', async () => {
     const store = memoryStore();
     const log = await owedLog(store, 1_200);
