@@ -216,19 +216,15 @@ async function publish(
     });
     const { left, refused } = await processor.publishOwed(sessionId, owed);
     tally.published += owed.length - left.length - refused.length;
+    const isRefused = new Set<StoredEvent | undefined>(refused);
     const isUndone = new Set<StoredEvent | undefined>([...left, ...refused]);
-    await work.settle(
-      isUndone.size === 0 ? chunk.places : chunk.places.filter((_, i) => !isUndone.has(events[i])),
-    );
+    await work.settle(chunk.places.filter((_, i) => !isUndone.has(events[i])));
     await work.quarantine(
-      refused.map((event) => {
-        const i = events.indexOf(event);
-        return {
-          place: chunk.places[i] as number,
-          record: chunk.records[i] as ContingencyRecord,
-          reason: REFUSED,
-        };
-      }),
+      chunk.places.flatMap((place, i) =>
+        isRefused.has(events[i])
+          ? [{ place, record: chunk.records[i] as ContingencyRecord, reason: REFUSED }]
+          : [],
+      ),
     );
     if (left.length === 0) continue;
     down.broker = true;

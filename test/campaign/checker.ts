@@ -28,6 +28,9 @@ export function check(
   return { violations, totals: countTotals(stories, violations) };
 }
 
+/** Of the library as it is: see `sealed-work.ts`. */
+export const RECOVERY_BATCH = 1_500;
+
 export interface CheckerSettings {
   /** `inFlight` × `batchEvents`: how many events an interruption may publish a second time. */
   readonly window: number;

@@ -17,8 +17,8 @@ export function copiesBeyondFirst({ events }: SessionStory): number {
  * - an attempt that had published or deferred something, and was taken over or begun again;
  * - calls of one process that were in flight together, and whose outcome nobody could know. Where recovery publishes
  *   what is owed, that is one call, of `recoveryBatch` events at most;
- * - recovery that published what is owed, and did not get as far as marking it in the log. Of its last
- *   `recoveryBatch` records, and of the call before them, it may have marked none; on a disk that is full to the end of the pass, none.
+ * - recovery that published what is owed, and did not get as far as marking it in the log. Of its last `recoveryBatch`
+ *   records, and of the call before them, it may have marked none; on a disk that is full to the end of the pass, none at all.
  *
  * An event that several instances wrote down, each for itself, and that came too late for the commit, is published
  * once from each log: the store has no place where they could learn of each other. And an append that is under way

@@ -1,4 +1,4 @@
-import type { CheckerSettings } from './checker.js';
+import { type CheckerSettings, RECOVERY_BATCH } from './checker.js';
 
 /** Short leases and deadlines, so that a minute has room for many faults, and small windows, so that bounds are felt. */
 export const COMMIT = { batchEvents: 4, inFlight: 2, leaseMs: 1_000, retries: 2 } as const;
@@ -16,7 +16,7 @@ export const WARM_UP = 'warm-up';
 
 export const CHECKER: CheckerSettings = {
   window: COMMIT.batchEvents * COMMIT.inFlight,
-  recoveryBatch: 1_500,
+  recoveryBatch: RECOVERY_BATCH,
   smallLogs: ['log-c'],
 };
 

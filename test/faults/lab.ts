@@ -6,7 +6,7 @@ import type { EventPublisher } from 'event-sessions';
 import { nsqPublisher } from 'event-sessions/nsq';
 import { Redis } from 'ioredis';
 import * as scripts from '../../src/adapters/redis/scripts.js';
-import { type CheckerSettings, check, type Violation } from '../campaign/checker.js';
+import { type CheckerSettings, check, RECOVERY_BATCH, type Violation } from '../campaign/checker.js';
 import { readHistory } from '../campaign/history.js';
 import { startNsqd } from '../support/nsqd.js';
 import { startRedis } from '../support/redis.js';
@@ -32,7 +32,7 @@ interface Place {
   worker: WorkerProcess | undefined;
 }
 
-const SETTINGS: CheckerSettings = { window: WINDOW, recoveryBatch: 1_500 };
+const SETTINGS: CheckerSettings = { window: WINDOW, recoveryBatch: RECOVERY_BATCH };
 /** A machine that is busy may take the library another way before the point is reached. */
 const ATTEMPTS = 3;
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { check, type Violation } from '../campaign/checker.js';
+import { check, RECOVERY_BATCH, type Violation } from '../campaign/checker.js';
 import type { Totals } from '../campaign/totals.js';
 import { seedFrom } from '../support/random.js';
 import { COMMIT, createServices, type Host, type Part, type PartFault, type Services } from './services.js';
@@ -10,7 +10,7 @@ const SEED = seedFrom('MODEL_SEED');
 const PATH = process.env.MODEL_PATH ?? '';
 const TTL_MS = 86_400_000;
 
-const CHECKER = { window: COMMIT.batchEvents * COMMIT.inFlight, recoveryBatch: 1_500 };
+const CHECKER = { window: COMMIT.batchEvents * COMMIT.inFlight, recoveryBatch: RECOVERY_BATCH };
 
 export interface Circumstances {
   /** Two processes of one host, or two hosts. */

@@ -46,8 +46,7 @@ export function wholeAppends() {
       held.push({ place, line: line.bytes, decoded });
       const damagedAtMost = 2 * (parts - last);
       const lastReadable = held.findLastIndex((entry) => 'record' in entry.decoded);
-      if (parts === 0) release(false);
-      else if (held.length - 1 - lastReadable > damagedAtMost) end();
+      if (held.length - 1 - lastReadable > damagedAtMost) end();
       return;
     }
     const continues = parts === decoded.parts && decoded.part > last;
