@@ -27,20 +27,24 @@ export function createInstance(metrics: Metrics): Instance {
   const timers = new Set<NodeJS.Timeout>();
   let closed: Promise<void> | undefined;
 
-  async function counted<R>(name: string, input: unknown, call: () => Promise<R>): Promise<R> {
-    if (closed !== undefined) throw new EventSessionsError('CLOSED', `${name} was called after close()`);
+  const ended = () => {
+    underWay -= 1;
+    if (underWay === 0) whenIdle();
+  };
+
+  /** The call itself is answered, and not a promise around it: whoever adds one event would wait a turn longer. */
+  function counted<R>(name: string, input: unknown, call: () => Promise<R>): Promise<R> {
+    if (closed !== undefined)
+      return Promise.reject(new EventSessionsError('CLOSED', `${name} was called after close()`));
     underWay += 1;
-    try {
-      return await call();
-    } catch (error) {
+    const result = call();
+    result.then(ended, (error) => {
       if (!isEventSessionsError(error) || isSystemFailure(error)) {
         metrics.failure(name, sessionIdOf(input), error);
       }
-      throw error;
-    } finally {
-      underWay -= 1;
-      if (underWay === 0) whenIdle();
-    }
+      ended();
+    });
+    return result;
   }
 
   return {

@@ -82,9 +82,10 @@ export function createAddEvents(context: AddEventsContext): AddEvents {
     const trace = context.traceContext?.();
     const accepted: AcceptedEvent[] = [];
     // A copy: an async schema gives the caller time to change the array.
-    for (const [index, event] of reading('addEvents', () => [...events]).entries()) {
+    const given = reading('addEvents', () => [...events]);
+    for (let index = 0; index < given.length; index += 1) {
       try {
-        const one = accept(sessionId, event, trace);
+        const one = accept(sessionId, given[index] as EventInput, trace);
         accepted.push(one instanceof Promise ? await one : one);
       } catch (error) {
         throw isEventSessionsError(error) ? Object.assign(error, { index }) : error;

@@ -200,8 +200,11 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     unknown?: T,
   ): Promise<T | D> {
     try {
-      const healed = await heal(sessionId)?.catch(asNotDone);
-      if (healed === 'session_unknown' && unknown !== undefined) return unknown;
+      const healing = heal(sessionId);
+      if (healing !== undefined) {
+        const healed = await healing.catch(asNotDone);
+        if (healed === 'session_unknown' && unknown !== undefined) return unknown;
+      }
       return await guarded(sessionId, call);
     } catch (error) {
       if (log === undefined || !isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;

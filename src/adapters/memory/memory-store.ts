@@ -8,7 +8,13 @@ import type {
   SessionStatus,
 } from '../../core/lifecycle.js';
 import { functionOf, validate } from '../../core/validate.js';
-import type { NotFound, NotOpen, SessionRecord, SessionStore } from '../../ports/session-store.js';
+import type {
+  NotFound,
+  NotOpen,
+  SessionLimits,
+  SessionRecord,
+  SessionStore,
+} from '../../ports/session-store.js';
 
 export interface MemoryStoreOptions {
   /** Milliseconds since the epoch. For tests that turn the clock. Default `Date.now`. */
@@ -131,26 +137,26 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     async append(sessionId, events, limits, asOf) {
       const session = findOpen(sessionId, asOf);
       if ('outcome' in session) return session;
+      const { ids } = session;
       const duplicates: number[] = [];
-      const fresh = new Map<string, AcceptedEvent>();
+      const fresh: AcceptedEvent[] = [];
       let bytes = session.bytes;
-      events.forEach((event, index) => {
-        if (session.ids.has(event.id) || fresh.has(event.id)) {
-          duplicates.push(index);
+      for (let i = 0; i < events.length; i += 1) {
+        const event = events[i] as AcceptedEvent;
+        if (ids.has(event.id)) {
+          duplicates.push(i);
         } else {
-          fresh.set(event.id, event);
+          ids.add(event.id);
+          fresh.push(event);
           bytes += Buffer.byteLength(event.json);
         }
-      });
-      if (fresh.size > 0) {
-        if (session.events.length + fresh.size > limits.maxSessionEvents)
-          return { outcome: 'limit_exceeded', limit: 'events' };
-        if (bytes > limits.maxSessionBytes) return { outcome: 'limit_exceeded', limit: 'bytes' };
       }
-      for (const [id, event] of fresh) {
-        session.ids.add(id);
-        session.events.push(event);
+      const exceeded = fresh.length > 0 && exceededBy(session.events.length + fresh.length, bytes, limits);
+      if (exceeded) {
+        for (const { id } of fresh) ids.delete(id);
+        return { outcome: 'limit_exceeded', limit: exceeded };
       }
+      for (const event of fresh) session.events.push(event);
       session.bytes = bytes;
       session.expiresAt = Math.max(session.expiresAt, now() + session.ttlMs);
       session.graceUntil = undefined;
@@ -303,6 +309,11 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
     async ping() {},
     async close() {},
   };
+}
+
+function exceededBy(events: number, bytes: number, limits: SessionLimits): 'events' | 'bytes' | undefined {
+  if (events > limits.maxSessionEvents) return 'events';
+  return bytes > limits.maxSessionBytes ? 'bytes' : undefined;
 }
 
 function isFinal(status: SessionStatus): boolean {

@@ -39,31 +39,30 @@ export function appendQueue(send: SessionStore['append']): AppendQueue {
     const group = waiting.get(sessionId);
     if (group === undefined) return;
     waiting.delete(sessionId);
-    void sendTogether(sessionId, group);
+    if (group.calls.length === 1) sendSingly(sessionId, group);
+    else sendTogether(sessionId, group);
   }
 
   function flushAll(): void {
     for (const sessionId of [...waiting.keys()]) flush(sessionId);
   }
 
-  async function sendTogether(sessionId: string, { calls, limits, asOf }: Waiting): Promise<void> {
-    const [first] = calls;
-    try {
-      const events = calls.length === 1 && first ? first.events : calls.flatMap((call) => call.events);
-      const outcome = await send(sessionId, events, limits, asOf);
-      if (calls.length > 1 && outcome.outcome === 'limit_exceeded')
-        sendSingly(sessionId, calls, limits, asOf);
-      else settle(calls, outcome);
-    } catch (error) {
-      for (const { reject } of calls) reject(error);
-    }
+  function sendTogether(sessionId: string, { calls, limits, asOf }: Waiting): void {
+    const events = calls.flatMap((call) => call.events);
+    send(sessionId, events, limits, asOf).then(
+      (outcome) => {
+        if (outcome.outcome === 'limit_exceeded') sendSingly(sessionId, { calls, limits, asOf });
+        else settle(calls, outcome);
+      },
+      (error) => {
+        for (const { reject } of calls) reject(error);
+      },
+    );
   }
 
   function sendSingly(
     sessionId: string,
-    calls: readonly Call[],
-    limits: SessionLimits,
-    asOf: number | undefined,
+    { calls, limits, asOf }: Pick<Waiting, 'calls' | 'limits' | 'asOf'>,
   ): void {
     for (const { events, resolve, reject } of calls)
       send(sessionId, events, limits, asOf).then(resolve, reject);
@@ -96,7 +95,7 @@ export function appendQueue(send: SessionStore['append']): AppendQueue {
 
 /** Cuts the answer for all into one for each call, as if they had come one after the other. */
 function settle(calls: readonly Call[], outcome: AppendOutcome): void {
-  if (outcome.outcome !== 'appended' || calls.length === 1) {
+  if (outcome.outcome !== 'appended') {
     for (const { resolve } of calls) resolve(outcome);
     return;
   }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Redis } from 'ioredis';
+import { createDeadlines } from '../../core/deadlines.js';
 import { EventSessionsError, type FailureOutcome, messageOf } from '../../core/errors.js';
 import { replyGuard } from './reply-guard.js';
 import type { Script } from './scripts.js';
@@ -25,42 +26,43 @@ export interface RedisConnection {
  * what comes after `unknown` is the caller's decision.
  */
 export function createConnection(source: ConnectionSource, deadlineMs: number): RedisConnection {
+  const deadlines = createDeadlines(deadlineMs);
+
   /** `insteadOf` is sent when the first command failed in a way that it has a cure for; undefined when not. */
   function call<T>(
     command: (client: RedisClient) => Promise<T>,
     insteadOf?: (error: unknown) => typeof command | undefined,
   ): Promise<T> {
-    const begun = performance.now();
     return new Promise((resolve, reject) => {
       let sentTo: RedisClient | undefined;
       let settled = false;
       const giveUp = () => {
         if (settled) return;
-        if (sentTo !== undefined) source.unanswered(sentTo, begun);
+        if (sentTo !== undefined) source.unanswered(sentTo, deadline.begunAt);
         const message = `Redis did not answer within ${deadlineMs} ms`;
         const outcome: FailureOutcome = sentTo === undefined ? 'not_done' : 'unknown';
         failed(new EventSessionsError('STORE_UNAVAILABLE', message, { outcome }));
       };
       // What has arrived is read first: it may be this process that was too busy to look.
-      const timer = setTimeout(() => setImmediate(giveUp), deadlineMs);
+      const deadline = deadlines.begin(() => setImmediate(giveUp));
       const done = (value: T) => {
         settled = true;
-        clearTimeout(timer);
+        deadline.met();
         resolve(value);
       };
       const failed = (error: unknown) => {
         settled = true;
-        clearTimeout(timer);
+        deadline.met();
         if (sentTo !== undefined && DEMOTED.test(errorReplyOf(error))) source.demoted(sentTo);
         reject(toStoreError(error));
       };
       const send = (client: RedisClient) => {
         if (settled) return;
         sentTo = client;
-        command(client).then(done, (error: unknown) => {
+        sendTo(client, command).then(done, (error: unknown) => {
           const cure = settled ? undefined : insteadOf?.(error);
           if (cure === undefined) failed(error);
-          else cure(client).then(done, failed);
+          else sendTo(client, cure).then(done, failed);
         });
       };
       const client = source.client();
@@ -70,23 +72,29 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
   }
 
   return {
-    // Async: a client that was handed in may throw at once, or answer something that is no promise.
     run: ({ lua, sha }, keys, args) =>
       call(
-        async (client) => client.evalsha(sha, keys.length, ...keys, ...args),
+        (client) => client.evalsha(sha, keys.length, ...keys, ...args),
         (error) =>
-          isScriptMissing(error)
-            ? async (client) => client.eval(lua, keys.length, ...keys, ...args)
-            : undefined,
+          isScriptMissing(error) ? (client) => client.eval(lua, keys.length, ...keys, ...args) : undefined,
       ),
     hasRange: source.hasRange,
-    range: (key, start, stop) => call(async (client) => client.lrangeBuffer?.(key, start, stop) ?? noRange()),
+    range: (key, start, stop) => call((client) => client.lrangeBuffer?.(key, start, stop) ?? noRange()),
     close: () => source.close(),
   };
 }
 
 function noRange(): Promise<never> {
   return Promise.reject(new Error('the client has no lrangeBuffer'));
+}
+
+/** A client that was handed in may throw at once, or answer something that is no promise. */
+function sendTo<T>(client: RedisClient, command: (client: RedisClient) => Promise<T>): Promise<T> {
+  try {
+    return Promise.resolve(command(client));
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 export interface ConnectionSource {

@@ -75,28 +75,35 @@ note('open', ARGV[3], false)
 return {'created'}
 `);
 
-/** What both ways to append have in common: the session must be open as of ARGV[2], and its time to live is renewed. */
+/**
+ * What both ways to append have in common: the session must be open as of ARGV[2], and its time to live is renewed. It is
+ * run for every add, so it makes no functions and formats no number twice. `%d` takes half the time of `%.0f`, and is for
+ * what stays below 2^31: where Redis has 32 bits, it takes no more.
+ */
 const OPEN_SESSION = `
 local f = redis.call('HMGET', KEYS[1], 'status', 'expiresAt', 'ttl', 'events', 'bytes', 'keepUntil', 'largest', 'loose', 'elements', ARGV[1])
 if type(f[1]) ~= 'string' then return {'not_found'} end
 if f[1] ~= 'open' then return {'not_open', f[1]} end
 local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000.0 + math.floor(tonumber(time[2]) / 1000)
-if tonumber(f[2]) <= math.min(tonumber(ARGV[2]) or now, now) then return {'not_open', 'expired'} end
-local function int(n) return string.format('%.0f', n) end
-local events, bytes, ttl, elements = tonumber(f[4]), tonumber(f[5]), tonumber(f[3]), tonumber(f[9])
-local expiresAt = math.max(now + ttl, tonumber(f[2]))
-local function push(added)
-  for from = 1, #added, 4000 do
-    redis.call('RPUSH', KEYS[2], unpack(added, from, math.min(from + 3999, #added)))
-  end
-  elements = elements + #added
+local now, due = tonumber(time[1]) * 1000.0 + math.floor(tonumber(time[2]) / 1000), tonumber(f[2])
+if due <= math.min(tonumber(ARGV[2]) or now, now) then return {'not_open', 'expired'} end
+local format = string.format
+local events, bytes, elements = tonumber(f[4]), tonumber(f[5]), tonumber(f[9])
+local expiresAt = math.max(now + tonumber(f[3]), due)
+`;
+
+const PUSH = `
+for from = 1, #added, 4000 do
+  redis.call('RPUSH', KEYS[2], unpack(added, from, math.min(from + 3999, #added)))
 end
-local function renew()
-  if tonumber(f[2]) <= now then redis.call('HDEL', KEYS[1], 'graceUntil') end
-  if tonumber(f[4]) > 0 and tonumber(f[6]) - expiresAt >= ${OVERDUE_MS / 2} then return end
-  redis.call('HSET', KEYS[1], 'keepUntil', int(expiresAt + ${OVERDUE_MS}))
-  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], int(expiresAt + ${OVERDUE_MS} - now)) end
+elements = elements + #added
+`;
+
+const RENEW = `
+if due <= now then redis.call('HDEL', KEYS[1], 'graceUntil') end
+if f[4] == '0' or tonumber(f[6]) - expiresAt < ${OVERDUE_MS / 2} then
+  redis.call('HSET', KEYS[1], 'keepUntil', format('%.0f', expiresAt + ${OVERDUE_MS}))
+  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], format('%.0f', expiresAt + ${OVERDUE_MS} - now)) end
 end
 `;
 
@@ -128,25 +135,26 @@ bytes = bytes + tonumber(ARGV[7])
 if events + n > tonumber(ARGV[5]) then return {'limit_exceeded', 'events'} end
 if bytes > tonumber(ARGV[6]) then return {'limit_exceeded', 'bytes'} end
 if #ARGV == 10 then
-  redis.call('RPUSH', KEYS[2], int(events + 1) .. ' ' .. ARGV[10])
-  elements, events = elements + 1, events + n
+  redis.call('RPUSH', KEYS[2], format('%d', events + 1) .. ' ' .. ARGV[10])
+  events, elements = events + n, elements + 1
 else
   local added = {}
   for i = 9, #ARGV, 2 do
-    added[#added + 1] = int(events + 1) .. ' ' .. ARGV[i + 1]
+    added[#added + 1] = format('%d', events + 1) .. ' ' .. ARGV[i + 1]
     events = events + tonumber(ARGV[i])
   end
-  push(added)
+  ${PUSH}
 end
-local to = int(first + n - 1)
+local to = n == 1 and ARGV[3] or format('%.0f', first + n - 1)
 if not last then ranges = ARGV[3] .. ' ' .. to
 elseif first == tonumber(last) + 1 then ranges = string.sub(ranges, 1, -1 - #last) .. to
 else ranges = ranges .. ' ' .. ARGV[3] .. ' ' .. to end
-redis.call('HSET', KEYS[1], 'events', int(events), 'elements', int(elements), 'bytes', int(bytes),
-  'expiresAt', int(expiresAt), ARGV[1], ranges)
+local count = format('%d', events)
+redis.call('HSET', KEYS[1], 'events', count, 'elements', format('%d', elements), 'bytes', format('%.0f', bytes),
+  'expiresAt', format('%.0f', expiresAt), ARGV[1], ranges)
 if tonumber(ARGV[8]) > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', ARGV[8]) end
-renew()
-return {'appended', int(events), ''}
+${RENEW}
+return {'appended', count, ''}
 `);
 
 /** The writer's field and the number, if the id has the form of a writer's. */
@@ -198,9 +206,9 @@ for from = 1, n, 4000 do
     local known, field, digits = tonumber(flags[i - from + 1]) == 1, nil, nil
     if ARGV[6] == '1' then field, digits = writerOf(id) end
     if known or (field and within(rangesOf(field), tonumber(digits))) then
-      duplicates = duplicates .. (duplicates == '' and '' or ',') .. int(i - 1)
+      duplicates = duplicates .. (duplicates == '' and '' or ',') .. format('%d', i - 1)
     else
-      added[#added + 1] = int(events + #added + 1) .. ' ' .. event
+      added[#added + 1] = format('%d', events + #added + 1) .. ' ' .. event
       local size = #event - string.find(event, ' ', 1, true)
       bytes = bytes + size
       if size > largest then largest = size end
@@ -213,14 +221,14 @@ if #added > 0 then
   if events > tonumber(ARGV[3]) then return {'limit_exceeded', 'events'} end
   if bytes > tonumber(ARGV[4]) then return {'limit_exceeded', 'bytes'} end
 end
-push(added)
-for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
+${PUSH}for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
 for field in pairs(changed) do redis.call('HSET', KEYS[1], field, cache[field]) end
-redis.call('HSET', KEYS[1], 'events', int(events), 'elements', int(elements), 'bytes', int(bytes),
-  'largest', int(largest), 'loose', int(loose + #ids), 'expiresAt', int(expiresAt))
-if loose == 0 and #ids > 0 then redis.call('PEXPIRE', KEYS[3], int(tonumber(f[6]) - now)) end
-renew()
-return {'appended', int(events), duplicates}
+local count = format('%d', events)
+redis.call('HSET', KEYS[1], 'events', count, 'elements', format('%d', elements), 'bytes', format('%.0f', bytes),
+  'largest', format('%d', largest), 'loose', format('%d', loose + #ids), 'expiresAt', format('%.0f', expiresAt))
+if loose == 0 and #ids > 0 then redis.call('PEXPIRE', KEYS[3], format('%.0f', tonumber(f[6]) - now)) end
+${RENEW}
+return {'appended', count, duplicates}
 `);
 
 /** ARGV: ttl, or '' for the session's own. Answers the expiry and the ttl. */
