@@ -91,7 +91,7 @@ interface Sent {
 }
 
 /** What is read at once, if `batchBytes` allows it: a round trip to the store for several to the broker. */
-const BATCHES_PER_PAGE = 4;
+const BATCHES_PER_PAGE = 2;
 
 export function createEventProcessor(config: EventProcessorConfig): EventProcessor {
   const { store, publisher, breaker, events: domainEvents, metrics } = config;

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { EventSessionsError } from '../../core/errors.js';
+import { EventSessionsError, ignoringUntilAwaited } from '../../core/errors.js';
 import { makeFolder, syncFolder } from './folder.js';
 import { errnoOf, ioFailure } from './io-failure.js';
 
@@ -12,7 +12,7 @@ import { errnoOf, ioFailure } from './io-failure.js';
  * `fdatasync`. The write is a single one to an `O_APPEND` descriptor, so processes never mix within a group.
  *
  * **Renamed under our hands.** A descriptor keeps pointing to the file that was renamed, and a recovery may have read
- * that file already. So after write and sync, and before anything is acknowledged, the file under the path must still
+ * that file already. So after the write, and before anything is acknowledged, the file under the path must still
  * be ours; then whoever renames it later will read what we wrote. Otherwise the group is written again to the file
  * that is there now. The record may then exist twice, which replay tolerates; it can't be missed. Writers need no lock.
  *
@@ -198,13 +198,14 @@ export function appendFile(options: AppendFileOptions): AppendFile {
     const { bytesWritten } = await opened.file.write(data);
     const done = countFitting(group, bytesWritten);
     const synced = done > 0 && (sync === 'always' || (sync !== 'never' && distrusted));
+    const there = ignoringUntilAwaited(isThere(opened));
     if (synced) {
       await opened.file.datasync().catch((error: unknown) => {
         throw new SyncFailure(error);
       });
       distrusted = false;
     }
-    if (await isThere(opened)) return { done, synced, moved: false };
+    if (await there) return { done, synced, moved: false };
     await letGo();
     return { done: 0, synced, moved: true };
   }

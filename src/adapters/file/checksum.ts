@@ -9,19 +9,40 @@ export const CRC_MEMBER = ',"crc":"........"}';
 const BEFORE_DIGITS = Buffer.from(',"crc":"');
 const DIGITS = 8;
 const BRACE = Buffer.from('}');
+const MEMBER = Buffer.from(`${CRC_MEMBER}\n`);
+const HEX = Buffer.from('0123456789abcdef');
+const NEWLINE = 0x0a;
 
 /** The JSON object with one more member, `crc`. */
 export function withChecksum(object: string): string {
-  return `${object.slice(0, -1)},"crc":"${hex(crc32(object))}"}`;
+  return checkedLine(object).toString('utf8').trim();
 }
 
 /** The same as a line in UTF-8, with a newline on both sides. */
 export function checkedLine(object: string): Buffer {
-  const line = Buffer.from(`\n${object}${CRC_MEMBER}`);
-  const brace = line.length - 1 - CRC_MEMBER.length;
-  const crc = hex(crc32(line.subarray(1, brace + 1)));
-  line.write(`,"crc":"${crc}"}\n`, brace, 'latin1');
+  const line = Buffer.allocUnsafe(Buffer.byteLength(object) - 1 + CHECKED_LINE_BYTES);
+  writeCheckedLine(line, 0, object.slice(0, -1), '');
   return line;
+}
+
+/** Bytes that {@link writeCheckedLine} writes beside what it is given. */
+export const CHECKED_LINE_BYTES = 1 + CRC_MEMBER.length + 1;
+
+/**
+ * {@link checkedLine} into `target`, of an object that is given without its last brace, in two pieces. Answers the
+ * position behind it.
+ */
+export function writeCheckedLine(target: Buffer, at: number, head: string, rest: string): number {
+  target[at] = NEWLINE;
+  const start = at + 1;
+  const body = start + target.write(head, start);
+  const brace = body + target.write(rest, body);
+  target.set(BRACE, brace);
+  const crc = crc32(target.subarray(start, brace + 1));
+  target.set(MEMBER, brace);
+  const digits = brace + BEFORE_DIGITS.length;
+  for (let i = 0; i < DIGITS; i += 1) target[digits + i] = HEX[(crc >>> (28 - 4 * i)) & 15] as number;
+  return brace + MEMBER.length;
 }
 
 /** Whether the line, without its newline, has its `crc`, and that is right. */
@@ -47,8 +68,6 @@ export function checkedMembers(line: string | Buffer): Readonly<Record<string, u
 
 /** Of the object that these bytes are without its last brace. */
 const checksumOf = (bytes: Buffer) => crc32(BRACE, crc32(bytes));
-
-const hex = (crc: number) => crc.toString(16).padStart(DIGITS, '0');
 
 const QUOTE = 0x22;
 

@@ -8,7 +8,7 @@ import { appendFile, type OpenFile } from './append-file.js';
 import { backlogCounter } from './backlog-count.js';
 import { checkWritable } from './folder.js';
 import { ioFailure } from './io-failure.js';
-import { encodeRecord } from './record-line.js';
+import { encodeRecords } from './record-line.js';
 import { acquireLock } from './recovery-lock.js';
 import { sealedRecords } from './sealed-records.js';
 import { sealedSegments } from './sealed-segments.js';
@@ -182,9 +182,7 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
     async append(records) {
       mustBeOpen();
       if (records.length === 0) return;
-      const lines = records.map((record, i) => encodeRecord(record, i + 1, records.length));
-      const [first] = lines;
-      await live.append(lines.length === 1 && first ? first : Buffer.concat(lines));
+      await live.append(encodeRecords(records));
     },
 
     seal: () => attempt('seal', seal),

@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import { EventSessionsError } from '../../core/errors.js';
 import { isEnvelope } from '../../core/event.js';
+import { quoted } from '../../core/plain-json.js';
 import { describe } from '../../core/validate.js';
 import type { ContingencyRecord, QuarantinedEntry } from '../../ports/contingency-log.js';
-import { CRC_MEMBER, checkedLine, isIntact } from './checksum.js';
+import { CHECKED_LINE_BYTES, CRC_MEMBER, isIntact, writeCheckedLine } from './checksum.js';
 import { decodeEventLine } from './event-line.js';
 import { MAX_LINE_BYTES } from './lines.js';
 
@@ -40,20 +41,43 @@ export interface Undecodable {
  * be longer than {@link MAX_LINE_BYTES}
  */
 export function encodeRecord(record: ContingencyRecord, part = 1, parts = 1): Buffer {
-  const mistake = mistakeIn(record);
-  if (mistake !== undefined) throw new EventSessionsError('INVALID_INPUT', `contingency record: ${mistake}`);
-  const { kind, sessionId, at } = record;
-  let text = `{"v":${VERSION},"kind":"${kind}","sessionId":${JSON.stringify(sessionId)},"at":${at}`;
-  if (parts > 1) text += `,"part":${part},"parts":${parts}`;
-  const line = checkedLine(`${text}${ownMembers(record)}}`);
-  if (line.length - 2 > MAX_LINE_BYTES) {
-    throw new EventSessionsError(
-      'CONTINGENCY_FAILED',
-      `a contingency record of ${line.length} bytes is longer than the ${MAX_LINE_BYTES} that a line may have`,
-      { sessionId, limit: MAX_LINE_BYTES, actual: line.length },
-    );
-  }
-  return line;
+  return encode([record], part, parts);
+}
+
+/** The lines of records that are appended together, one after the other. */
+export function encodeRecords(records: readonly ContingencyRecord[]): Buffer {
+  return encode(records, 1, records.length);
+}
+
+function encode(records: readonly ContingencyRecord[], firstPart: number, parts: number): Buffer {
+  const heads: string[] = [];
+  const rests: string[] = [];
+  let bytes = 0;
+  records.forEach((record, i) => {
+    const mistake = mistakeIn(record);
+    if (mistake !== undefined)
+      throw new EventSessionsError('INVALID_INPUT', `contingency record: ${mistake}`);
+    const { kind, sessionId, at } = record;
+    const place = parts > 1 ? `,"part":${firstPart + i},"parts":${parts}` : '';
+    const { members, embedded } = ownMembers(record);
+    const head = `{"v":${VERSION},"kind":"${kind}","sessionId":${quoted(sessionId)},"at":${at}${place}${members}`;
+    const length = Buffer.byteLength(head) + Buffer.byteLength(embedded) + CHECKED_LINE_BYTES;
+    if (length - 2 > MAX_LINE_BYTES) {
+      throw new EventSessionsError(
+        'CONTINGENCY_FAILED',
+        `a contingency record of ${length} bytes is longer than the ${MAX_LINE_BYTES} that a line may have`,
+        { sessionId, limit: MAX_LINE_BYTES, actual: length },
+      );
+    }
+    heads.push(head);
+    rests.push(embedded);
+    bytes += length;
+  });
+  const lines = Buffer.allocUnsafe(bytes);
+  let at = 0;
+  for (let i = 0; i < heads.length; i += 1)
+    at = writeCheckedLine(lines, at, heads[i] as string, rests[i] as string);
+  return lines;
 }
 
 /** A line without its newline. Its checksum being right, what is embedded is as it was written, and is not parsed. */
@@ -131,29 +155,33 @@ export function textOf(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : `base64:${bytes.toString('base64')}`;
 }
 
-function ownMembers(record: ContingencyRecord): string {
+/** The members of its kind, and what the last of them is, if that is embedded. */
+function ownMembers(record: ContingencyRecord): { readonly members: string; readonly embedded: string } {
   switch (record.kind) {
     case 'session.started':
-      return `,"ttlMs":${record.ttlMs},"metadata":${embeddable(record.metadata)}`;
+      return { members: `,"ttlMs":${record.ttlMs},"metadata":`, embedded: embeddable(record.metadata) };
     case 'event.added':
-      return `,"topic":${JSON.stringify(record.topic)},"event":${embeddable(record.event)}`;
+      return { members: `,"topic":${quoted(record.topic)},"event":`, embedded: embeddable(record.event) };
     case 'event.unpublished': {
       const outcome = record.outcome === undefined ? '' : `,"outcome":"${record.outcome}"`;
-      return `,"topic":${JSON.stringify(record.topic)},"sequence":${record.sequence}${outcome},"event":${embeddable(record.event)}`;
+      const members = `,"topic":${quoted(record.topic)},"sequence":${record.sequence}${outcome},"event":`;
+      return { members, embedded: embeddable(record.event) };
     }
     case 'session.commit_requested': {
       const expected =
         record.expectedEvents === undefined ? '' : `,"expectedEvents":${record.expectedEvents}`;
-      return `,"attemptId":${JSON.stringify(record.attemptId)}${expected}`;
+      return { members: `,"attemptId":${quoted(record.attemptId)}${expected}`, embedded: '' };
     }
-    case 'session.rollback_requested':
-      return record.reason === undefined ? '' : `,"reason":${JSON.stringify(record.reason)}`;
+    case 'session.rollback_requested': {
+      const members = record.reason === undefined ? '' : `,"reason":${quoted(record.reason)}`;
+      return { members, embedded: '' };
+    }
   }
 }
 
 /** An envelope is written by this library, and is not parsed to see that it is JSON. */
 function embeddable(text: string): string {
-  const couldStand = text.startsWith('{') && !text.includes('\n') && !/\p{Surrogate}/u.test(text);
+  const couldStand = text.startsWith('{') && !text.includes('\n') && text.isWellFormed();
   return couldStand && (isEnvelope(text) || isJson(text)) ? text : JSON.stringify(text);
 }
 
