@@ -11,37 +11,39 @@ import { list, unexpected } from './replies.js';
 const MAX_ELEMENT_BYTES = 8_160;
 
 export interface Elements {
-  /** For each element the number of its events and its text, one after the other, as `APPEND_RUN` takes them. */
-  readonly args: (string | number)[];
+  readonly texts: string[];
   /** Bytes of UTF-8 of all envelopes. */
   readonly bytes: number;
-  /** Bytes of the largest element. */
+  /** Bytes of the largest element, without its position. */
   readonly largest: number;
 }
 
-/** Events as elements of the list, many in one. JSON text has no line end in it, and neither has a topic. */
-export function toElements(events: readonly AcceptedEvent[]): Elements {
-  const args: (string | number)[] = [];
-  let [bytes, largest, size, count, text] = [0, 0, 0, 0, ''];
+/**
+ * Events as elements of the list, many in one, if the first of them is at position `first`. JSON text has no line end in
+ * it, and neither has a topic.
+ */
+export function toElements(events: readonly AcceptedEvent[], first: number): Elements {
+  const texts: string[] = [];
+  let [bytes, largest, size, text] = [0, 0, 0, ''];
   const close = () => {
-    args.push(count, text);
+    texts.push(text);
     if (size > largest) largest = size;
   };
-  for (const { topic, json } of events) {
+  for (let i = 0; i < events.length; i += 1) {
+    const { topic, json } = events[i] as AcceptedEvent;
     const envelope = Buffer.byteLength(json);
     const line = topic.length + 1 + envelope;
     bytes += envelope;
-    if (count > 0 && size + 1 + line <= MAX_ELEMENT_BYTES) {
+    if (i > 0 && size + 1 + line <= MAX_ELEMENT_BYTES) {
       text += `\n${topic} ${json}`;
       size += 1 + line;
-      count += 1;
     } else {
-      if (count > 0) close();
-      [text, size, count] = [`${topic} ${json}`, line, 1];
+      if (i > 0) close();
+      [text, size] = [`${first + i} ${topic} ${json}`, line];
     }
   }
   close();
-  return { args, bytes, largest };
+  return { texts, bytes, largest };
 }
 
 export interface Page {

@@ -14,6 +14,7 @@ import type {
 } from '../../ports/session-store.js';
 import { appendQueue } from './append-queue.js';
 import { committingSessions } from './committing-sessions.js';
+import { expectedPositions } from './expected-positions.js';
 import { toElements, toPage } from './list-elements.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
 import { answer, list, object, oneOf, text, unexpected, whole } from './replies.js';
@@ -85,6 +86,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   const source = client === undefined ? ownClient(url as string, deadlineMs) : borrowedClient(client);
   const redis = createConnection(source, deadlineMs);
   const committing = committingSessions();
+  const positions = expectedPositions();
   const index = createSessionIndex(redis, `${prefix}:index`);
 
   const keysOf = (sessionId: string) => {
@@ -104,10 +106,15 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     const limits = [maxSessionEvents, maxSessionBytes] as const;
     const run = runOf(given);
     if (run !== undefined) {
-      const { args, bytes, largest } = toElements(given);
+      const position = positions.take(sessionId, given.length);
+      const { texts, bytes, largest } = toElements(given, position.first);
       const head = [`w:${run.prefix}`, asOf ?? '', run.first, given.length, ...limits, bytes, largest];
-      const reply = answer(await redis.run(scripts.APPEND_RUN, keys, [...head, ...args]));
-      if (reply[0] !== 'other') return toAppendOutcome(reply, given, given);
+      const reply = answer(await redis.run(scripts.APPEND_RUN, keys, [...head, position.first, ...texts]));
+      if (reply[0] !== 'other') {
+        const outcome = toAppendOutcome(reply, given, given);
+        if (outcome.outcome === 'appended') position.appended(outcome.events);
+        return outcome;
+      }
     }
     const events = withoutRepeats(given);
     const ids = events.map(({ id }) => id);

@@ -92,11 +92,12 @@ local events, bytes, elements = tonumber(f[4]), tonumber(f[5]), tonumber(f[9])
 local expiresAt = math.max(now + tonumber(f[3]), due)
 `;
 
-const PUSH = `
-for from = 1, #added, 4000 do
-  redis.call('RPUSH', KEYS[2], unpack(added, from, math.min(from + 3999, #added)))
+/** Appends the elements that are in the table from there on. */
+const push = (table: string, from: number) => `
+for i = ${from}, #${table}, 4000 do
+  redis.call('RPUSH', KEYS[2], unpack(${table}, i, math.min(i + 3999, #${table})))
 end
-elements = elements + #added
+elements = elements + #${table} - ${from - 1}
 `;
 
 const RENEW = `
@@ -123,8 +124,8 @@ const MAX_RANGES = 480;
  * The ids of a library's own making, as they come as a rule: one writer, numbers without a gap, above all before.
  *
  * ARGV: writer's field, as of when or '', first number, n, max events, max bytes, bytes of the envelopes, bytes of the
- * largest element, then for each element the number of its events and its text. Answers `other`, and changes nothing, when it
- * is for {@link APPEND}.
+ * largest element, the position that the first event is expected to have, then the elements with their positions. If the
+ * first event is at another one, all are moved. Answers `other`, and changes nothing, when it is for {@link APPEND}.
  */
 export const APPEND_RUN = bareScript(`${OPEN_SESSION}
 local first, n = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -134,17 +135,16 @@ if last and (first <= tonumber(last) or #ranges >= ${MAX_RANGES}) then return {'
 bytes = bytes + tonumber(ARGV[7])
 if events + n > tonumber(ARGV[5]) then return {'limit_exceeded', 'events'} end
 if bytes > tonumber(ARGV[6]) then return {'limit_exceeded', 'bytes'} end
-if #ARGV == 10 then
-  redis.call('RPUSH', KEYS[2], format('%d', events + 1) .. ' ' .. ARGV[10])
-  events, elements = events + n, elements + 1
-else
-  local added = {}
-  for i = 9, #ARGV, 2 do
-    added[#added + 1] = format('%d', events + 1) .. ' ' .. ARGV[i + 1]
-    events = events + tonumber(ARGV[i])
+local off = events + 1 - tonumber(ARGV[9])
+if off == 0 then ${push('ARGV', 10)} else
+  local texts = {}
+  for i = 10, #ARGV do
+    local space = string.find(ARGV[i], ' ', 1, true)
+    texts[i - 9] = format('%d', tonumber(string.sub(ARGV[i], 1, space - 1)) + off) .. string.sub(ARGV[i], space)
   end
-  ${PUSH}
+  ${push('texts', 1)}
 end
+events = events + n
 local to = n == 1 and ARGV[3] or format('%.0f', first + n - 1)
 if not last then ranges = ARGV[3] .. ' ' .. to
 elseif first == tonumber(last) + 1 then ranges = string.sub(ranges, 1, -1 - #last) .. to
@@ -185,7 +185,7 @@ end
  */
 export const APPEND = bareScript(`${OPEN_SESSION}${WRITER_OF}
 local n, largest, loose = tonumber(ARGV[5]), tonumber(f[7]), tonumber(f[8])
-local duplicates, ids, added, changed = '', {}, {}, {}
+local duplicates, ids, texts, changed = '', {}, {}, {}
 
 local function extend(field, digits)
   local ranges, number = rangesOf(field), tonumber(digits)
@@ -208,7 +208,7 @@ for from = 1, n, 4000 do
     if known or (field and within(rangesOf(field), tonumber(digits))) then
       duplicates = duplicates .. (duplicates == '' and '' or ',') .. format('%d', i - 1)
     else
-      added[#added + 1] = format('%d', events + #added + 1) .. ' ' .. event
+      texts[#texts + 1] = format('%d', events + #texts + 1) .. ' ' .. event
       local size = #event - string.find(event, ' ', 1, true)
       bytes = bytes + size
       if size > largest then largest = size end
@@ -216,12 +216,12 @@ for from = 1, n, 4000 do
     end
   end
 end
-if #added > 0 then
-  events = events + #added
+if #texts > 0 then
+  events = events + #texts
   if events > tonumber(ARGV[3]) then return {'limit_exceeded', 'events'} end
   if bytes > tonumber(ARGV[4]) then return {'limit_exceeded', 'bytes'} end
 end
-${PUSH}for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
+${push('texts', 1)}for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
 for field in pairs(changed) do redis.call('HSET', KEYS[1], field, cache[field]) end
 local count = format('%d', events)
 redis.call('HSET', KEYS[1], 'events', count, 'elements', format('%d', elements), 'bytes', format('%.0f', bytes),

@@ -18,8 +18,16 @@ function event(sessionId: string, bytes: number, topic = 'orders') {
 
 test('an element has as many events as fit into a node of a list, or one that does not fit', () => {
   const sizes = [4_000, 4_145, 60, 20_000, 100];
-  const { args, bytes, largest } = toElements(sizes.map((size) => event('s', size)));
-  expect(args.filter((_, i) => i % 2 === 0)).toEqual([2, 1, 1, 1]);
+  const { texts, bytes, largest } = toElements(
+    sizes.map((size) => event('s', size)),
+    8,
+  );
+  expect(texts.map((text) => [Number.parseInt(text, 10), text.split('\n').length])).toEqual([
+    [8, 2],
+    [10, 1],
+    [11, 1],
+    [12, 1],
+  ]);
   expect(bytes).toBe(4_000 + 4_145 + 60 + 20_000 + 100);
   expect(largest).toBe(20_000 + 'orders '.length);
 });
@@ -39,6 +47,29 @@ test.each([
 describeWith('redis', ({ url }) => {
   const client = new Redis(url);
   afterAll(() => client.disconnect());
+
+  test('G4: events of several stores are at the positions in which Redis took them, whatever each of them expected', async () => {
+    const prefix = newId();
+    const stores = [1, 2, 3].map(() => redisStore({ client, prefix }));
+    const [first] = stores;
+    if (first === undefined) throw new Error('there is a store');
+    const sessionId = await started(first);
+    const all: string[] = [];
+    for (const count of [1, 40, 2, 9, 10]) {
+      for (const store of stores) {
+        const ids = createEventIds();
+        const events = Array.from({ length: count }, () => ({
+          ...event(sessionId, 400),
+          id: ids(sessionId),
+        }));
+        await store.append(sessionId, events, LIMITS);
+        all.push(...events.map(({ json }) => json));
+      }
+    }
+    const events = await first.read(sessionId, { after: 0, limit: 1_000, maxBytes: 10_000_000 });
+    expect(events.map(({ sequence }) => sequence)).toEqual(all.map((_, i) => i + 1));
+    expect(events.map(({ json }) => json)).toEqual(all);
+  });
 
   test(`whatever was appended together, every range of it is read as it was added, seed ${SEED}`, async () => {
     const random = randomFrom(SEED);
