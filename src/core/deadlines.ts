@@ -33,6 +33,8 @@ export function createDeadlines(ms: number): Deadlines {
     const dueBegun = performance.now() - ms;
     for (const wait of waiting) {
       if (wait.begunAt > dueBegun) {
+        // One that was told that it is late may have begun another wait, and the timer with it.
+        clearTimeout(timer);
         timer = setTimeout(look, wait.begunAt - dueBegun);
         return;
       }

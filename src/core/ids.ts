@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { forgetOldest } from './forget-oldest.js';
 
 const ID_BYTES = 16;
 const pool = Buffer.allocUnsafe(ID_BYTES * 256);
@@ -27,14 +28,9 @@ export function createEventIds(): (sessionId: string) => string {
   return (sessionId) => {
     let place = places.get(sessionId);
     if (place === undefined) {
-      if (places.size === REMEMBERED_SESSIONS) {
-        for (const oldest of places.keys()) {
-          places.delete(oldest);
-          break;
-        }
-      }
       place = { prefix: `${newId()}-`, last: 0 };
       places.set(sessionId, place);
+      forgetOldest(places, REMEMBERED_SESSIONS);
     }
     place.last += 1;
     return place.prefix + place.last;

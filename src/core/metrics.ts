@@ -1,6 +1,7 @@
 import { createHistogram } from 'node:perf_hooks';
 import type { ContingencyBacklog } from '../ports/contingency-log.js';
 import { isSystemFailure, messageOf, SYSTEM_FAILURES } from './errors.js';
+import { forgetOldest } from './forget-oldest.js';
 
 /** What an instance has done since it was made, and what waits. Durations in milliseconds. */
 export interface MetricsSnapshot {
@@ -133,10 +134,7 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
       counts.failed += count;
       window.add(count);
       leftOver.set(sessionId, count);
-      for (const [oldest] of leftOver) {
-        if (leftOver.size <= MAX_LEFT_OVER) break;
-        leftOver.delete(oldest);
-      }
+      forgetOldest(leftOver, MAX_LEFT_OVER);
     },
     eventsTriedAgain: (sessionId) => {
       const count = leftOver.get(sessionId);

@@ -51,10 +51,16 @@ test('a wait may begin while another one is told that it is late', () => {
     late.push('first');
     deadlines.begin(() => late.push('again'));
   });
-  vi.advanceTimersByTime(100);
+  vi.advanceTimersByTime(50);
+  deadlines.begin(() => late.push('second'));
+  vi.advanceTimersByTime(50);
   expect(late).toEqual(['first']);
-  vi.advanceTimersByTime(100);
-  expect(late).toEqual(['first', 'again']);
+  expect(vi.getTimerCount()).toBe(1);
+  vi.advanceTimersByTime(50);
+  expect(late).toEqual(['first', 'second']);
+  vi.advanceTimersByTime(50);
+  expect(late).toEqual(['first', 'second', 'again']);
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test('G8: the process is held while somebody waits, and not by what has been met', () => {

@@ -41,15 +41,15 @@ export interface Undecodable {
  * be longer than {@link MAX_LINE_BYTES}
  */
 export function encodeRecord(record: ContingencyRecord, part = 1, parts = 1): Buffer {
-  return encode([record], part, parts);
+  return encodeRecords([record], part, parts);
 }
 
-/** The lines of records that are appended together, one after the other. */
-export function encodeRecords(records: readonly ContingencyRecord[]): Buffer {
-  return encode(records, 1, records.length);
-}
-
-function encode(records: readonly ContingencyRecord[], firstPart: number, parts: number): Buffer {
+/** The lines of records that are appended together, in one buffer; throws as {@link encodeRecord}. */
+export function encodeRecords(
+  records: readonly ContingencyRecord[],
+  firstPart = 1,
+  parts = records.length,
+): Buffer {
   const heads: string[] = [];
   const rests: string[] = [];
   let bytes = 0;

@@ -49,15 +49,14 @@ export function appendQueue(send: SessionStore['append']): AppendQueue {
 
   function sendTogether(sessionId: string, { calls, limits, asOf }: Waiting): void {
     const events = calls.flatMap((call) => call.events);
-    send(sessionId, events, limits, asOf).then(
-      (outcome) => {
+    send(sessionId, events, limits, asOf)
+      .then((outcome) => {
         if (outcome.outcome === 'limit_exceeded') sendSingly(sessionId, { calls, limits, asOf });
         else settle(calls, outcome);
-      },
-      (error) => {
+      })
+      .catch((error: unknown) => {
         for (const { reject } of calls) reject(error);
-      },
-    );
+      });
   }
 
   function sendSingly(

@@ -1,3 +1,4 @@
+import { forgetOldest } from '../../core/forget-oldest.js';
 import type { ReadRange } from '../../ports/session-store.js';
 
 /**
@@ -52,11 +53,7 @@ export function committingSessions(): CommittingSessions {
     begun(sessionId, { events, elements, largest }) {
       sessions.delete(sessionId);
       sessions.set(sessionId, { largest, eventsPerElement: events / elements || 1, after: 0, next: 0 });
-      if (sessions.size <= MAX_SESSIONS) return;
-      for (const oldest of sessions.keys()) {
-        sessions.delete(oldest);
-        break;
-      }
+      forgetOldest(sessions, MAX_SESSIONS);
     },
     elementsFor(sessionId, { after, limit, maxBytes }) {
       const known = sessions.get(sessionId);

@@ -1,3 +1,5 @@
+import { forgetOldest } from '../../core/forget-oldest.js';
+
 /**
  * At which position in its session an event will be, as far as this process can tell, so that it goes to Redis with its
  * position before it: a script that has to put it there copies the whole text. Only a guess, which the script checks:
@@ -26,12 +28,7 @@ export function expectedPositions(): ExpectedPositions {
     if (known !== undefined) return known;
     const place = { next: 1, corrections: 0 };
     sessions.set(sessionId, place);
-    if (sessions.size > MAX_SESSIONS) {
-      for (const oldest of sessions.keys()) {
-        sessions.delete(oldest);
-        break;
-      }
-    }
+    forgetOldest(sessions, MAX_SESSIONS);
     return place;
   }
 

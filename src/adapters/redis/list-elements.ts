@@ -11,7 +11,7 @@ import { list, unexpected } from './replies.js';
 const MAX_ELEMENT_BYTES = 8_160;
 
 export interface Elements {
-  readonly texts: string[];
+  readonly texts: readonly string[];
   /** Bytes of UTF-8 of all envelopes. */
   readonly bytes: number;
   /** Bytes of the largest element, without its position. */

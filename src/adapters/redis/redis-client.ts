@@ -59,10 +59,10 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
       const send = (client: RedisClient) => {
         if (settled) return;
         sentTo = client;
-        sendTo(client, command).then(done, (error: unknown) => {
+        attempt(client, command).then(done, (error: unknown) => {
           const cure = settled ? undefined : insteadOf?.(error);
           if (cure === undefined) failed(error);
-          else sendTo(client, cure).then(done, failed);
+          else attempt(client, cure).then(done, failed);
         });
       };
       const client = source.client();
@@ -89,7 +89,7 @@ function noRange(): Promise<never> {
 }
 
 /** A client that was handed in may throw at once, or answer something that is no promise. */
-function sendTo<T>(client: RedisClient, command: (client: RedisClient) => Promise<T>): Promise<T> {
+function attempt<T>(client: RedisClient, command: (client: RedisClient) => Promise<T>): Promise<T> {
   try {
     return Promise.resolve(command(client));
   } catch (error) {

@@ -221,7 +221,8 @@ if #texts > 0 then
   if events > tonumber(ARGV[3]) then return {'limit_exceeded', 'events'} end
   if bytes > tonumber(ARGV[4]) then return {'limit_exceeded', 'bytes'} end
 end
-${push('texts', 1)}for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
+${push('texts', 1)}
+for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
 for field in pairs(changed) do redis.call('HSET', KEYS[1], field, cache[field]) end
 local count = format('%d', events)
 redis.call('HSET', KEYS[1], 'events', count, 'elements', format('%d', elements), 'bytes', format('%.0f', bytes),
