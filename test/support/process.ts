@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 
 /** A port that was free a moment ago on 127.0.0.1. */
@@ -16,6 +17,7 @@ export interface RunningProcess {
   readonly pid: number;
   /** Everything it printed, so that a failing test can show it. */
   output(): string;
+  /** With `SIGSTOP` it has stopped when this returns, where `/proc` tells. */
   signal(signal: NodeJS.Signals): void;
   /** Sends the signal (SIGTERM), and SIGKILL after 5 s; resolves when it is gone. */
   stop(signal?: NodeJS.Signals): Promise<void>;
@@ -70,6 +72,7 @@ function handle(child: ChildProcess, output: () => string): RunningProcess {
     output,
     signal: (signal) => {
       child.kill(signal);
+      if (signal === 'SIGSTOP') whenStopped(child.pid ?? -1);
     },
     async stop(signal = 'SIGTERM') {
       if (gone()) return;
@@ -80,4 +83,26 @@ function handle(child: ChildProcess, output: () => string): RunningProcess {
       clearTimeout(killer);
     },
   };
+}
+
+const STOPS_WITHIN_MS = 5_000;
+
+/** The signal only asks: a thread that is at work on another processor goes on for a moment, and may answer a client. */
+function whenStopped(pid: number): void {
+  const tasks = `/proc/${pid}/task`;
+  const deadline = Date.now() + STOPS_WITHIN_MS;
+  while (existsSync(tasks) && !readdirSync(tasks).every((task) => isStopped(`${tasks}/${task}/stat`))) {
+    if (Date.now() > deadline) throw new Error(`process ${pid} does not stop`);
+  }
+}
+
+/** proc(5): the state is what follows the name, which is in parentheses and may have some itself. */
+function isStopped(path: string): boolean {
+  try {
+    const stat = readFileSync(path, 'latin1');
+    return 'TtZX'.includes(stat.charAt(stat.lastIndexOf(')') + 2));
+  } catch {
+    // It has ended since it was listed: the next list is without it.
+    return false;
+  }
 }
