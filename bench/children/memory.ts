@@ -7,15 +7,17 @@ import { growthOf, jobOf, whenLetGo } from './protocol.js';
 
 /** One of the works whose memory is measured, in a process of its own. */
 export interface MemoryJob {
-  readonly work: 'commit' | 'events' | 'recover' | 'stalled-broker';
+  readonly work: 'commit' | 'events' | 'recover' | 'produce';
   readonly redis: string;
   readonly nsqd: string;
   readonly log: string;
   readonly sessionId: string;
   readonly events: number;
+  /** How many produce at once. */
+  readonly producers: number;
 }
 
-const { work, redis, nsqd, log, sessionId, events } = jobOf<MemoryJob>();
+const { work, redis, nsqd, log, sessionId, events, producers } = jobOf<MemoryJob>();
 const sessions = createEventSessions({
   source: SOURCE,
   store: redisStore({ url: redis }),
@@ -41,19 +43,19 @@ const works: Record<MemoryJob['work'], () => Promise<number>> = {
     }
     return seen;
   },
-  /** Sixteen producers that wait for nothing but their own commit, while nsqd takes no byte. */
-  async 'stalled-broker'() {
+  /** Producers that wait for nothing but their own commits. */
+  async produce() {
     let left = events;
-    let owed = 0;
+    let ended = 0;
     const produce = async () => {
       while (left > 0) {
         left -= 1_000;
         const { receipt } = await sessions.transaction((session) => session.addMany(batch(1_000)));
-        owed += receipt.deferred;
+        ended += receipt.published + receipt.deferred;
       }
     };
-    await Promise.all(Array.from({ length: 16 }, produce));
-    return owed;
+    await Promise.all(Array.from({ length: producers }, produce));
+    return ended;
   },
 };
 

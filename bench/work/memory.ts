@@ -9,38 +9,45 @@ import { expectCount } from '../harness/expect.js';
 import { writeLog } from './recovery.js';
 
 const SCRIPT = new URL('../children/memory.ts', import.meta.url);
-const GOAL_MIB = 64;
+const goal = { atMost: 64 };
 
 /** How much the resident memory of a process grows at its peak. */
 export const memory: Bench = {
   name: 'memory',
-  about: 'peak memory of a commit of 1,000,000 events, a recovery of 250 MB, events(), a stalled broker',
+  about:
+    'peak memory of a commit of 1,000,000 events, a recovery of 250 MB, events(), producers and a stalled broker',
   inCheck: false,
   async run(context) {
     const count = context.quick ? 100_000 : 1_000_000;
     const millions = `${count.toLocaleString('en')} events`;
-    await measure(context, 'events', `events() over ${millions}`, count);
-    await measure(context, 'commit', `commit of ${millions}`, count);
-    await measure(context, 'recover', `recovery of ${millions}`, count);
-    await measure(context, 'stalled-broker', `${millions} produced against a stalled nsqd`, count);
+    const one = { events: count, producers: 1 };
+    await measure(context, `events() over ${millions}`, { ...one, work: 'events', goal });
+    await measure(context, `commit of ${millions}`, { ...one, work: 'commit', goal });
+    await measure(context, `recovery of ${millions}`, { ...one, work: 'recover', goal });
+    for (const producers of [1, 16]) {
+      const title = `${producers} producing ${millions}`;
+      const many = { events: count, producers, work: 'produce' } as const;
+      await measure(context, `${title}`, many);
+      await measure(context, `${title}, nsqd stalled`, { ...many, stalled: true, goal });
+    }
   },
 };
 
-async function measure(context: BenchContext, work: MemoryJob['work'], title: string, events: number) {
+interface Measured extends Pick<MemoryJob, 'work' | 'events' | 'producers'> {
+  readonly stalled?: boolean;
+  readonly goal?: { readonly atMost: number };
+}
+
+async function measure(context: BenchContext, title: string, measured: Measured): Promise<void> {
   const { redis, nsqd, folder, report } = context;
-  const log = join(folder, `${work}.jsonl`);
+  const { work, events, producers, stalled = false, goal } = measured;
   const sessionId = `memory-${work}`;
+  const log = join(folder, `${sessionId}-${producers}.jsonl`);
   if (work === 'commit' || work === 'events') await fill(context, sessionId, events);
-  const child = await startChild(SCRIPT, {
-    work,
-    redis: redis.url,
-    nsqd: nsqd.tcp,
-    log,
-    sessionId,
-    events,
-  } satisfies MemoryJob);
+  const job: MemoryJob = { work, redis: redis.url, nsqd: nsqd.tcp, log, sessionId, events, producers };
+  const child = await startChild(SCRIPT, job);
   if (work === 'recover') await writeLog(log, await dataOfSize(250), events);
-  if (work === 'stalled-broker') nsqd.signal('SIGSTOP');
+  if (stalled) nsqd.signal('SIGSTOP');
   const {
     growthMiB = Number.NaN,
     done = 0,
@@ -56,7 +63,7 @@ async function measure(context: BenchContext, work: MemoryJob['work'], title: st
     eventBytes: 250,
     value: growthMiB,
     unit: 'MiB',
-    goal: { atMost: GOAL_MIB },
+    ...(goal && { goal }),
     note: `${seconds.toFixed(1)} s`,
   });
 }
