@@ -64,6 +64,12 @@ function isListOfEvents(value: unknown): value is readonly EventInput[] {
   return true;
 }
 
+/** With a copy of the events: an async schema gives the caller time to change the array. */
+function checked(input: AddEventsInput): AddEventsInput {
+  const { sessionId, events } = inOrder(input) ?? validate(inputSchema, input, 'addEvents');
+  return { sessionId, events: [...events] };
+}
+
 /** The input, if the schema would pass it as it is: found out at a tenth of the cost. It is asked for everything else. */
 function inOrder(input: AddEventsInput): AddEventsInput | undefined {
   if (typeof input !== 'object' || input === null) return undefined;
@@ -73,20 +79,19 @@ function inOrder(input: AddEventsInput): AddEventsInput | undefined {
   return fits ? { sessionId, events } : undefined;
 }
 
+const NONE: ReadonlySet<number> = new Set();
+
 export function createAddEvents(context: AddEventsContext): AddEvents {
   const { repository, accept, events: domainEvents, metrics, limits } = context;
 
   return async (input) => {
-    const { sessionId, events } =
-      reading('addEvents', () => inOrder(input)) ?? validate(inputSchema, input, 'addEvents');
+    const { sessionId, events } = reading('addEvents', () => checked(input));
     const trace = context.traceContext?.();
-    const accepted: AcceptedEvent[] = [];
-    // A copy: an async schema gives the caller time to change the array.
-    const given = reading('addEvents', () => [...events]);
-    for (let index = 0; index < given.length; index += 1) {
+    const accepted = new Array<AcceptedEvent>(events.length);
+    for (let index = 0; index < events.length; index += 1) {
       try {
-        const one = accept(sessionId, given[index] as EventInput, trace);
-        accepted.push(one instanceof Promise ? await one : one);
+        const one = accept(sessionId, events[index] as EventInput, trace);
+        accepted[index] = one instanceof Promise ? await one : one;
       } catch (error) {
         throw isEventSessionsError(error) ? Object.assign(error, { index }) : error;
       }
@@ -98,23 +103,17 @@ export function createAddEvents(context: AddEventsContext): AddEvents {
     if (result.outcome === 'limit_exceeded') throw limitExceeded(sessionId, result.limit, limits);
 
     const deferred = result.outcome === 'deferred';
-    const duplicates = new Set(result.duplicates);
+    const duplicates = result.duplicates.length === 0 ? NONE : new Set(result.duplicates);
     metrics.eventsAdded(accepted.length - duplicates.size);
-    if (domainEvents.has('event.added')) {
-      accepted.forEach(({ id, topic }, i) => {
-        if (!duplicates.has(i)) domainEvents.emit('event.added', { sessionId, eventId: id, topic, deferred });
-      });
+    const isHeard = domainEvents.has('event.added');
+    const receipts = new Array<AddReceipt>(accepted.length);
+    for (let i = 0; i < accepted.length; i += 1) {
+      const { id: eventId, topic } = accepted[i] as AcceptedEvent;
+      const duplicate = duplicates.has(i);
+      receipts[i] = { sessionId, eventId, duplicate, deferred };
+      if (isHeard && !duplicate) domainEvents.emit('event.added', { sessionId, eventId, topic, deferred });
     }
-    return {
-      sessionId,
-      events: accepted.map(({ id }, i) => ({
-        sessionId,
-        eventId: id,
-        duplicate: duplicates.has(i),
-        deferred,
-      })),
-      deferred,
-    };
+    return { sessionId, events: receipts, deferred };
   };
 }
 

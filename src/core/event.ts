@@ -89,20 +89,28 @@ export const SEQUENCE_BYTES = SEQUENCE_TAIL.length - 1;
 /** `data` must already be JSON text; `id` and `sessionId` must be plain identifiers (no character that JSON escapes). */
 export function encodeEnvelope(attributes: EnvelopeAttributes, data: string): string {
   const { id, source, type, time, sessionId, subject, extensions } = attributes;
-  let json = `${BEGINNING_TEXT}${id}${shared(source, type, time, sessionId)}`;
+  let json = `${BEGINNING_TEXT}${id}${shared(source, type, time)}${sessionId}",`;
   if (subject !== undefined) json += `"subject":${JSON.stringify(subject)},`;
   for (const name in extensions) json += `"${name}":${JSON.stringify(extensions[name])},`;
   return `${json}${DATA_MARKER}${data}}`;
 }
 
-let last = { source: '', type: '', time: '', sessionId: '', text: '' };
+let last = { source: '', type: '', time: '', text: '' };
 
-/** What many events that are added together have in common, written once for all of them. */
-function shared(source: string, type: string, time: string, sessionId: string): string {
-  if (last.sessionId !== sessionId || last.time !== time || last.type !== type || last.source !== source) {
+/** What events that are added at the same time have in common, written once for all of them. */
+function shared(source: string, type: string, time: string): string {
+  if (last.time !== time || last.type !== type || last.source !== source) {
     // Joined, so that it is one text, and not the pieces that would have to be put together each time.
-    const pieces = ['","source":', quoted(source), ',"type":', quoted(type), ',"time":"', time];
-    last = { source, type, time, sessionId, text: [...pieces, '","sessionid":"', sessionId, '",'].join('') };
+    const pieces = [
+      '","source":',
+      quoted(source),
+      ',"type":',
+      quoted(type),
+      ',"time":"',
+      time,
+      '","sessionid":"',
+    ];
+    last = { source, type, time, text: pieces.join('') };
   }
   return last.text;
 }
