@@ -17,8 +17,9 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/reporter.ts'],
     pool: 'forks',
-    // Each worker shares the machine with redis-servers, nsqd and the processes that tests kill.
-    maxWorkers: Math.min(4, availableParallelism()),
+    // One more than there are processors, since tests wait for a third of their time; not more, since each shares the
+    // machine with redis-servers, nsqd and the processes that tests kill.
+    maxWorkers: Math.min(4, availableParallelism() + 1),
     testTimeout: 30_000,
     hookTimeout: 30_000,
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['text', 'html'] },
