@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import config from './vitest.config.js';
 
@@ -8,6 +9,8 @@ export default defineConfig({
     ...config.test,
     include: ['test/faults/**/*.test.ts'],
     exclude: ['**/node_modules/**'],
+    // Here nobody waits: each case starts a process.
+    maxWorkers: Math.min(4, availableParallelism()),
     // Longer than the patience with a worker, so that it is the worker's story that is told.
     testTimeout: 120_000,
   },
