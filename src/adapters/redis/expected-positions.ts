@@ -18,7 +18,7 @@ export interface ExpectedPosition {
   appended(last: number): void;
 }
 
-const MAX_SESSIONS = 10_000;
+const MAX_SESSIONS = 50_000;
 
 export function expectedPositions(): ExpectedPositions {
   const sessions = new Map<string, { next: number; corrections: number }>();
