@@ -14,7 +14,7 @@ const shared: Options = {
   target: 'node20',
   platform: 'node',
   // Parts of the build: tree-shaken, zod/mini loads in 3 ms, from node_modules it takes 45. eventemitter3 is CommonJS
-  // behind an ES module, and Node takes some 10 ms to find out what such a module exports.
+  // behind an ES module, and Node takes its time to find out what such a module exports.
   noExternal: [/^zod/, 'eventemitter3'],
   sourcemap: true,
 };

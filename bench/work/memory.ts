@@ -9,7 +9,7 @@ import { expectCount } from '../harness/expect.js';
 import { writeLog } from './recovery.js';
 
 const SCRIPT = new URL('../children/memory.ts', import.meta.url);
-const goal = { atMost: 64 };
+const GOAL = { atMost: 64 };
 
 /** How much the resident memory of a process grows at its peak. */
 export const memory: Bench = {
@@ -21,14 +21,14 @@ export const memory: Bench = {
     const count = context.quick ? 100_000 : 1_000_000;
     const millions = `${count.toLocaleString('en')} events`;
     const one = { events: count, producers: 1 };
-    await measure(context, `events() over ${millions}`, { ...one, work: 'events', goal });
-    await measure(context, `commit of ${millions}`, { ...one, work: 'commit', goal });
-    await measure(context, `recovery of ${millions}`, { ...one, work: 'recover', goal });
+    await measure(context, `events() over ${millions}`, { ...one, work: 'events', goal: GOAL });
+    await measure(context, `commit of ${millions}`, { ...one, work: 'commit', goal: GOAL });
+    await measure(context, `recovery of ${millions}`, { ...one, work: 'recover', goal: GOAL });
     for (const producers of [1, 16]) {
       const title = `${producers} producing ${millions}`;
       const many = { events: count, producers, work: 'produce' } as const;
-      await measure(context, `${title}`, many);
-      await measure(context, `${title}, nsqd stalled`, { ...many, stalled: true, goal });
+      await measure(context, title, many);
+      await measure(context, `${title}, nsqd stalled`, { ...many, stalled: true, goal: GOAL });
     }
   },
 };

@@ -97,32 +97,29 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
   /** The last of the ends that are under way, by session. */
   const ending = new Map<string, Promise<unknown>>();
 
-  async function guarded<T>(
+  /** One call of the store, with the breaker; if it is away, `orElse` is done about it, where there is a log. */
+  async function guarded<T, D = never>(
     sessionId: string | undefined,
     call: (store: SessionStore) => Promise<T>,
-  ): Promise<T> {
-    mustBeAllowed(sessionId);
-    try {
-      const result = await call(store);
-      breaker.succeeded();
-      return result;
-    } catch (error) {
-      throw failed(error, sessionId);
+    orElse?: (failure: EventSessionsError) => Promise<D>,
+  ): Promise<T | D> {
+    let failure: EventSessionsError;
+    if (breaker.allows()) {
+      try {
+        const result = await call(store);
+        breaker.succeeded();
+        return result;
+      } catch (error) {
+        if (isEventSessionsError(error) && error.code !== 'STORE_UNAVAILABLE') throw error;
+        failure = toStoreError(error, sessionId);
+        breaker.failed(failure);
+      }
+    } else {
+      const message = 'The store has failed repeatedly and is not asked again yet';
+      failure = new EventSessionsError('STORE_UNAVAILABLE', message, { sessionId, outcome: 'not_done' });
     }
-  }
-
-  function mustBeAllowed(sessionId: string | undefined): void {
-    if (breaker.allows()) return;
-    const message = 'The store has failed repeatedly and is not asked again yet';
-    throw new EventSessionsError('STORE_UNAVAILABLE', message, { sessionId, outcome: 'not_done' });
-  }
-
-  /** What to throw. */
-  function failed(error: unknown, sessionId: string | undefined): unknown {
-    if (isEventSessionsError(error) && error.code !== 'STORE_UNAVAILABLE') return error;
-    const failure = toStoreError(error, sessionId);
-    breaker.failed(failure);
-    return failure;
+    if (log === undefined || orElse === undefined) throw failure;
+    return orElse(failure);
   }
 
   const inheriting = () => log !== undefined && held.inherited;
@@ -201,31 +198,33 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
    * What the command answers, or what is to be done about the store's failure. With `unknown` it need not be asked when
    * it did not know the session a moment ago: were it started in between, the command would overtake what is held.
    */
-  async function askOrElse<T, D>(
+  function askOrElse<T, D>(
+    sessionId: string,
+    call: (store: SessionStore) => Promise<T>,
+    orElse: (failure: EventSessionsError) => Promise<D>,
+    unknown?: T,
+  ): Promise<T | D> {
+    const healing = heal(sessionId);
+    // As a rule there is nothing to wait for, and an add is spared a promise.
+    if (healing === undefined) return guarded(sessionId, call, orElse);
+    return askHealed(healing, sessionId, call, orElse, unknown);
+  }
+
+  async function askHealed<T, D>(
+    healing: Promise<Healed>,
     sessionId: string,
     call: (store: SessionStore) => Promise<T>,
     orElse: (failure: EventSessionsError) => Promise<D>,
     unknown?: T,
   ): Promise<T | D> {
     try {
-      const healing = heal(sessionId);
-      if (healing !== undefined) {
-        const healed = await healing.catch(asNotDone);
-        if (healed === 'session_unknown' && unknown !== undefined) return unknown;
-      }
-      mustBeAllowed(sessionId);
-      // As in `guarded`, without a promise more: each add comes through here.
-      try {
-        const result = await call(store);
-        breaker.succeeded();
-        return result;
-      } catch (error) {
-        throw failed(error, sessionId);
-      }
+      const healed = await healing.catch(asNotDone);
+      if (healed === 'session_unknown' && unknown !== undefined) return unknown;
     } catch (error) {
       if (log === undefined || !isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
       return orElse(error);
     }
+    return guarded(sessionId, call, orElse);
   }
 
   async function record(records: readonly ContingencyRecord[], cause: EventSessionsError): Promise<void> {

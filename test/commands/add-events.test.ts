@@ -83,6 +83,21 @@ describe('the same event id twice', () => {
 describe('of many, all are added or none', () => {
   const catalogue = { a: z.number(), slow: z.number().refine(async (n) => n > 0) };
 
+  test('and they are those that were given, whatever the caller does with the array meanwhile', async () => {
+    const on = handlers({ catalogue });
+    const sessionId = await sessionOf(on);
+    const events = [
+      { type: 'slow', data: 1 },
+      { type: 'a', data: 2 },
+    ];
+    const adding = on.addEvents({ sessionId, events: events as never });
+    events[1] = { type: 'a', data: 3 };
+    events.push({ type: 'a', data: 4 });
+    expect((await adding).events).toHaveLength(2);
+    const stored = await on.getSessionEvents({ sessionId });
+    expect(stored.events.map(({ data }) => data)).toEqual([1, 2]);
+  });
+
   test.each<[string, unknown, string]>([
     ['has wrong data', { type: 'a', data: 'x' }, 'INVALID_EVENT'],
     ['is refused by an async schema', { type: 'slow', data: -1 }, 'INVALID_EVENT'],
