@@ -88,7 +88,9 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
     if (down.length === 0) {
       pass += 1;
       const before = { ...totals };
-      const onProgress = (progress: RecoveryProgress) => voice.progress(progress, publishedNow);
+      const expected = left ?? 0;
+      const onProgress = (progress: RecoveryProgress) =>
+        voice.progress(withUnread(progress, expected), publishedNow);
       const report = await sessions.recover({ onProgress }).catch((error: unknown) => {
         // Asked to end just before it began.
         if (isEventSessionsError(error, 'CLOSED')) return undefined;
@@ -122,6 +124,12 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
     if (isDone) return EXIT.ok;
     return down.length > 0 ? EXIT.unreachable : EXIT.left;
   }
+}
+
+/** A pass publishes while it reads the log; what it has yet to read is yet to be done. */
+function withUnread(progress: RecoveryProgress, expected: number): RecoveryProgress {
+  const unread = Math.max(0, expected - progress.records);
+  return { ...progress, records: progress.records + unread, remaining: progress.remaining + unread };
 }
 
 /** What cannot be reached, in words. */

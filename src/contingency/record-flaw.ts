@@ -1,4 +1,4 @@
-import { eventIdOf, isEnvelope } from '../core/event.js';
+import { hasSoundId, isEnvelope } from '../core/event.js';
 import { isTopic } from '../core/topic.js';
 import { isId } from '../core/validate.js';
 import type {
@@ -7,13 +7,19 @@ import type {
   EventUnpublishedRecord,
 } from '../ports/contingency-log.js';
 
+/** As a rule they are those of the record before. */
+const sound = { sessionId: '', topic: '' };
+
 /**
  * Why a record that the log could read can never be replayed; undefined if it can. No instance writes such a one, and
  * in the store or at the broker it would do harm.
  */
 export function flawOf(record: ContingencyRecord): string | undefined {
   const { sessionId, at } = record;
-  if (!isId(sessionId)) return 'its sessionId is no id';
+  if (sessionId !== sound.sessionId) {
+    if (!isId(sessionId)) return 'its sessionId is no id';
+    sound.sessionId = sessionId;
+  }
   if (!isCount(at)) return 'its time is none';
   switch (record.kind) {
     case 'session.started':
@@ -33,9 +39,12 @@ export function flawOf(record: ContingencyRecord): string | undefined {
 }
 
 function flawOfEvent(record: EventAddedRecord | EventUnpublishedRecord): string | undefined {
-  if (!isTopic(record.topic)) return 'its topic is none';
+  if (record.topic !== sound.topic) {
+    if (!isTopic(record.topic)) return 'its topic is none';
+    sound.topic = record.topic;
+  }
   const event = record.utf8 ?? record.event;
-  return isEnvelope(event) && isId(eventIdOf(event)) ? undefined : 'its event is none';
+  return isEnvelope(event) && hasSoundId(event) ? undefined : 'its event is none';
 }
 
 const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;

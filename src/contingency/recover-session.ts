@@ -1,17 +1,13 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
-import { eventIdOf, type StoredEvent } from '../core/event.js';
-import type {
-  ContingencyRecord,
-  EventAddedRecord,
-  EventUnpublishedRecord,
-} from '../ports/contingency-log.js';
+import { eventIdOf } from '../core/event.js';
+import type { ContingencyRecord } from '../ports/contingency-log.js';
+import { publishChunk } from './publish-owed.js';
 import { finishCommit } from './recover-interrupted.js';
 import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
 import { type ReplayProblem, replayIntoStore } from './replay.js';
 import type { Chunk, SealedWork } from './sealed-work.js';
 import type { SessionBacklog } from './session-backlog.js';
 
-const REFUSED = 'the broker refuses this event for good';
 const REASONS: Partial<Record<ReplayProblem, string>> = {
   session_unknown: 'neither the store nor the log knows this session',
   session_expired: 'the session expired before this could be brought back',
@@ -24,9 +20,9 @@ const REASONS: Partial<Record<ReplayProblem, string>> = {
 const MAY_PASS = new Set<ReplayProblem>(['session_unknown', 'events_missing']);
 
 /**
- * Carries out all that the log has of one session, of which everything was read before anything is done: of several
- * requests to end it the first counts, and a rollback wins over the adds before it, which then need not pass through
- * the store at all. Answers false when something has to wait for the store.
+ * Carries out all that the log has of one session for the store, of which everything was read before anything is done: of
+ * several requests to end it the first counts, and a rollback wins over the adds before it, which then need not pass
+ * through the store at all. Answers false when something has to wait for the store.
  */
 export async function recoverSession(
   pass: RecoveryPass,
@@ -34,7 +30,7 @@ export async function recoverSession(
   session: SessionBacklog,
 ): Promise<boolean> {
   const { sessionId } = session;
-  const before = { remaining: work.remaining, published: pass.tally.published };
+  const before = { done: work.done, published: pass.tally.published };
   let isBack = true;
   try {
     let late: readonly number[] = [];
@@ -46,7 +42,6 @@ export async function recoverSession(
           : await bringBack(pass, work, session, session.forStore));
     }
     await work.settle(session.repeated);
-    await publishOwed(pass, work, session);
     await publishLate(pass, work, sessionId, late);
   } catch (error) {
     if (!isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
@@ -55,9 +50,11 @@ export async function recoverSession(
     isBack = false;
     pass.logger.warn('A session could not be recovered yet', { sessionId, cause: messageOf(error) });
   }
-  const records = before.remaining - work.remaining;
+  const { recovered } = session;
+  const records = recovered.records + work.done - before.done;
   if (records > 0) {
-    const report = { sessionId, records, published: pass.tally.published - before.published };
+    const published = recovered.published + pass.tally.published - before.published;
+    const report = { sessionId, records, published };
     pass.events.emit('contingency.recovered', report);
     pass.logger.info('Contingency records recovered', report);
   }
@@ -175,77 +172,14 @@ async function publishLate(
   if (session?.status === 'committing') return;
   let sequence = session?.events ?? 0;
   const seen = new Set<string>();
-  await publish(pass, work, sessionId, places, (record) => {
-    const eventId = eventIdOf(record.utf8 ?? record.event);
-    if (seen.has(eventId)) return undefined;
-    seen.add(eventId);
-    sequence += 1;
-    return sequence;
-  });
-}
-
-function publishOwed(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<void> {
-  return publish(pass, work, session.sessionId, session.owed, (record) => {
-    if ('outcome' in record && record.outcome === 'unknown') pass.tally.duplicatesPossible += 1;
-    return (record as EventUnpublishedRecord).sequence;
-  });
-}
-
-type OwedRecord = EventAddedRecord | EventUnpublishedRecord;
-
-async function publish(
-  pass: RecoveryPass,
-  work: SealedWork,
-  sessionId: string,
-  places: readonly number[],
-  /** Undefined for a record of an event that has been published by an earlier one. */
-  sequenceOf: (record: OwedRecord) => number | undefined,
-): Promise<void> {
-  const { processor, tally, down, closing } = pass;
-  if (down.broker) return;
   for await (const chunk of work.chunks(places)) {
-    if (closing.aborted) return;
-    const owed: StoredEvent[] = [];
-    /** For each place what is owed of it, if it is not repeated. */
-    const events = (chunk.records as readonly OwedRecord[]).map((record): StoredEvent | undefined => {
-      const sequence = sequenceOf(record);
-      if (sequence === undefined) return undefined;
-      const stored = new OwedEvent(record, sequence);
-      owed.push(stored);
-      return stored;
+    if (pass.down.broker || pass.closing.aborted) return;
+    await publishChunk(pass, work, sessionId, chunk, (record) => {
+      const eventId = eventIdOf(record.utf8 ?? record.event);
+      if (seen.has(eventId)) return undefined;
+      seen.add(eventId);
+      sequence += 1;
+      return sequence;
     });
-    const { left, refused } = await processor.publishOwed(sessionId, owed);
-    tally.published += owed.length - left.length - refused.length;
-    const isRefused = new Set<StoredEvent | undefined>(refused);
-    const isUndone = new Set<StoredEvent | undefined>([...left, ...refused]);
-    await work.settle(chunk.places.filter((_, i) => !isUndone.has(events[i])));
-    await work.quarantine(
-      chunk.places.flatMap((place, i) =>
-        isRefused.has(events[i])
-          ? [{ place, record: chunk.records[i] as ContingencyRecord, reason: REFUSED }]
-          : [],
-      ),
-    );
-    if (left.length === 0) continue;
-    down.broker = true;
-    return;
-  }
-}
-
-/** What the log has read as bytes is published as bytes. */
-class OwedEvent implements StoredEvent {
-  constructor(
-    readonly record: OwedRecord,
-    readonly sequence: number,
-  ) {}
-
-  get topic() {
-    return this.record.topic;
-  }
-  get json() {
-    return this.record.event;
-  }
-  get utf8() {
-    return this.record.utf8;
   }
 }

@@ -13,9 +13,11 @@ export interface RecoverOptions {
   readonly onProgress?: ((progress: RecoveryProgress) => unknown) | undefined;
 }
 
-export interface RecoveryProgress extends Omit<RecoveryReport, 'durationMs' | 'complete'> {
-  /** Records that the log had when the pass began. */
+export interface RecoveryProgress extends Omit<RecoveryReport, 'durationMs' | 'complete' | 'remaining'> {
+  /** Records that the pass has found in the log. It publishes while it reads, so at first these are not all of them. */
   readonly records: number;
+  /** Of these records, how many are not done with. */
+  readonly remaining: number;
 }
 
 export interface RecoveryReport {

@@ -1,6 +1,7 @@
 import { catchRejection, messageOf } from '../core/errors.js';
 import type { QuarantinedEntry, SealedRecords } from '../ports/contingency-log.js';
 import type { HeldMark, WaitingSession } from './held-records.js';
+import { owedEvents } from './publish-owed.js';
 import { recoverInterrupted } from './recover-interrupted.js';
 import { recoverSession } from './recover-session.js';
 import {
@@ -40,7 +41,7 @@ export function createRecovery(
     };
     const down = { store: false, broker: false };
     let work: SealedWork | undefined;
-    const remaining = () => work?.remaining ?? 0;
+    const remaining = () => (work === undefined ? 0 : work.records - work.done);
     const progress = () => {
       const failed = (error: unknown) =>
         logger.error('onProgress of recover failed', { cause: messageOf(error) });
@@ -51,12 +52,12 @@ export function createRecovery(
         failed(error);
       }
     };
-    const report = (complete: boolean): RecoveryReport => {
-      return { ...tally, remaining: remaining(), complete, durationMs: performance.now() - startedAt };
+    const report = (complete: boolean, remaining: number): RecoveryReport => {
+      return { ...tally, remaining, complete, durationMs: performance.now() - startedAt };
     };
-    if (awaitsStore && (await isStoreAway(config))) {
-      return { ...report(false), remaining: (await log?.backlog())?.records ?? 0 };
-    }
+    /** For a pass that has not read all of it. */
+    const backlog = async () => (await log?.backlog())?.records ?? 0;
+    if (awaitsStore && (await isStoreAway(config))) return report(false, await backlog());
     const pass: RecoveryPass = { ...config, tally, down, progress };
 
     const mark = held.mark();
@@ -70,7 +71,8 @@ export function createRecovery(
     await recoverInterrupted(pass);
     const sawAll = sealed !== 'busy' && !closing.aborted;
     awaitsStore = sawAll && down.store && !down.broker;
-    return report(sawAll && remaining() === 0 && !down.store && !down.broker);
+    if (closing.aborted) return report(false, await backlog());
+    return report(sawAll && remaining() === 0 && !down.store && !down.broker, remaining());
   }
 
   return ({ onProgress } = {}) => {
@@ -88,21 +90,24 @@ async function recoverLog(
   onStart: (work: SealedWork) => void,
 ): Promise<void> {
   const { held, events, logger, tally, closing } = pass;
-  let work: SealedWork | undefined;
+  const work = sealedWork({
+    sealed,
+    events,
+    logger,
+    onQuarantined: (entries) => {
+      tally.quarantined += entries;
+    },
+    onProgress: pass.progress,
+  });
+  onStart(work);
   try {
     const unusable: (QuarantinedEntry & { place: number })[] = [];
-    const { sessions, records } = await readBacklog(sealed.read(), (entry) => unusable.push(entry));
-    work = sealedWork({
-      sealed,
-      records,
-      events,
-      logger,
-      onQuarantined: (entries) => {
-        tally.quarantined += entries;
-      },
-      onProgress: pass.progress,
+    const sessions = await readBacklog(sealed.read(), {
+      owed: owedEvents(pass, work),
+      found: work.found,
+      unusable: (entry) => unusable.push(entry),
+      signal: closing,
     });
-    onStart(work);
     await work.quarantine(unusable);
     const waiting = new Map<string, WaitingSession>();
     for (const session of sessions.values()) {
@@ -115,7 +120,7 @@ async function recoverLog(
     }
     held.settle(mark, waiting);
   } finally {
-    await (work?.end() ?? sealed.release()).catch((error) => {
+    await work.end().catch((error) => {
       logger.error('The sealed part of the contingency log could not be cleared', {
         cause: messageOf(error),
       });

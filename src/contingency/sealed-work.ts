@@ -3,9 +3,9 @@ import { ignoringUntilAwaited, messageOf } from '../core/errors.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedRecords } from '../ports/contingency-log.js';
 import type { Logger } from '../ports/logger.js';
 
-/** Records and bytes of the log that are read at once. A pass has one chunk at work and the next one on its way. */
-const CHUNK_RECORDS = 500;
-const CHUNK_BYTES = 4 * 1024 * 1024;
+/** Records and bytes of the log that are worked on at once. A pass has one chunk at work and the next one on its way. */
+export const CHUNK_RECORDS = 500;
+export const CHUNK_BYTES = 4 * 1024 * 1024;
 
 export interface Chunk {
   readonly places: readonly number[];
@@ -13,12 +13,13 @@ export interface Chunk {
   readonly records: readonly ContingencyRecord[];
 }
 
-/** The sealed part of the log under one pass: what it has, in chunks, and what of it is done. */
+/** The sealed part of the log under one pass: what was found in it, in chunks, and what of it is done. */
 export interface SealedWork {
-  /** Records in it, when the pass began. */
+  /** Records that were found so far. */
   readonly records: number;
-  /** Of them neither settled nor quarantined. */
-  readonly remaining: number;
+  /** Of them settled or quarantined. */
+  readonly done: number;
+  found(records: number): void;
   /** While one is worked on, the next one is read. */
   chunks(places: readonly number[]): AsyncGenerator<Chunk>;
   /**
@@ -33,7 +34,6 @@ export interface SealedWork {
 
 export interface SealedWorkConfig {
   readonly sealed: SealedRecords;
-  readonly records: number;
   readonly events: DomainEvents;
   readonly logger: Logger;
   readonly onQuarantined: (entries: number) => void;
@@ -41,11 +41,13 @@ export interface SealedWorkConfig {
 }
 
 export function sealedWork(config: SealedWorkConfig): SealedWork {
-  const { sealed, records, events, logger } = config;
-  let done: number[] = [];
+  const { sealed, events, logger } = config;
+  let records = 0;
+  let done = 0;
+  /** Settled, and to be marked. */
+  let unmarked: number[] = [];
   /** The marks that are on their way into the log. */
   let marking = Promise.resolve();
-  let remaining = records;
   let warned = false;
 
   /** A log that can't take the marks (its disk is full) keeps them in memory: no reason to recover nothing at all. */
@@ -60,9 +62,14 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
   }
 
   return {
-    records,
-    get remaining() {
-      return remaining;
+    get records() {
+      return records;
+    },
+    get done() {
+      return done;
+    },
+    found(more) {
+      records += more;
     },
 
     async *chunks(places) {
@@ -88,12 +95,12 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
 
     async settle(places) {
       if (places.length === 0) return;
-      remaining -= places.length;
-      for (const place of places) done.push(place);
-      if (done.length >= CHUNK_RECORDS) {
+      done += places.length;
+      for (const place of places) unmarked.push(place);
+      if (unmarked.length >= CHUNK_RECORDS) {
         await marking;
-        marking = mark(done);
-        done = [];
+        marking = mark(unmarked);
+        unmarked = [];
       }
       config.onProgress();
     },
@@ -110,7 +117,7 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
         });
         return;
       }
-      remaining -= entries.length;
+      done += entries.length;
       config.onQuarantined(entries.length);
       for (const entry of entries) {
         const sessionId = 'record' in entry ? entry.record.sessionId : undefined;
@@ -122,7 +129,7 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
 
     async end() {
       await marking;
-      await mark(done);
+      await mark(unmarked);
       await sealed.release();
     },
   };

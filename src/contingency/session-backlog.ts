@@ -1,5 +1,6 @@
 import { type NumberRanges, numberRanges } from '../core/number-ranges.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedEntry } from '../ports/contingency-log.js';
+import type { OwedEvents } from './publish-owed.js';
 import { flawOf } from './record-flaw.js';
 import { withoutBytes } from './without-bytes.js';
 
@@ -14,67 +15,86 @@ export interface SessionBacklog {
   readonly end:
     | { readonly place: number; readonly kind: 'session.commit_requested' | 'session.rollback_requested' }
     | undefined;
-  /** Events that the broker is owed, in order. */
-  readonly owed: readonly number[];
   /** Events that are owed once and recorded again; a writer repeats itself when the file is renamed under its hands. */
   readonly repeated: readonly number[];
+  /** What came by now of the events that the broker was owed. */
+  readonly recovered: { records: number; published: number };
 }
 
-interface Growing {
-  readonly sessionId: string;
+interface Growing extends SessionBacklog {
   readonly forStore: number[];
   events: number;
   end: SessionBacklog['end'];
-  owed: number[];
   repeated: number[];
+  /** Of the events that the broker is owed. */
   sequences: NumberRanges | undefined;
+}
+
+export interface BacklogReader {
+  /** Takes what the broker is owed, as it comes. */
+  readonly owed: OwedEvents;
+  found(records: number): void;
+  unusable(entry: QuarantinedEntry & { readonly place: number }): void;
+  /** Ends the reading early. */
+  readonly signal: AbortSignal;
 }
 
 const NONE: number[] = [];
 
 /**
- * Reads the whole part, and answers what there is of each session, in the order in which sessions first appear.
- * It keeps some ten bytes a record and some two hundred a session.
+ * Reads the whole part, and answers what there is of each session, in the order in which sessions first appear. It keeps
+ * some ten bytes a record and some two hundred a session.
  */
 export async function readBacklog(
   read: AsyncIterable<readonly SealedEntry[]>,
-  unusable: (entry: QuarantinedEntry & { readonly place: number }) => void,
-): Promise<{ sessions: ReadonlyMap<string, SessionBacklog>; records: number }> {
+  { owed, found, unusable, signal }: BacklogReader,
+): Promise<ReadonlyMap<string, SessionBacklog>> {
   const sessions = new Map<string, Growing>();
-  let records = 0;
   const backlogOf = (sessionId: string): Growing => {
     const known = sessions.get(sessionId);
     if (known !== undefined) return known;
-    const none = { sessionId, forStore: [], events: 0, end: undefined, owed: NONE, repeated: NONE };
-    const session: Growing = { ...none, sequences: undefined };
+    const none = { sessionId, forStore: [], events: 0, end: undefined, repeated: NONE, sequences: undefined };
+    const session: Growing = { ...none, recovered: { records: 0, published: 0 } };
     sessions.set(sessionId, session);
     return session;
   };
-  for await (const entries of read) {
-    records += entries.length;
-    for (const entry of entries) {
-      if ('unreadable' in entry) {
-        unusable(entry);
-        continue;
+  try {
+    for await (const entries of read) {
+      if (signal.aborted) break;
+      found(entries.length);
+      for (const entry of entries) {
+        if ('unreadable' in entry) {
+          unusable(entry);
+          continue;
+        }
+        const { record, place } = entry;
+        const flaw = flawOf(record);
+        if (flaw !== undefined) {
+          unusable({ record: withoutBytes(record), place, reason: flaw });
+          continue;
+        }
+        const session = backlogOf(record.sessionId);
+        if (record.kind !== 'event.unpublished') takeForStore(session, record, place);
+        else if (isNew(session, record.sequence)) {
+          if (!owed.hasRoomFor(session)) await owed.send();
+          owed.add(session, record, place);
+        } else if (session.repeated === NONE) session.repeated = [place];
+        else session.repeated.push(place);
       }
-      const { record, place } = entry;
-      const flaw = flawOf(record);
-      if (flaw === undefined) take(backlogOf(record.sessionId), record, place);
-      else unusable({ record: withoutBytes(record), place, reason: flaw });
     }
+    await owed.send();
+  } finally {
+    await owed.sent();
   }
-  return { sessions, records };
+  return sessions;
 }
 
-function take(session: Growing, record: ContingencyRecord, place: number): void {
-  if (record.kind === 'event.unpublished') {
-    if (session.owed === NONE) session.owed = [];
-    session.sequences ??= numberRanges();
-    if (session.sequences.add(record.sequence) > 0) session.owed.push(place);
-    else if (session.repeated === NONE) session.repeated = [place];
-    else session.repeated.push(place);
-    return;
-  }
+function isNew(session: Growing, sequence: number): boolean {
+  session.sequences ??= numberRanges();
+  return session.sequences.add(sequence) > 0;
+}
+
+function takeForStore(session: Growing, record: ContingencyRecord, place: number): void {
   if (record.kind === 'session.started') session.forStore.unshift(place);
   else session.forStore.push(place);
   if (record.kind === 'event.added') session.events += 1;

@@ -9,6 +9,7 @@
 
 import { EventSessionsError } from './errors.js';
 import { quoted } from './plain-json.js';
+import { isId, isIdIn } from './validate.js';
 
 export type ExtensionValue = string | number | boolean;
 
@@ -143,10 +144,20 @@ export function writeWithSequence(event: StoredEvent, target: Buffer, at: number
 
 export function eventIdOf(envelope: string | Utf8Range): string {
   if (typeof envelope === 'string') return envelope.slice(ID_START, envelope.indexOf('"', ID_START));
-  const { buffer, start, end } = envelope;
+  const { buffer, start } = envelope;
+  return buffer.toString('utf8', start + ID_START, endOfId(envelope));
+}
+
+/** Whether its id keeps to the rules: what others may have written is not trusted. */
+export function hasSoundId(envelope: string | Utf8Range): boolean {
+  if (typeof envelope === 'string') return isId(eventIdOf(envelope));
+  return isIdIn(envelope.buffer, envelope.start + ID_START, endOfId(envelope));
+}
+
+function endOfId({ buffer, start, end }: Utf8Range): number {
   let quote = start + ID_START;
   while (quote < end && buffer[quote] !== QUOTE) quote += 1;
-  return buffer.toString('utf8', start + ID_START, quote);
+  return quote;
 }
 
 /** The text of `data` alone, from an envelope without its sequence. */

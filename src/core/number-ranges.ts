@@ -35,6 +35,12 @@ export function numberRanges(): NumberRanges {
       return run < firsts.length && (firsts[run] as number) <= n;
     },
     add(first, last = first) {
+      const newest = lasts.length - 1;
+      if (first - 1 === lasts[newest]) {
+        lasts[newest] = last;
+        size += last - first + 1;
+        return last - first + 1;
+      }
       const from = runAt(first - 1);
       let to = from;
       let known = 0;

@@ -77,10 +77,20 @@ export const timerMs = (min = 1) => wholeNumber(min, 2_147_483_647);
 /** Milliseconds that only the store counts. The upper bound (100 years) keeps sums exact. */
 export const durationMs = (min = 1) => wholeNumber(min, 3_155_760_000_000);
 
-const ID = /^[A-Za-z0-9_-]{1,128}$/;
+const MAX_ID_LENGTH = 128;
+const ID = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_ID_LENGTH}}$`);
 
 export function isId(text: string): boolean {
   return ID.test(text);
+}
+
+/** By byte: whether an id may have that character. */
+const IS_OF_ID = Array.from({ length: 256 }, (_, code) => isId(String.fromCharCode(code)));
+
+/** Whether these bytes are an id. */
+export function isIdIn(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i += 1) if (IS_OF_ID[bytes[i] as number] !== true) return false;
+  return start < end && end - start <= MAX_ID_LENGTH;
 }
 
 /** The session that an input names that nobody has looked at yet. Never throws. */

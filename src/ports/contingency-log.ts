@@ -55,7 +55,7 @@ export interface SealedRecords {
 
   /**
    * Done: when it resolves, what stands at these places does not come back, whatever dies then. When it rejects (a
-   * full disk), it does not come back as long as this log lives.
+   * full disk), it does not come back as long as this log lives. Also while a `read` goes on, of what has come by then.
    */
   settle(places: readonly number[]): Promise<void>;
 

@@ -207,6 +207,21 @@ const RULES: Readonly<Record<string, Check>> = {
     await sealed.release();
   },
 
+  'what has come can be settled while the rest is read': async ({ log }) => {
+    const records = ids(600).map((id) => added(id, 1, 'x'.repeat(2_000)));
+    for (let from = 0; from < 600; from += 100) await log.append(records.slice(from, from + 100));
+    const sealed = await sealOf(log);
+    const found: string[] = [];
+    for await (const entries of sealed.read()) {
+      found.push(...entries.map((entry) => idOf(recordOf(entry))));
+      await sealed.settle(entries.map(({ place }) => place));
+    }
+    assert.deepEqual(found, ids(600));
+    assert.deepEqual(await read(sealed), []);
+    await sealed.release();
+    assert.equal(await log.seal(), 'empty');
+  },
+
   'settling nothing, or the same again, changes nothing': async ({ log }) => {
     await log.append([added('0'), added('1')]);
     const sealed = await sealOf(log);

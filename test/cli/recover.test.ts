@@ -142,6 +142,7 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
       expect(code).toBe(0);
       expect(stderr).toContain('\r\u001b[2KRecovering ');
       expect(stderr).toMatch(/Recovering █+ 12\/12 records · 3 sessions · 6 published/);
+      expect(new Set(stderr.match(/\d+ records/g))).toEqual(new Set(['12 records']));
       expect(stderr.endsWith('\r\u001b[2K')).toBe(true);
       expect(stdout).toMatch(/^All done/);
     });

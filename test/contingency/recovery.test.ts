@@ -34,6 +34,21 @@ async function owedLog(store: ReturnType<typeof memoryStore>, events: number): P
   return log;
 }
 
+/** A log with so many adds to one session that the store could not take. */
+async function addedLog(store: ReturnType<typeof memoryStore>, events: number): Promise<MemoryContingency> {
+  const log = memoryContingency();
+  const away = faultyStore(store);
+  const session = await instanceOn({ store: away, contingency: log }).startSession();
+  away.fault = 'down';
+  expect(await session.addMany(numbers(events).map(typed))).toMatchObject({ deferred: true });
+  return log;
+}
+
+function owed(sessionId: string, sequence: number, data: unknown = null): ContingencyRecord {
+  const event = JSON.stringify({ specversion: '1.0', id: `e-${sequence}`, sessionid: sessionId, data });
+  return { kind: 'event.unpublished', sessionId, at: 1, topic: 't', sequence, event };
+}
+
 async function beginCommit(store: ReturnType<typeof memoryStore>, sessionId: string) {
   const attempt = { attemptId: 'dead', leaseMs: 60_000, cause: { instance: 'dead' } };
   const begun = await store.beginCommit(sessionId, attempt);
@@ -79,7 +94,7 @@ describe('G3: a pass that dies', () => {
 
   test('lets go of its log only when nothing of it is being read any more', async () => {
     const store = memoryStore();
-    const log = await owedLog(store, 1_200);
+    const log = await addedLog(store, 1_200);
     let asked = 0;
     let reading = 0;
     const readingAtRelease: number[] = [];
@@ -98,20 +113,45 @@ describe('G3: a pass that dies', () => {
         await sealed.release();
       },
     }));
-    const publisher = memoryPublisher({
-      onPublish: () => {
-        throw new EventSessionsError('PUBLISH_FAILED', 'down', { outcome: 'not_done' });
-      },
-    });
-    const report = await instanceOn({ store, publisher, contingency: slow }).recover();
-    expect(report).toMatchObject({ published: 0, remaining: 1_200, complete: false });
+    const away = faultyStore(store);
+    away.fault = 'down';
+    const report = await instanceOn({ store: away, contingency: slow }).recover();
+    expect(report).toMatchObject({ events: 0, remaining: 1_200, complete: false });
     expect(asked).toBe(2);
     expect(readingAtRelease).toEqual([0]);
   });
 
-  test('has its log marked chunk by chunk, in memory bounded by a chunk', async () => {
+  test('lets go of its log only when nothing of it is being published any more', async () => {
     const store = memoryStore();
     const log = await owedLog(store, 1_200);
+    const happened: string[] = [];
+    const broken = onSealed(log, (sealed) => ({
+      ...sealed,
+      async *read() {
+        for await (const entries of sealed.read()) yield entries.slice(0, 501);
+        throw new EventSessionsError('CONTINGENCY_FAILED', 'the disk is broken');
+      },
+      async settle(places) {
+        happened.push(`${places.length} settled`);
+        await sealed.settle(places);
+      },
+      async release() {
+        happened.push('released');
+        await sealed.release();
+      },
+    }));
+    const publisher = memoryPublisher({
+      onPublish: () => new Promise((resolve) => setTimeout(resolve, 10)),
+    });
+    const sessions = instanceOn({ store, publisher, contingency: broken });
+    await expect(sessions.recover()).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+    expect(happened).toEqual(['500 settled', 'released']);
+    expect(log.records).toHaveLength(700);
+  });
+
+  test('works chunk by chunk on what the store takes, in memory bounded by a chunk', async () => {
+    const store = memoryStore();
+    const log = await addedLog(store, 1_200);
     const asked: number[] = [];
     const watched = onSealed(log, (sealed) => ({
       ...sealed,
@@ -123,6 +163,105 @@ describe('G3: a pass that dies', () => {
     }));
     await instanceOn({ store, contingency: watched }).recover();
     expect(asked).toEqual([500, 500, 200]);
+  });
+});
+
+describe('what the broker is owed', () => {
+  test('is published while the log is read, chunk by chunk, one at a time', async () => {
+    const store = memoryStore();
+    const log = await owedLog(store, 1_200);
+    const batches: number[] = [];
+    const publisher = memoryPublisher({ onPublish: ({ events }) => void batches.push(events.length) });
+    const publishedAtEntry: number[] = [];
+    const slow = onSealed(log, (sealed) => ({
+      ...sealed,
+      async *read() {
+        for await (const entries of sealed.read()) {
+          for (const entry of entries) {
+            if (entry.place % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+            publishedAtEntry.push(publisher.published.length);
+            yield [entry];
+          }
+        }
+      },
+    }));
+    const seen: { records: number; remaining: number; published: number }[] = [];
+    const onProgress = (progress: (typeof seen)[number]) => seen.push(progress);
+    await instanceOn({ store, publisher, contingency: slow }).recover({ onProgress });
+    expect(batches).toEqual([500, 500, 200]);
+    expect(publishedAtEntry[500]).toBe(0);
+    expect(publishedAtEntry[1_100]).toBe(1_000);
+    expect(publishedAtEntry.every((published, i) => published <= i)).toBe(true);
+    expect(seen.map(({ published }) => published)).toEqual([500, 1_000, 1_200, 1_200]);
+    for (const { records, remaining, published } of seen) expect(remaining).toBe(records - published);
+  });
+
+  test('of several sessions in turn keeps its order in each, and is counted for each', async () => {
+    const log = memoryContingency();
+    for (let i = 0; i < 30; i += 1) await log.append([owed(`s-${i % 3}`, 1 + Math.floor(i / 3))]);
+    const publisher = memoryPublisher();
+    const sessions = instanceOn({ store: memoryStore(), publisher, contingency: log });
+    const recovered: unknown[] = [];
+    sessions.on('contingency.recovered', (report) => recovered.push(report));
+    expect(await sessions.recover()).toMatchObject({ sessions: 3, published: 30, complete: true });
+    for (const sessionId of ['s-0', 's-1', 's-2']) {
+      const own = publisher.published.filter(({ event }) => event.sessionid === sessionId);
+      expect(own.map(({ event }) => Number(event.sequence))).toEqual(numbers(10));
+      expect(recovered).toContainEqual(expect.objectContaining({ sessionId, records: 10, published: 10 }));
+    }
+  });
+
+  test('stays when the instance closes while it is read, and all of it is counted', async () => {
+    const store = memoryStore();
+    const log = await owedLog(store, 2_300);
+    const publisher = memoryPublisher({ onPublish: () => void sessions.close() });
+    let read = 0;
+    const piecemeal = onSealed(log, (sealed) => ({
+      ...sealed,
+      async *read() {
+        for await (const entries of sealed.read()) {
+          for (const entry of entries) {
+            read += 1;
+            yield [entry];
+          }
+        }
+      },
+    }));
+    const sessions = instanceOn({ store, publisher, contingency: piecemeal });
+    const report = await sessions.recover();
+    expect(report).toMatchObject({ published: 500, remaining: 1_800, complete: false });
+    expect(log.records).toHaveLength(1_800);
+    expect(read).toBeLessThan(1_500);
+  });
+
+  test('is not held in memory by more than some MiB', async () => {
+    const log = memoryContingency();
+    const note = 'x'.repeat(1_000_000);
+    for (const sequence of numbers(7)) await log.append([owed('s-1', sequence, note)]);
+    const batches: number[] = [];
+    const publisher = memoryPublisher({ onPublish: ({ events }) => void batches.push(events.length) });
+    await instanceOn({ store: memoryStore(), publisher, contingency: log }).recover();
+    expect(batches).toEqual([5, 2]);
+  });
+
+  test('is left, of all sessions, when the broker has failed once in a pass', async () => {
+    const log = memoryContingency();
+    for (let i = 0; i < 4; i += 1) await log.append([owed(`s-${i}`, 1)]);
+    let calls = 0;
+    const publisher = memoryPublisher({
+      onPublish: () => {
+        calls += 1;
+        throw new EventSessionsError('PUBLISH_FAILED', 'down', { outcome: 'not_done' });
+      },
+    });
+    const sessions = instanceOn({ store: memoryStore(), publisher, contingency: log });
+    expect(await sessions.recover()).toMatchObject({
+      sessions: 4,
+      published: 0,
+      remaining: 4,
+      complete: false,
+    });
+    expect(calls).toBe(1);
   });
 });
 
@@ -406,11 +545,11 @@ describe('a record that no instance can have written', () => {
     const publisher = memoryPublisher();
     const sessions = instanceOn({ store, publisher, contingency: log });
     await sessions.startSession({ sessionId: 's-1' });
-    await log.append([flawed]);
-    await log.append([{ ...added, at: Date.now() }]);
+    for (const record of [flawed, flawed, { ...added, at: Date.now() }, flawed]) await log.append([record]);
     const report = await sessions.recover();
-    expect(report).toMatchObject({ events: 1, quarantined: 1, remaining: 0, published: 0, complete: true });
-    expect(log.quarantined).toMatchObject([{ record: flawed, reason: expect.stringMatching(/^its /) }]);
+    expect(report).toMatchObject({ events: 1, quarantined: 3, remaining: 0, published: 0, complete: true });
+    const quarantined = { record: flawed, reason: expect.stringMatching(/^its /) };
+    expect(log.quarantined).toMatchObject([quarantined, quarantined, quarantined]);
     expect((await sessions.session('s-1').events()).events).toMatchObject([{ id: 'e-1' }]);
   });
 });

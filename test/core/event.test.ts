@@ -9,6 +9,7 @@ import {
   type EnvelopeAttributes,
   encodeEnvelope,
   eventIdOf,
+  hasSoundId,
   isEnvelope,
   SEQUENCE_BYTES,
   sizeWithSequence,
@@ -151,6 +152,25 @@ describe('an envelope', () => {
     '["specversion":"1.0","id":"e-1"}',
   ])('is told from what is none, as text and as bytes: %s', (text) => {
     expect([isEnvelope(text), isEnvelope(rangeOf(text))]).toEqual([false, false]);
+  });
+
+  test.each([
+    ['e-1', true],
+    ['_'.repeat(128), true],
+    ['-'.repeat(129), false],
+    ['', false],
+    ['e 1', false],
+    ['é', false],
+  ])('has an id that keeps to the rules, or not, as text and as bytes: %j', (id, isSound) => {
+    const json = `{"specversion":"1.0","id":"${id}","data":null}`;
+    expect([hasSoundId(json), hasSoundId(rangeOf(json))]).toEqual([isSound, isSound]);
+  });
+
+  test('has an id of the same characters as text and as bytes', () => {
+    for (let code = 0; code < 128; code += 1) {
+      const json = `{"specversion":"1.0","id":"e${String.fromCharCode(code)}","data":null}`;
+      expect(hasSoundId(rangeOf(json)), json).toBe(hasSoundId(json));
+    }
   });
 
   test('has no id beyond its end, as bytes', () => {

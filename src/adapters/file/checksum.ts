@@ -50,10 +50,10 @@ export function isIntact(line: Buffer): boolean {
   const end = line.length - CRC_MEMBER.length;
   if (end < 0 || line[line.length - 1] !== BRACE[0] || line[line.length - 2] !== QUOTE) return false;
   for (let i = 0; i < BEFORE_DIGITS.length; i += 1) if (line[end + i] !== BEFORE_DIGITS[i]) return false;
-  let crc = 0;
+  const crc = checksumOfObject(line, end);
   for (let i = 0; i < DIGITS; i += 1)
-    crc = crc * 16 + digitOf(line[end + BEFORE_DIGITS.length + i] as number);
-  return crc === checksumOf(line.subarray(0, end));
+    if (line[end + BEFORE_DIGITS.length + i] !== digitOf(crc, i)) return false;
+  return true;
 }
 
 /** The members of the object; none if its checksum is not right. */
@@ -66,13 +66,16 @@ export function checkedMembers(line: string | Buffer): Readonly<Record<string, u
   }
 }
 
-/** Of the object that these bytes are without its last brace. */
-const checksumOf = (bytes: Buffer) => crc32(BRACE, crc32(bytes));
+/** Of the object that the line is up to `end`, where the member `crc` stands in the place of its last brace. */
+function checksumOfObject(line: Buffer, end: number): number {
+  const comma = line[end] as number;
+  line[end] = BRACE[0] as number;
+  const crc = crc32(line.subarray(0, end + 1));
+  line[end] = comma;
+  return crc;
+}
 
 const QUOTE = 0x22;
 
-/** Of a lower-case hexadecimal digit; NaN if it is none. */
-function digitOf(character: number): number {
-  if (character >= 0x30 && character <= 0x39) return character - 0x30;
-  return character >= 0x61 && character <= 0x66 ? character - 0x57 : Number.NaN;
-}
+/** The hexadecimal digit at that place, in lower case, the highest at 0. */
+const digitOf = (crc: number, place: number) => HEX[(crc >>> (4 * (DIGITS - 1 - place))) & 15] as number;

@@ -109,7 +109,9 @@ describe('a record as a line', () => {
       for (let bit = 0; bit < 8; bit += 1) {
         const damaged = Buffer.from(line);
         damaged[byte] = (damaged[byte] ?? 0) ^ (1 << bit);
+        const before = Buffer.from(damaged);
         expect(decodeRecord(damaged)).toEqual({ reason: expect.any(String) });
+        expect(damaged.equals(before)).toBe(true);
       }
     }
   });

@@ -1,0 +1,125 @@
+import { ignoringUntilAwaited } from '../core/errors.js';
+import type { StoredEvent } from '../core/event.js';
+import type {
+  ContingencyRecord,
+  EventAddedRecord,
+  EventUnpublishedRecord,
+} from '../ports/contingency-log.js';
+import type { RecoveryPass } from './recovery-pass.js';
+import { CHUNK_BYTES, CHUNK_RECORDS, type Chunk, type SealedWork } from './sealed-work.js';
+import type { SessionBacklog } from './session-backlog.js';
+
+const REFUSED = 'the broker refuses this event for good';
+
+/**
+ * Publishes what the broker is owed while the log is read: it needs no store, and nothing that stands later in the log
+ * changes it. While one chunk is on its way the next one is read; there is never more than one, so order holds.
+ */
+export interface OwedEvents {
+  /** Whether an event of this session can be added before what was added is sent. */
+  hasRoomFor(session: SessionBacklog): boolean;
+  add(session: SessionBacklog, record: EventUnpublishedRecord, place: number): void;
+  /** Sends what was added; resolves when what was sent before it is over. */
+  send(): Promise<void>;
+  /** Resolves when all that was sent is over. */
+  sent(): Promise<void>;
+}
+
+export function owedEvents(pass: RecoveryPass, work: SealedWork): OwedEvents {
+  let session: SessionBacklog | undefined;
+  let places: number[] = [];
+  let records: EventUnpublishedRecord[] = [];
+  let bytes = 0;
+  let sending: Promise<void> = Promise.resolve();
+
+  async function publish(to: SessionBacklog, chunk: Chunk): Promise<void> {
+    const before = work.done;
+    to.recovered.published += await publishChunk(pass, work, to.sessionId, chunk, sequenceOf);
+    to.recovered.records += work.done - before;
+  }
+
+  function sequenceOf(record: OwedRecord): number {
+    const { outcome, sequence } = record as EventUnpublishedRecord;
+    if (outcome === 'unknown') pass.tally.duplicatesPossible += 1;
+    return sequence;
+  }
+
+  return {
+    hasRoomFor: (other) =>
+      session === undefined || (session === other && records.length < CHUNK_RECORDS && bytes < CHUNK_BYTES),
+
+    add(to, record, place) {
+      session = to;
+      places.push(place);
+      records.push(record);
+      bytes += record.utf8 === undefined ? record.event.length : record.utf8.end - record.utf8.start;
+    },
+
+    async send() {
+      const [to, chunk] = [session, { places, records }];
+      [session, places, records, bytes] = [undefined, [], [], 0];
+      await sending;
+      if (to !== undefined) sending = ignoringUntilAwaited(publish(to, chunk));
+    },
+
+    sent: () => sending,
+  };
+}
+
+export type OwedRecord = EventAddedRecord | EventUnpublishedRecord;
+
+/**
+ * Sends a chunk of one session to the broker, and settles or quarantines what the broker has decided on. Answers how many
+ * events were published.
+ */
+export async function publishChunk(
+  pass: RecoveryPass,
+  work: SealedWork,
+  sessionId: string,
+  { places, records }: Chunk,
+  /** Undefined for a record of an event that has been published by an earlier one. */
+  sequenceOf: (record: OwedRecord) => number | undefined,
+): Promise<number> {
+  const { processor, tally, down, closing } = pass;
+  if (down.broker || closing.aborted) return 0;
+  const owed: StoredEvent[] = [];
+  /** For each place what is owed of it, if it is not repeated. */
+  const events = (records as readonly OwedRecord[]).map((record): StoredEvent | undefined => {
+    const sequence = sequenceOf(record);
+    if (sequence === undefined) return undefined;
+    const stored = new OwedEvent(record, sequence);
+    owed.push(stored);
+    return stored;
+  });
+  const { left, refused } = await processor.publishOwed(sessionId, owed);
+  const published = owed.length - left.length - refused.length;
+  tally.published += published;
+  const isRefused = new Set<StoredEvent | undefined>(refused);
+  const isUndone = new Set<StoredEvent | undefined>([...left, ...refused]);
+  await work.settle(places.filter((_, i) => !isUndone.has(events[i])));
+  await work.quarantine(
+    places.flatMap((place, i) =>
+      isRefused.has(events[i]) ? [{ place, record: records[i] as ContingencyRecord, reason: REFUSED }] : [],
+    ),
+  );
+  if (left.length > 0) down.broker = true;
+  return published;
+}
+
+/** What the log has read as bytes is published as bytes. */
+class OwedEvent implements StoredEvent {
+  constructor(
+    readonly record: OwedRecord,
+    readonly sequence: number,
+  ) {}
+
+  get topic() {
+    return this.record.topic;
+  }
+  get json() {
+    return this.record.event;
+  }
+  get utf8() {
+    return this.record.utf8;
+  }
+}
