@@ -8,49 +8,30 @@ export const CRC_MEMBER = ',"crc":"........"}';
 
 const BEFORE_DIGITS = Buffer.from(',"crc":"');
 const DIGITS = 8;
-const BRACE = Buffer.from('}');
-const MEMBER = Buffer.from(`${CRC_MEMBER}\n`);
+const BRACE = 0x7d;
 const HEX = Buffer.from('0123456789abcdef');
-const NEWLINE = 0x0a;
 
 /** The JSON object with one more member, `crc`. */
 export function withChecksum(object: string): string {
-  return checkedLine(object).toString('utf8').trim();
+  return checkedLine(object.slice(0, -1)).toString('utf8').trim();
 }
 
-/** The same as a line in UTF-8, with a newline on both sides. */
-export function checkedLine(object: string): Buffer {
-  const line = Buffer.allocUnsafe(Buffer.byteLength(object) - 1 + CHECKED_LINE_BYTES);
-  writeCheckedLine(line, 0, object.slice(0, -1), '');
+/** The same of an object without its last brace, as a line in UTF-8, with a newline on both sides. */
+export function checkedLine(unclosed: string): Buffer {
+  const line = Buffer.from(`\n${unclosed}${CRC_MEMBER}\n`);
+  const end = line.length - 1 - CRC_MEMBER.length;
+  const crc = checksumOf(line, 1, end);
+  const digits = end + BEFORE_DIGITS.length;
+  for (let i = 0; i < DIGITS; i += 1) line[digits + i] = digitOf(crc, i);
   return line;
-}
-
-/** Bytes that {@link writeCheckedLine} writes beside what it is given. */
-export const CHECKED_LINE_BYTES = 1 + CRC_MEMBER.length + 1;
-
-/**
- * {@link checkedLine} into `target`, of an object that is given without its last brace, in two pieces. Answers the
- * position behind it.
- */
-export function writeCheckedLine(target: Buffer, at: number, head: string, rest: string): number {
-  target[at] = NEWLINE;
-  const start = at + 1;
-  const body = start + target.write(head, start);
-  const brace = body + target.write(rest, body);
-  target.set(BRACE, brace);
-  const crc = crc32(target.subarray(start, brace + 1));
-  target.set(MEMBER, brace);
-  const digits = brace + BEFORE_DIGITS.length;
-  for (let i = 0; i < DIGITS; i += 1) target[digits + i] = HEX[(crc >>> (28 - 4 * i)) & 15] as number;
-  return brace + MEMBER.length;
 }
 
 /** Whether the line, without its newline, has its `crc`, and that is right. */
 export function isIntact(line: Buffer): boolean {
   const end = line.length - CRC_MEMBER.length;
-  if (end < 0 || line[line.length - 1] !== BRACE[0] || line[line.length - 2] !== QUOTE) return false;
+  if (end < 0 || line[line.length - 1] !== BRACE || line[line.length - 2] !== QUOTE) return false;
   for (let i = 0; i < BEFORE_DIGITS.length; i += 1) if (line[end + i] !== BEFORE_DIGITS[i]) return false;
-  const crc = checksumOfObject(line, end);
+  const crc = checksumOf(line, 0, end);
   for (let i = 0; i < DIGITS; i += 1)
     if (line[end + BEFORE_DIGITS.length + i] !== digitOf(crc, i)) return false;
   return true;
@@ -66,11 +47,11 @@ export function checkedMembers(line: string | Buffer): Readonly<Record<string, u
   }
 }
 
-/** Of the object that the line is up to `end`, where the member `crc` stands in the place of its last brace. */
-function checksumOfObject(line: Buffer, end: number): number {
+/** Of the object between `start` and `end`, where the member `crc` stands in the place of its last brace. */
+function checksumOf(line: Buffer, start: number, end: number): number {
   const comma = line[end] as number;
-  line[end] = BRACE[0] as number;
-  const crc = crc32(line.subarray(0, end + 1));
+  line[end] = BRACE;
+  const crc = crc32(line.subarray(start, end + 1));
   line[end] = comma;
   return crc;
 }

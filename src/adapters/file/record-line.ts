@@ -4,7 +4,7 @@ import { isEnvelope } from '../../core/event.js';
 import { quoted } from '../../core/plain-json.js';
 import { describe } from '../../core/validate.js';
 import type { ContingencyRecord, QuarantinedEntry } from '../../ports/contingency-log.js';
-import { CHECKED_LINE_BYTES, CRC_MEMBER, isIntact, writeCheckedLine } from './checksum.js';
+import { CRC_MEMBER, checkedLine, isIntact } from './checksum.js';
 import { decodeEventLine } from './event-line.js';
 import { MAX_LINE_BYTES } from './lines.js';
 
@@ -41,43 +41,27 @@ export interface Undecodable {
  * be longer than {@link MAX_LINE_BYTES}
  */
 export function encodeRecord(record: ContingencyRecord, part = 1, parts = 1): Buffer {
-  return encodeRecords([record], part, parts);
+  const mistake = mistakeIn(record);
+  if (mistake !== undefined) throw new EventSessionsError('INVALID_INPUT', `contingency record: ${mistake}`);
+  const { kind, sessionId, at } = record;
+  const place = parts > 1 ? `,"part":${part},"parts":${parts}` : '';
+  const head = `{"v":${VERSION},"kind":"${kind}","sessionId":${quoted(sessionId)},"at":${at}${place}`;
+  const line = checkedLine(head + ownMembers(record));
+  if (line.length - 2 > MAX_LINE_BYTES) {
+    throw new EventSessionsError(
+      'CONTINGENCY_FAILED',
+      `a contingency record of ${line.length} bytes is longer than the ${MAX_LINE_BYTES} that a line may have`,
+      { sessionId, limit: MAX_LINE_BYTES, actual: line.length },
+    );
+  }
+  return line;
 }
 
-/** The lines of records that are appended together, in one buffer; throws as {@link encodeRecord}. */
-export function encodeRecords(
-  records: readonly ContingencyRecord[],
-  firstPart = 1,
-  parts = records.length,
-): Buffer {
-  const heads: string[] = [];
-  const rests: string[] = [];
-  let bytes = 0;
-  records.forEach((record, i) => {
-    const mistake = mistakeIn(record);
-    if (mistake !== undefined)
-      throw new EventSessionsError('INVALID_INPUT', `contingency record: ${mistake}`);
-    const { kind, sessionId, at } = record;
-    const place = parts > 1 ? `,"part":${firstPart + i},"parts":${parts}` : '';
-    const { members, embedded } = ownMembers(record);
-    const head = `{"v":${VERSION},"kind":"${kind}","sessionId":${quoted(sessionId)},"at":${at}${place}${members}`;
-    const length = Buffer.byteLength(head) + Buffer.byteLength(embedded) + CHECKED_LINE_BYTES;
-    if (length - 2 > MAX_LINE_BYTES) {
-      throw new EventSessionsError(
-        'CONTINGENCY_FAILED',
-        `a contingency record of ${length} bytes is longer than the ${MAX_LINE_BYTES} that a line may have`,
-        { sessionId, limit: MAX_LINE_BYTES, actual: length },
-      );
-    }
-    heads.push(head);
-    rests.push(embedded);
-    bytes += length;
-  });
-  const lines = Buffer.allocUnsafe(bytes);
-  let at = 0;
-  for (let i = 0; i < heads.length; i += 1)
-    at = writeCheckedLine(lines, at, heads[i] as string, rests[i] as string);
-  return lines;
+/** The lines of records that are appended together; throws as {@link encodeRecord}. */
+export function encodeRecords(records: readonly ContingencyRecord[]): Buffer {
+  const [first] = records;
+  if (records.length === 1 && first !== undefined) return encodeRecord(first);
+  return Buffer.concat(records.map((record, i) => encodeRecord(record, i + 1, records.length)));
 }
 
 /** A line without its newline. Its checksum being right, what is embedded is as it was written, and is not parsed. */
@@ -155,27 +139,24 @@ export function textOf(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : `base64:${bytes.toString('base64')}`;
 }
 
-/** The members of its kind, and what the last of them is, if that is embedded. */
-function ownMembers(record: ContingencyRecord): { readonly members: string; readonly embedded: string } {
+/** The members of its kind, what is embedded last. */
+function ownMembers(record: ContingencyRecord): string {
   switch (record.kind) {
     case 'session.started':
-      return { members: `,"ttlMs":${record.ttlMs},"metadata":`, embedded: embeddable(record.metadata) };
+      return `,"ttlMs":${record.ttlMs},"metadata":${embeddable(record.metadata)}`;
     case 'event.added':
-      return { members: `,"topic":${quoted(record.topic)},"event":`, embedded: embeddable(record.event) };
+      return `,"topic":${quoted(record.topic)},"event":${embeddable(record.event)}`;
     case 'event.unpublished': {
       const outcome = record.outcome === undefined ? '' : `,"outcome":"${record.outcome}"`;
-      const members = `,"topic":${quoted(record.topic)},"sequence":${record.sequence}${outcome},"event":`;
-      return { members, embedded: embeddable(record.event) };
+      return `,"topic":${quoted(record.topic)},"sequence":${record.sequence}${outcome},"event":${embeddable(record.event)}`;
     }
     case 'session.commit_requested': {
       const expected =
         record.expectedEvents === undefined ? '' : `,"expectedEvents":${record.expectedEvents}`;
-      return { members: `,"attemptId":${quoted(record.attemptId)}${expected}`, embedded: '' };
+      return `,"attemptId":${quoted(record.attemptId)}${expected}`;
     }
-    case 'session.rollback_requested': {
-      const members = record.reason === undefined ? '' : `,"reason":${quoted(record.reason)}`;
-      return { members, embedded: '' };
-    }
+    case 'session.rollback_requested':
+      return record.reason === undefined ? '' : `,"reason":${quoted(record.reason)}`;
   }
 }
 

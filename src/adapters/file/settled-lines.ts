@@ -61,7 +61,7 @@ export function settledLines(segment: string, mode: number, sync: boolean): Sett
       }
       if (unwritten.length === 0) return;
       try {
-        await write(checkedLine(JSON.stringify({ settled: unwritten })));
+        await write(checkedLine(`{"settled":${JSON.stringify(unwritten)}`));
       } catch (error) {
         // After a failed sync its success would mean nothing.
         await close();
