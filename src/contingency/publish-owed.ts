@@ -7,9 +7,14 @@ import type {
 } from '../ports/contingency-log.js';
 import type { RecoveryPass } from './recovery-pass.js';
 import { CHUNK_BYTES, CHUNK_RECORDS, type Chunk, type SealedWork } from './sealed-work.js';
-import type { SessionBacklog } from './session-backlog.js';
 
 const REFUSED = 'the broker refuses this event for good';
+
+/** Of whom events are owed, and what came of them by now. */
+export interface OwingSession {
+  readonly sessionId: string;
+  readonly recovered: { records: number; published: number };
+}
 
 /**
  * Publishes what the broker is owed while the log is read: it needs no store, and nothing that stands later in the log
@@ -17,8 +22,8 @@ const REFUSED = 'the broker refuses this event for good';
  */
 export interface OwedEvents {
   /** Whether an event of this session can be added before what was added is sent. */
-  hasRoomFor(session: SessionBacklog): boolean;
-  add(session: SessionBacklog, record: EventUnpublishedRecord, place: number): void;
+  hasRoomFor(session: OwingSession): boolean;
+  add(session: OwingSession, record: EventUnpublishedRecord, place: number): void;
   /** Sends what was added; resolves when what was sent before it is over. */
   send(): Promise<void>;
   /** Resolves when all that was sent is over. */
@@ -26,13 +31,13 @@ export interface OwedEvents {
 }
 
 export function owedEvents(pass: RecoveryPass, work: SealedWork): OwedEvents {
-  let session: SessionBacklog | undefined;
+  let session: OwingSession | undefined;
   let places: number[] = [];
   let records: EventUnpublishedRecord[] = [];
   let bytes = 0;
   let sending: Promise<void> = Promise.resolve();
 
-  async function publish(to: SessionBacklog, chunk: Chunk): Promise<void> {
+  async function publish(to: OwingSession, chunk: Chunk): Promise<void> {
     const before = work.done;
     to.recovered.published += await publishChunk(pass, work, to.sessionId, chunk, sequenceOf);
     to.recovered.records += work.done - before;

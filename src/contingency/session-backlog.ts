@@ -1,29 +1,23 @@
 import { type NumberRanges, numberRanges } from '../core/number-ranges.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedEntry } from '../ports/contingency-log.js';
-import type { OwedEvents } from './publish-owed.js';
+import type { OwedEvents, OwingSession } from './publish-owed.js';
 import { flawOf } from './record-flaw.js';
 import { withoutBytes } from './without-bytes.js';
 
 /** What a sealed part of the log has of one session, as places: the records themselves may not fit in memory. */
-export interface SessionBacklog {
-  readonly sessionId: string;
+export interface SessionBacklog extends OwingSession {
   /** Records for the store, in order, but for a start: it comes first, though an add may have been recorded before it. */
   readonly forStore: readonly number[];
-  /** How many of those are events. */
-  readonly events: number;
   /** The first request to end it, which is one of those. */
   readonly end:
     | { readonly place: number; readonly kind: 'session.commit_requested' | 'session.rollback_requested' }
     | undefined;
   /** Events that are owed once and recorded again; a writer repeats itself when the file is renamed under its hands. */
   readonly repeated: readonly number[];
-  /** What came by now of the events that the broker was owed. */
-  readonly recovered: { records: number; published: number };
 }
 
 interface Growing extends SessionBacklog {
   readonly forStore: number[];
-  events: number;
   end: SessionBacklog['end'];
   repeated: number[];
   /** Of the events that the broker is owed. */
@@ -53,7 +47,7 @@ export async function readBacklog(
   const backlogOf = (sessionId: string): Growing => {
     const known = sessions.get(sessionId);
     if (known !== undefined) return known;
-    const none = { sessionId, forStore: [], events: 0, end: undefined, repeated: NONE, sequences: undefined };
+    const none = { sessionId, forStore: [], end: undefined, repeated: NONE, sequences: undefined };
     const session: Growing = { ...none, recovered: { records: 0, published: 0 } };
     sessions.set(sessionId, session);
     return session;
@@ -97,7 +91,6 @@ function isNew(session: Growing, sequence: number): boolean {
 function takeForStore(session: Growing, record: ContingencyRecord, place: number): void {
   if (record.kind === 'session.started') session.forStore.unshift(place);
   else session.forStore.push(place);
-  if (record.kind === 'event.added') session.events += 1;
   if (record.kind === 'session.commit_requested' || record.kind === 'session.rollback_requested') {
     session.end ??= { place, kind: record.kind };
   }

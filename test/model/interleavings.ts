@@ -68,6 +68,10 @@ const rollback = onSession.map(([at, turn, id]) =>
 const recover = host.map((at) => command(`recover@${at}`, (services) => services.recover(at)));
 const crash = host.map((at) => command(`crash@${at}`, (services) => services.crash(at)));
 const endLeases = fc.constant(command('leases end', (services) => services.endLeases()));
+/** Behind the deadline of a probe, the renewal of a lease, the end of a lease. */
+const pass = fc
+  .constantFrom(5_100, 21_000, COMMIT.leaseMs + 1)
+  .map((ms) => command(`${ms} ms pass`, (services) => services.pass(ms)));
 const fail = fc
   .tuple(
     host,
@@ -84,7 +88,7 @@ const fail = fc
 
 function commandsIn({ fails }: Circumstances): fc.Arbitrary<Iterable<Command>> {
   const calm = [start, add, add, add, commit, commit, rollback, recover];
-  const kinds = fails ? [...calm, fail, fail, fail, crash, endLeases] : calm;
+  const kinds = fails ? [...calm, fail, fail, fail, crash, endLeases, pass] : calm;
   return fc.commands(kinds, { maxCommands: 20, size: 'max' });
 }
 

@@ -7,6 +7,7 @@ import {
   memoryStore,
 } from 'event-sessions';
 import type { Scheduler } from 'fast-check';
+import { vi } from 'vitest';
 import { eventIdOf } from '../../src/core/event.js';
 import type { ContingencyLog, SealedRecords } from '../../src/ports/contingency-log.js';
 import type { EventPublisher, PublishBatch } from '../../src/ports/event-publisher.js';
@@ -45,6 +46,8 @@ export interface Services {
   crash(host: Host): void;
   /** Leases that are held run out, by the clock of the store; who holds them does not notice. */
   endLeases(): void;
+  /** So many milliseconds pass at once, as when a machine stands still: on every clock, with every timer that is due. */
+  pass(ms: number): void;
   /** When all calls are over: everything works again, and recovery runs until nothing is left. */
   heal(): Promise<{ history: readonly HistoryEntry[]; observations: Observations }>;
   /** Lets go of everything. */
@@ -76,7 +79,11 @@ interface SharedLog {
 /** Of recovery, until nothing can change any more. */
 const PASSES = 8;
 
+/** What the library reads and waits for. Nothing else goes on by itself here. */
+const CLOCKS = ['Date', 'performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const;
+
 export function createServices(scheduler: Scheduler, sharesLog: boolean): Services {
+  vi.useFakeTimers({ toFake: [...CLOCKS] });
   let scheduled = true;
   let clock = 0;
   let aheadMs = 0;
@@ -289,6 +296,10 @@ export function createServices(scheduler: Scheduler, sharesLog: boolean): Servic
       aheadMs += COMMIT.leaseMs + 1;
     },
 
+    pass(ms) {
+      vi.advanceTimersByTime(ms);
+    },
+
     async heal() {
       await idle();
       scheduled = false;
@@ -308,6 +319,7 @@ export function createServices(scheduler: Scheduler, sharesLog: boolean): Servic
       if (!isEmpty()) {
         // What is left belongs to sessions that nobody has started.
         const impatient = logs.map((_, i) => begin(HOSTS[i] as Host, 1));
+        vi.advanceTimersByTime(1);
         for (let pass = 0; pass < 100 && !isEmpty(); pass += 1) await recoverAll(impatient);
       }
       for (const life of lives) if (!life.dead) life.history.write({ kind: 'ended' });
@@ -330,6 +342,7 @@ export function createServices(scheduler: Scheduler, sharesLog: boolean): Servic
         life.bury();
       }
       await Promise.all(lives.map(({ sessions }) => sessions.close()));
+      vi.useRealTimers();
     },
   };
 }
