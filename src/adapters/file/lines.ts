@@ -7,7 +7,8 @@ import { setTimeout as pause } from 'node:timers/promises';
  */
 export const MAX_LINE_BYTES = 8 * 1024 * 1024;
 
-const CHUNK_BYTES = 256 * 1024;
+/** Some hundred lines: whoever works on them shares the event loop with what is written and published meanwhile. */
+const CHUNK_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
 
 export interface Line {
