@@ -10,10 +10,16 @@ import { CHUNK_BYTES, CHUNK_RECORDS, type Chunk, type SealedWork } from './seale
 
 const REFUSED = 'the broker refuses this event for good';
 
-/** Of whom events are owed, and what came of them by now. */
+/** Records that are done with, settled or in quarantine, and events that were published. */
+export interface Recovered {
+  readonly records: number;
+  readonly published: number;
+}
+
+/** Of whom events are owed, and what came of that by now. */
 export interface OwingSession {
   readonly sessionId: string;
-  readonly recovered: { records: number; published: number };
+  recovered: Recovered;
 }
 
 /**
@@ -38,9 +44,7 @@ export function owedEvents(pass: RecoveryPass, work: SealedWork): OwedEvents {
   let sending: Promise<void> = Promise.resolve();
 
   async function publish(to: OwingSession, chunk: Chunk): Promise<void> {
-    const before = work.done;
-    to.recovered.published += await publishChunk(pass, work, to.sessionId, chunk, sequenceOf);
-    to.recovered.records += work.done - before;
+    addTo(to, await publishChunk(pass, work, to.sessionId, chunk, sequenceOf));
   }
 
   function sequenceOf(record: OwedRecord): number {
@@ -71,12 +75,14 @@ export function owedEvents(pass: RecoveryPass, work: SealedWork): OwedEvents {
   };
 }
 
+export function addTo(session: OwingSession, { records, published }: Recovered): void {
+  const before = session.recovered;
+  session.recovered = { records: before.records + records, published: before.published + published };
+}
+
 export type OwedRecord = EventAddedRecord | EventUnpublishedRecord;
 
-/**
- * Sends a chunk of one session to the broker, and settles or quarantines what the broker has decided on. Answers how many
- * events were published.
- */
+/** Sends a chunk of one session to the broker, and settles or quarantines what the broker has decided on. */
 export async function publishChunk(
   pass: RecoveryPass,
   work: SealedWork,
@@ -84,9 +90,9 @@ export async function publishChunk(
   { places, records }: Chunk,
   /** Undefined for a record of an event that has been published by an earlier one. */
   sequenceOf: (record: OwedRecord) => number | undefined,
-): Promise<number> {
+): Promise<Recovered> {
   const { processor, tally, down, closing } = pass;
-  if (down.broker || closing.aborted) return 0;
+  if (down.broker || closing.aborted) return { records: 0, published: 0 };
   const owed: StoredEvent[] = [];
   /** For each place what is owed of it, if it is not repeated. */
   const events = (records as readonly OwedRecord[]).map((record): StoredEvent | undefined => {
@@ -101,14 +107,15 @@ export async function publishChunk(
   tally.published += published;
   const isRefused = new Set<StoredEvent | undefined>(refused);
   const isUndone = new Set<StoredEvent | undefined>([...left, ...refused]);
-  await work.settle(places.filter((_, i) => !isUndone.has(events[i])));
-  await work.quarantine(
+  const settled = places.filter((_, i) => !isUndone.has(events[i]));
+  await work.settle(settled);
+  const quarantined = await work.quarantine(
     places.flatMap((place, i) =>
       isRefused.has(events[i]) ? [{ place, record: records[i] as ContingencyRecord, reason: REFUSED }] : [],
     ),
   );
   if (left.length > 0) down.broker = true;
-  return published;
+  return { records: settled.length + quarantined, published };
 }
 
 /** What the log has read as bytes is published as bytes. */

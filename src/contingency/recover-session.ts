@@ -1,7 +1,7 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
 import { eventIdOf } from '../core/event.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
-import { publishChunk } from './publish-owed.js';
+import { addTo, publishChunk } from './publish-owed.js';
 import { finishCommit } from './recover-interrupted.js';
 import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
 import { type ReplayProblem, replayIntoStore } from './replay.js';
@@ -33,16 +33,7 @@ export async function recoverSession(
   const before = { done: work.done, published: pass.tally.published };
   let isBack = true;
   try {
-    let late: readonly number[] = [];
-    if (session.forStore.length > 0) {
-      if (pass.down.store) return false;
-      ({ isBack, late } =
-        session.end?.kind === 'session.rollback_requested'
-          ? await rollBack(pass, work, session)
-          : await bringBack(pass, work, session, session.forStore));
-    }
-    await work.settle(session.repeated);
-    await publishLate(pass, work, sessionId, late);
+    if (session.forStore.length > 0) isBack = await bringToStore(pass, work, session);
   } catch (error) {
     if (!isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
     // Something about this one session, or nothing works?
@@ -50,14 +41,30 @@ export async function recoverSession(
     isBack = false;
     pass.logger.warn('A session could not be recovered yet', { sessionId, cause: messageOf(error) });
   }
-  const { recovered } = session;
-  const records = recovered.records + work.done - before.done;
-  if (records > 0) {
-    const published = recovered.published + pass.tally.published - before.published;
-    const report = { sessionId, records, published };
-    pass.events.emit('contingency.recovered', report);
-    pass.logger.info('Contingency records recovered', report);
-  }
+  addTo(session, { records: work.done - before.done, published: pass.tally.published - before.published });
+  tellRecovered(pass, session);
+  return isBack;
+}
+
+/** Says what came of its records, if anything did. */
+export function tellRecovered(
+  { events, logger }: RecoveryPass,
+  { sessionId, recovered }: SessionBacklog,
+): void {
+  if (recovered.records === 0) return;
+  const report = { sessionId, ...recovered };
+  events.emit('contingency.recovered', report);
+  logger.info('Contingency records recovered', report);
+}
+
+/** Answers false when something has to wait for the store. */
+async function bringToStore(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<boolean> {
+  if (pass.down.store) return false;
+  const { isBack, late } =
+    session.end?.kind === 'session.rollback_requested'
+      ? await rollBack(pass, work, session)
+      : await bringBack(pass, work, session, session.forStore);
+  await publishLate(pass, work, session.sessionId, late);
   return isBack;
 }
 

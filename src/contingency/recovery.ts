@@ -3,7 +3,7 @@ import type { QuarantinedEntry, SealedRecords } from '../ports/contingency-log.j
 import type { HeldMark, WaitingSession } from './held-records.js';
 import { owedEvents } from './publish-owed.js';
 import { recoverInterrupted } from './recover-interrupted.js';
-import { recoverSession } from './recover-session.js';
+import { recoverSession, tellRecovered } from './recover-session.js';
 import {
   isStoreAway,
   type RecoverOptions,
@@ -105,20 +105,24 @@ async function recoverLog(
     const sessions = await readBacklog(sealed.read(), {
       owed: owedEvents(pass, work),
       found: work.found,
+      settle: work.settle,
       unusable: (entry) => unusable.push(entry),
       signal: closing,
     });
     await work.quarantine(unusable);
     const waiting = new Map<string, WaitingSession>();
     for (const session of sessions.values()) {
-      if (closing.aborted) return;
+      if (closing.aborted) {
+        tellRecovered(pass, session);
+        continue;
+      }
       const isBack = await recoverSession(pass, work, session);
       if (!isBack)
         waiting.set(session.sessionId, { records: session.forStore.length, end: session.end?.kind });
       tally.sessions += 1;
       pass.progress();
     }
-    held.settle(mark, waiting);
+    if (!closing.aborted) held.settle(mark, waiting);
   } finally {
     await work.end().catch((error) => {
       logger.error('The sealed part of the contingency log could not be cleared', {

@@ -27,7 +27,8 @@ export interface SealedWork {
    * 4 × {@link CHUNK_RECORDS} come again.
    */
   settle(places: readonly number[]): Promise<void>;
-  quarantine(entries: readonly (QuarantinedEntry & { readonly place: number })[]): Promise<void>;
+  /** Answers how many of them are in quarantine now: all, or none if it can't take them; then they stay in the log. */
+  quarantine(entries: readonly (QuarantinedEntry & { readonly place: number })[]): Promise<number>;
   /** Makes durable what is done, and lets go of the part. */
   end(): Promise<void>;
 }
@@ -106,7 +107,7 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
     },
 
     async quarantine(entries) {
-      if (entries.length === 0) return;
+      if (entries.length === 0) return 0;
       await marking;
       try {
         await sealed.quarantine(entries);
@@ -115,7 +116,7 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
           records: entries.length,
           cause: messageOf(error),
         });
-        return;
+        return 0;
       }
       done += entries.length;
       config.onQuarantined(entries.length);
@@ -125,6 +126,7 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
         events.emit('contingency.quarantined', { sessionId, reason: entry.reason });
       }
       config.onProgress();
+      return entries.length;
     },
 
     async end() {

@@ -1,6 +1,6 @@
 import { type NumberRanges, numberRanges } from '../core/number-ranges.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedEntry } from '../ports/contingency-log.js';
-import type { OwedEvents, OwingSession } from './publish-owed.js';
+import { addTo, type OwedEvents, type OwingSession } from './publish-owed.js';
 import { flawOf } from './record-flaw.js';
 import { withoutBytes } from './without-bytes.js';
 
@@ -12,14 +12,11 @@ export interface SessionBacklog extends OwingSession {
   readonly end:
     | { readonly place: number; readonly kind: 'session.commit_requested' | 'session.rollback_requested' }
     | undefined;
-  /** Events that are owed once and recorded again; a writer repeats itself when the file is renamed under its hands. */
-  readonly repeated: readonly number[];
 }
 
 interface Growing extends SessionBacklog {
   readonly forStore: number[];
   end: SessionBacklog['end'];
-  repeated: number[];
   /** Of the events that the broker is owed. */
   sequences: NumberRanges | undefined;
 }
@@ -28,12 +25,12 @@ export interface BacklogReader {
   /** Takes what the broker is owed, as it comes. */
   readonly owed: OwedEvents;
   found(records: number): void;
+  /** Takes what needs not be done again. */
+  settle(places: readonly number[]): Promise<void>;
   unusable(entry: QuarantinedEntry & { readonly place: number }): void;
   /** Ends the reading early. */
   readonly signal: AbortSignal;
 }
-
-const NONE: number[] = [];
 
 /**
  * Reads the whole part, and answers what there is of each session, in the order in which sessions first appear. It keeps
@@ -41,14 +38,14 @@ const NONE: number[] = [];
  */
 export async function readBacklog(
   read: AsyncIterable<readonly SealedEntry[]>,
-  { owed, found, unusable, signal }: BacklogReader,
+  { owed, found, settle, unusable, signal }: BacklogReader,
 ): Promise<ReadonlyMap<string, SessionBacklog>> {
   const sessions = new Map<string, Growing>();
   const backlogOf = (sessionId: string): Growing => {
     const known = sessions.get(sessionId);
     if (known !== undefined) return known;
-    const none = { sessionId, forStore: [], end: undefined, repeated: NONE, sequences: undefined };
-    const session: Growing = { ...none, recovered: { records: 0, published: 0 } };
+    const none = { records: 0, published: 0 };
+    const session = { sessionId, forStore: [], end: undefined, sequences: undefined, recovered: none };
     sessions.set(sessionId, session);
     return session;
   };
@@ -72,8 +69,11 @@ export async function readBacklog(
         else if (isNew(session, record.sequence)) {
           if (!owed.hasRoomFor(session)) await owed.send();
           owed.add(session, record, place);
-        } else if (session.repeated === NONE) session.repeated = [place];
-        else session.repeated.push(place);
+        } else {
+          // A writer repeats itself when the file is renamed under its hands.
+          await settle([place]);
+          addTo(session, { records: 1, published: 0 });
+        }
       }
     }
     await owed.send();

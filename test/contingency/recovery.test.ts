@@ -228,8 +228,11 @@ describe('what the broker is owed', () => {
       },
     }));
     const sessions = instanceOn({ store, publisher, contingency: piecemeal });
+    const told: unknown[] = [];
+    sessions.on('contingency.recovered', (report) => told.push(report));
     const report = await sessions.recover();
     expect(report).toMatchObject({ published: 500, remaining: 1_800, complete: false });
+    expect(told).toMatchObject([{ records: 500, published: 500 }]);
     expect(log.records).toHaveLength(1_800);
     expect(read).toBeLessThan(1_500);
   });
@@ -242,6 +245,47 @@ describe('what the broker is owed', () => {
     const publisher = memoryPublisher({ onPublish: ({ events }) => void batches.push(events.length) });
     await instanceOn({ store: memoryStore(), publisher, contingency: log }).recover();
     expect(batches).toEqual([5, 2]);
+  });
+
+  test('is published once and told, though recorded twice, when the store takes nothing of its session', async () => {
+    const store = faultyStore(memoryStore());
+    const log = memoryContingency();
+    for (const sequence of [1, 2, 1, 2, 3]) await log.append([owed('s-1', sequence)]);
+    await log.append([{ ...owed('s-1', 9), kind: 'event.added' } as ContingencyRecord]);
+    await log.append([{ ...owed('s-2', 9), kind: 'event.added' } as ContingencyRecord]);
+    await log.append([owed('s-2', 1)]);
+    const publisher = memoryPublisher();
+    const sessions = instanceOn({ store, publisher, contingency: log });
+    const recovered: unknown[] = [];
+    sessions.on('contingency.recovered', (report) => recovered.push(report));
+    store.fault = 'down';
+    for (let pass = 0; pass < 3; pass += 1) await sessions.recover();
+    expect(publisher.published.map(({ event }) => Number(event.sequence))).toEqual([1, 2, 3, 1]);
+    expect(recovered).toMatchObject([
+      { sessionId: 's-1', records: 5, published: 3 },
+      { sessionId: 's-2', records: 1, published: 1 },
+    ]);
+    expect(log.records.map(({ kind }) => kind)).toEqual(['event.added', 'event.added']);
+  });
+
+  test('stays in the log, and is not counted, when it is refused and the quarantine takes nothing', async () => {
+    const log = memoryContingency();
+    for (const sequence of [1, 2, 3]) await log.append([owed('s-1', sequence)]);
+    const full = onSealed(log, (sealed) => ({
+      ...sealed,
+      quarantine: () => Promise.reject(new EventSessionsError('CONTINGENCY_FAILED', 'the disk is full')),
+    }));
+    const publisher = memoryPublisher({
+      onPublish: ({ events }) => {
+        if (events.some(({ sequence }) => sequence === 2))
+          throw new EventSessionsError('PUBLISH_FAILED', 'too large', { outcome: 'refused' });
+      },
+    });
+    const sessions = instanceOn({ store: memoryStore(), publisher, contingency: full });
+    const recovered: unknown[] = [];
+    sessions.on('contingency.recovered', (report) => recovered.push(report));
+    expect(await sessions.recover()).toMatchObject({ published: 2, quarantined: 0, remaining: 1 });
+    expect(recovered).toMatchObject([{ records: 2, published: 2 }]);
   });
 
   test('is left, of all sessions, when the broker has failed once in a pass', async () => {
