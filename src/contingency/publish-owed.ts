@@ -16,6 +16,8 @@ export interface Recovered {
   readonly published: number;
 }
 
+export const NOTHING: Recovered = { records: 0, published: 0 };
+
 /** Of whom events are owed, and what came of that by now. */
 export interface OwingSession {
   readonly sessionId: string;
@@ -40,7 +42,9 @@ export function owedEvents(pass: RecoveryPass, work: SealedWork): OwedEvents {
   let session: OwingSession | undefined;
   let places: number[] = [];
   let records: EventUnpublishedRecord[] = [];
+  /** Held in memory by the records, as far as it is not shared with the one before. */
   let bytes = 0;
+  let last: ArrayBufferLike | undefined;
   let sending: Promise<void> = Promise.resolve();
 
   async function publish(to: OwingSession, chunk: Chunk): Promise<void> {
@@ -61,12 +65,15 @@ export function owedEvents(pass: RecoveryPass, work: SealedWork): OwedEvents {
       session = to;
       places.push(place);
       records.push(record);
-      bytes += record.utf8 === undefined ? record.event.length : record.utf8.end - record.utf8.start;
+      const memory = record.utf8?.buffer.buffer;
+      if (memory === undefined) bytes += record.event.length;
+      else if (memory !== last) bytes += memory.byteLength;
+      last = memory;
     },
 
     async send() {
       const [to, chunk] = [session, { places, records }];
-      [session, places, records, bytes] = [undefined, [], [], 0];
+      [session, places, records, bytes, last] = [undefined, [], [], 0, undefined];
       await sending;
       if (to !== undefined) sending = ignoringUntilAwaited(publish(to, chunk));
     },
@@ -92,7 +99,7 @@ export async function publishChunk(
   sequenceOf: (record: OwedRecord) => number | undefined,
 ): Promise<Recovered> {
   const { processor, tally, down, closing } = pass;
-  if (down.broker || closing.aborted) return { records: 0, published: 0 };
+  if (down.broker || closing.aborted) return NOTHING;
   const owed: StoredEvent[] = [];
   /** For each place what is owed of it, if it is not repeated. */
   const events = (records as readonly OwedRecord[]).map((record): StoredEvent | undefined => {

@@ -8,7 +8,7 @@ import type {
 } from '../ports/contingency-log.js';
 
 /** As a rule they are those of the record before. */
-const sound = { sessionId: '', topic: '' };
+const sound: { sessionId?: string; topic?: string } = {};
 
 /**
  * Why a record that the log could read can never be replayed; undefined if it can. No instance writes such a one, and

@@ -1,7 +1,7 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
 import { eventIdOf } from '../core/event.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
-import { addTo, publishChunk } from './publish-owed.js';
+import { addTo, NOTHING, publishChunk } from './publish-owed.js';
 import { finishCommit } from './recover-interrupted.js';
 import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
 import { type ReplayProblem, replayIntoStore } from './replay.js';
@@ -46,12 +46,11 @@ export async function recoverSession(
   return isBack;
 }
 
-/** Says what came of its records, if anything did. */
-export function tellRecovered(
-  { events, logger }: RecoveryPass,
-  { sessionId, recovered }: SessionBacklog,
-): void {
+/** Says what came of its records since it was last said, if anything did. */
+export function tellRecovered({ events, logger }: RecoveryPass, session: SessionBacklog): void {
+  const { sessionId, recovered } = session;
   if (recovered.records === 0) return;
+  session.recovered = NOTHING;
   const report = { sessionId, ...recovered };
   events.emit('contingency.recovered', report);
   logger.info('Contingency records recovered', report);

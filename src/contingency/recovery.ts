@@ -12,7 +12,7 @@ import {
   type RecoveryReport,
 } from './recovery-pass.js';
 import { type SealedWork, sealedWork } from './sealed-work.js';
-import { readBacklog } from './session-backlog.js';
+import { backlogs } from './session-backlog.js';
 
 /**
  * One pass over everything that is owed: first the contingency log, then the sessions in the store that nobody looks
@@ -71,7 +71,7 @@ export function createRecovery(
     await recoverInterrupted(pass);
     const sawAll = sealed !== 'busy' && !closing.aborted;
     awaitsStore = sawAll && down.store && !down.broker;
-    if (closing.aborted) return report(false, await backlog());
+    if (closing.aborted) return report(false, await backlog().catch(remaining));
     return report(sawAll && remaining() === 0 && !down.store && !down.broker, remaining());
   }
 
@@ -100,22 +100,20 @@ async function recoverLog(
     onProgress: pass.progress,
   });
   onStart(work);
+  const unusable: (QuarantinedEntry & { place: number })[] = [];
+  const { sessions, read } = backlogs({
+    owed: owedEvents(pass, work),
+    found: work.found,
+    settle: work.settle,
+    unusable: (entry) => unusable.push(entry),
+    signal: closing,
+  });
   try {
-    const unusable: (QuarantinedEntry & { place: number })[] = [];
-    const sessions = await readBacklog(sealed.read(), {
-      owed: owedEvents(pass, work),
-      found: work.found,
-      settle: work.settle,
-      unusable: (entry) => unusable.push(entry),
-      signal: closing,
-    });
+    await read(sealed.read());
     await work.quarantine(unusable);
     const waiting = new Map<string, WaitingSession>();
     for (const session of sessions.values()) {
-      if (closing.aborted) {
-        tellRecovered(pass, session);
-        continue;
-      }
+      if (closing.aborted) return;
       const isBack = await recoverSession(pass, work, session);
       if (!isBack)
         waiting.set(session.sessionId, { records: session.forStore.length, end: session.end?.kind });
@@ -124,6 +122,7 @@ async function recoverLog(
     }
     if (!closing.aborted) held.settle(mark, waiting);
   } finally {
+    for (const session of sessions.values()) tellRecovered(pass, session);
     await work.end().catch((error) => {
       logger.error('The sealed part of the contingency log could not be cleared', {
         cause: messageOf(error),

@@ -47,8 +47,8 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
   let done = 0;
   /** Settled, and to be marked. */
   let unmarked: number[] = [];
-  /** The marks that are on their way into the log. */
-  let marking = Promise.resolve();
+  /** Over when everything is that was written into the log before. */
+  let writing: Promise<unknown> = Promise.resolve();
   let warned = false;
 
   /** A log that can't take the marks (its disk is full) keeps them in memory: no reason to recover nothing at all. */
@@ -60,6 +60,12 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
       if (!warned) logger.warn('What is recovered could not be marked', { cause: messageOf(error) });
       warned = true;
     }
+  }
+
+  function inTurn<T>(write: () => Promise<T>): Promise<T> {
+    const result = writing.then(write);
+    writing = result.catch(() => {});
+    return result;
   }
 
   return {
@@ -99,18 +105,18 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
       done += places.length;
       for (const place of places) unmarked.push(place);
       if (unmarked.length >= CHUNK_RECORDS) {
-        await marking;
-        marking = mark(unmarked);
+        const [before, batch] = [writing, unmarked];
         unmarked = [];
+        void inTurn(() => mark(batch));
+        await before;
       }
       config.onProgress();
     },
 
     async quarantine(entries) {
       if (entries.length === 0) return 0;
-      await marking;
       try {
-        await sealed.quarantine(entries);
+        await inTurn(() => sealed.quarantine(entries));
       } catch (error) {
         logger.warn('Records could not be quarantined, and stay in the log', {
           records: entries.length,
@@ -130,8 +136,7 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
     },
 
     async end() {
-      await marking;
-      await mark(unmarked);
+      await inTurn(() => mark(unmarked));
       await sealed.release();
     },
   };

@@ -1,6 +1,6 @@
 import { type NumberRanges, numberRanges } from '../core/number-ranges.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedEntry } from '../ports/contingency-log.js';
-import { addTo, type OwedEvents, type OwingSession } from './publish-owed.js';
+import { addTo, NOTHING, type OwedEvents, type OwingSession } from './publish-owed.js';
 import { flawOf } from './record-flaw.js';
 import { withoutBytes } from './without-bytes.js';
 
@@ -32,55 +32,60 @@ export interface BacklogReader {
   readonly signal: AbortSignal;
 }
 
-/**
- * Reads the whole part, and answers what there is of each session, in the order in which sessions first appear. It keeps
- * some ten bytes a record and some two hundred a session.
- */
-export async function readBacklog(
-  read: AsyncIterable<readonly SealedEntry[]>,
-  { owed, found, settle, unusable, signal }: BacklogReader,
-): Promise<ReadonlyMap<string, SessionBacklog>> {
+export interface Backlogs {
+  /** What there is of each session, as far as it was read, in the order in which sessions first appear. */
+  readonly sessions: ReadonlyMap<string, SessionBacklog>;
+  /** Reads the whole part. It keeps some ten bytes a record and some two hundred a session. */
+  read(part: AsyncIterable<readonly SealedEntry[]>): Promise<void>;
+}
+
+export function backlogs({ owed, found, settle, unusable, signal }: BacklogReader): Backlogs {
   const sessions = new Map<string, Growing>();
-  const backlogOf = (sessionId: string): Growing => {
+
+  function backlogOf(sessionId: string): Growing {
     const known = sessions.get(sessionId);
     if (known !== undefined) return known;
-    const none = { records: 0, published: 0 };
-    const session = { sessionId, forStore: [], end: undefined, sequences: undefined, recovered: none };
+    const session = { sessionId, forStore: [], end: undefined, sequences: undefined, recovered: NOTHING };
     sessions.set(sessionId, session);
     return session;
-  };
-  try {
-    for await (const entries of read) {
-      if (signal.aborted) break;
-      found(entries.length);
-      for (const entry of entries) {
-        if ('unreadable' in entry) {
-          unusable(entry);
-          continue;
-        }
-        const { record, place } = entry;
-        const flaw = flawOf(record);
-        if (flaw !== undefined) {
-          unusable({ record: withoutBytes(record), place, reason: flaw });
-          continue;
-        }
-        const session = backlogOf(record.sessionId);
-        if (record.kind !== 'event.unpublished') takeForStore(session, record, place);
-        else if (isNew(session, record.sequence)) {
-          if (!owed.hasRoomFor(session)) await owed.send();
-          owed.add(session, record, place);
-        } else {
-          // A writer repeats itself when the file is renamed under its hands.
-          await settle([place]);
-          addTo(session, { records: 1, published: 0 });
-        }
-      }
-    }
-    await owed.send();
-  } finally {
-    await owed.sent();
   }
-  return sessions;
+
+  return {
+    sessions,
+    async read(part) {
+      try {
+        for await (const entries of part) {
+          if (signal.aborted) break;
+          found(entries.length);
+          for (const entry of entries) {
+            if ('unreadable' in entry) {
+              unusable(entry);
+              continue;
+            }
+            const { record, place } = entry;
+            const flaw = flawOf(record);
+            if (flaw !== undefined) {
+              unusable({ record: withoutBytes(record), place, reason: flaw });
+              continue;
+            }
+            const session = backlogOf(record.sessionId);
+            if (record.kind !== 'event.unpublished') takeForStore(session, record, place);
+            else if (isNew(session, record.sequence)) {
+              if (!owed.hasRoomFor(session)) await owed.send();
+              owed.add(session, record, place);
+            } else {
+              // A writer repeats itself when the file is renamed under its hands.
+              await settle([place]);
+              addTo(session, { records: 1, published: 0 });
+            }
+          }
+        }
+        await owed.send();
+      } finally {
+        await owed.sent();
+      }
+    },
+  };
 }
 
 function isNew(session: Growing, sequence: number): boolean {

@@ -144,8 +144,11 @@ describe('G3: a pass that dies', () => {
       onPublish: () => new Promise((resolve) => setTimeout(resolve, 10)),
     });
     const sessions = instanceOn({ store, publisher, contingency: broken });
+    const told: unknown[] = [];
+    sessions.on('contingency.recovered', (report) => told.push(report));
     await expect(sessions.recover()).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
     expect(happened).toEqual(['500 settled', 'released']);
+    expect(told).toMatchObject([{ records: 500, published: 500 }]);
     expect(log.records).toHaveLength(700);
   });
 
@@ -266,6 +269,29 @@ describe('what the broker is owed', () => {
       { sessionId: 's-2', records: 1, published: 1 },
     ]);
     expect(log.records.map(({ kind }) => kind)).toEqual(['event.added', 'event.added']);
+  });
+
+  test('is not held by more than some MiB of what it was read with', async () => {
+    const log = memoryContingency();
+    for (const sequence of numbers(22)) await log.append([owed('s-1', sequence)]);
+    const shared = Buffer.alloc(1_048_576);
+    const inLargePieces = onSealed(log, (sealed) => ({
+      ...sealed,
+      async *read() {
+        for await (const entries of sealed.read())
+          yield entries.map((entry) => {
+            if (!('record' in entry) || !('event' in entry.record)) return entry;
+            const start = entry.place * 1_000;
+            const buffer = entry.place < 10 ? Buffer.alloc(1_048_576) : shared;
+            const end = start + buffer.write(entry.record.event, start);
+            return { ...entry, record: { ...entry.record, utf8: { buffer, start, end } } };
+          });
+      },
+    }));
+    const batches: number[] = [];
+    const publisher = memoryPublisher({ onPublish: ({ events }) => void batches.push(events.length) });
+    await instanceOn({ store: memoryStore(), publisher, contingency: inLargePieces }).recover();
+    expect(batches).toEqual([4, 4, 14]);
   });
 
   test('stays in the log, and is not counted, when it is refused and the quarantine takes nothing', async () => {

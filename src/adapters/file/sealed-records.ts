@@ -1,4 +1,4 @@
-import { EventSessionsError } from '../../core/errors.js';
+import { EventSessionsError, ignoringUntilAwaited } from '../../core/errors.js';
 import type { ContingencyRecord, SealedRecords } from '../../ports/contingency-log.js';
 import type { AppendFile } from './append-file.js';
 import { ioFailure } from './io-failure.js';
@@ -76,7 +76,12 @@ export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
       await mustHold();
       try {
         for (const [index, part] of parts.entries()) {
-          yield* part.read(index * LINES_PER_SEGMENT);
+          for await (const entries of part.read(index * LINES_PER_SEGMENT)) {
+            // What is read is acted on: whoever has lost the lock must not go on. Looked at beside the work.
+            const held = ignoringUntilAwaited(mustHold());
+            yield entries;
+            await held;
+          }
         }
       } catch (error) {
         throw ioFailure('read', path, error);

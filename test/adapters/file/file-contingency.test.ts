@@ -294,6 +294,28 @@ describe('fileContingency', () => {
     });
   });
 
+  it('is read no further by one that has lost the lock meanwhile', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path, fsync: 'never' });
+      const records = Array.from({ length: 400 }, (_, i) => added(`e-${i}`, { text: 'x'.repeat(4_000) }));
+      for (let from = 0; from < 400; from += 10) await log.append(records.slice(from, from + 10));
+      const sealed = await sealOf(log);
+      let read = 0;
+      const reading = (async () => {
+        for await (const entries of sealed.read()) {
+          read += entries.length;
+          if (read < 100) continue;
+          await rename(`${path}.lock`, `${path}.lock.stolen`);
+          await writeFile(`${path}.lock`, '');
+        }
+      })();
+      await expect(reading).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+      expect(read).toBeLessThan(200);
+      await sealed.release();
+      await log.close();
+    });
+  });
+
   it('refuses to settle once another process has taken the recovery over', async () => {
     await inFolder(async (_, path) => {
       const log = fileContingency({ path });
