@@ -14,7 +14,7 @@ const started = (sessionId: string, at = AT): ContingencyRecord => {
   return { kind: 'session.started', sessionId, at, metadata: '{"user":"u-1"}', ttlMs: 60_000 };
 };
 const added = (sessionId: string, id: string, at = AT): ContingencyRecord => {
-  const event = `{"specversion":"1.0","id":"${id}","type":"order.placed","time":"2026-01-31T12:00:00Z","datacontenttype":"application/json","data":{"card":"4111"}}`;
+  const event = `{"specversion":"1.0","id":"${id}","type":"order.placed","time":"2026-01-31T12:00:00Z","datacontenttype":"application/json","data":{"card":"4111 1111"}}`;
   return { kind: 'event.added', sessionId, at, topic: 'orders', event };
 };
 const commit = (sessionId: string, at = AT): ContingencyRecord => {
@@ -82,7 +82,7 @@ describe('inspect', () => {
       expect(second).toMatch(/^s-1 +3 .* start, 1 event, commit$/);
       expect(stdout).toMatch(/^Quarantine: 3 entries/m);
       expect(stdout).toMatch(new RegExp(`^ +2 +${reason}$`, 'm'));
-      expect(stdout).not.toContain('4111');
+      expect(stdout).not.toContain('4111 1111');
 
       const json = JSON.parse((await inspecting(folder, '--json')).stdout);
       expect(json).toMatchObject({
@@ -147,8 +147,10 @@ describe('inspect', () => {
       expect(places).toEqual([...places].sort((a, b) => a - b));
       expect(places).not.toContain(-1);
       expect(stdout).toContain(reason);
-      expect(stdout).not.toMatch(/4111|u-1/);
-      expect((await inspecting(folder, '--session', 's-1', '--data')).stdout).toContain('{"card":"4111"}');
+      expect(stdout).not.toMatch(/4111 1111|u-1/);
+      expect((await inspecting(folder, '--session', 's-1', '--data')).stdout).toContain(
+        '{"card":"4111 1111"}',
+      );
 
       const json = JSON.parse((await inspecting(folder, '--session', 's-1', '--json')).stdout);
       expect(json).toMatchObject({
@@ -165,7 +167,7 @@ describe('inspect', () => {
           { place: 'quarantine', what: 'event.added', details: { event: { id: 'e-0' }, reason } },
         ],
       });
-      expect(JSON.stringify(json)).not.toMatch(/4111|u-1/);
+      expect(JSON.stringify(json)).not.toMatch(/4111 1111|u-1/);
     });
   });
 
