@@ -173,7 +173,7 @@ async function publishLate(
   sessionId: string,
   places: readonly number[],
 ): Promise<void> {
-  if (places.length === 0) return;
+  if (places.length === 0 || pass.down.broker) return;
   const session = await pass.ask((store) => store.get(sessionId));
   if (session?.status === 'committing') return;
   let sequence = session?.events ?? 0;

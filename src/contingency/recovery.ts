@@ -103,8 +103,7 @@ async function recoverLog(
   const unusable: (QuarantinedEntry & { place: number })[] = [];
   const { sessions, read } = backlogs({
     owed: owedEvents(pass, work),
-    found: work.found,
-    settle: work.settle,
+    work,
     unusable: (entry) => unusable.push(entry),
     signal: closing,
   });

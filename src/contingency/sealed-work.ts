@@ -1,5 +1,6 @@
 import type { DomainEvents } from '../core/domain-events.js';
 import { ignoringUntilAwaited, messageOf } from '../core/errors.js';
+import { turns } from '../core/turns.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedRecords } from '../ports/contingency-log.js';
 import type { Logger } from '../ports/logger.js';
 
@@ -47,8 +48,8 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
   let done = 0;
   /** Settled, and to be marked. */
   let unmarked: number[] = [];
-  /** Over when everything is that was written into the log before. */
-  let writing: Promise<unknown> = Promise.resolve();
+  /** Into the log. */
+  const inTurn = turns();
   let warned = false;
 
   /** A log that can't take the marks (its disk is full) keeps them in memory: no reason to recover nothing at all. */
@@ -60,12 +61,6 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
       if (!warned) logger.warn('What is recovered could not be marked', { cause: messageOf(error) });
       warned = true;
     }
-  }
-
-  function inTurn<T>(write: () => Promise<T>): Promise<T> {
-    const result = writing.then(write);
-    writing = result.catch(() => {});
-    return result;
   }
 
   return {
@@ -105,10 +100,11 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
       done += places.length;
       for (const place of places) unmarked.push(place);
       if (unmarked.length >= CHUNK_RECORDS) {
-        const [before, batch] = [writing, unmarked];
+        const batch = unmarked;
         unmarked = [];
+        const marksBefore = inTurn(async () => {});
         void inTurn(() => mark(batch));
-        await before;
+        await marksBefore;
       }
       config.onProgress();
     },

@@ -2,6 +2,7 @@ import { type NumberRanges, numberRanges } from '../core/number-ranges.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedEntry } from '../ports/contingency-log.js';
 import { addTo, NOTHING, type OwedEvents, type OwingSession } from './publish-owed.js';
 import { flawOf } from './record-flaw.js';
+import type { SealedWork } from './sealed-work.js';
 import { withoutBytes } from './without-bytes.js';
 
 /** What a sealed part of the log has of one session, as places: the records themselves may not fit in memory. */
@@ -24,9 +25,7 @@ interface Growing extends SessionBacklog {
 export interface BacklogReader {
   /** Takes what the broker is owed, as it comes. */
   readonly owed: OwedEvents;
-  found(records: number): void;
-  /** Takes what needs not be done again. */
-  settle(places: readonly number[]): Promise<void>;
+  readonly work: Pick<SealedWork, 'found' | 'settle'>;
   unusable(entry: QuarantinedEntry & { readonly place: number }): void;
   /** Ends the reading early. */
   readonly signal: AbortSignal;
@@ -39,7 +38,7 @@ export interface Backlogs {
   read(part: AsyncIterable<readonly SealedEntry[]>): Promise<void>;
 }
 
-export function backlogs({ owed, found, settle, unusable, signal }: BacklogReader): Backlogs {
+export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backlogs {
   const sessions = new Map<string, Growing>();
 
   function backlogOf(sessionId: string): Growing {
@@ -56,7 +55,7 @@ export function backlogs({ owed, found, settle, unusable, signal }: BacklogReade
       try {
         for await (const entries of part) {
           if (signal.aborted) break;
-          found(entries.length);
+          work.found(entries.length);
           for (const entry of entries) {
             if ('unreadable' in entry) {
               unusable(entry);
@@ -75,7 +74,7 @@ export function backlogs({ owed, found, settle, unusable, signal }: BacklogReade
               owed.add(session, record, place);
             } else {
               // A writer repeats itself when the file is renamed under its hands.
-              await settle([place]);
+              await work.settle([place]);
               addTo(session, { records: 1, published: 0 });
             }
           }

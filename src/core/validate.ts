@@ -84,12 +84,13 @@ export function isId(text: string): boolean {
   return ID.test(text);
 }
 
-/** By byte: whether an id may have that character. */
-const IS_OF_ID = Array.from({ length: 256 }, (_, code) => isId(String.fromCharCode(code)));
+/** By byte: whether an id may have that character. Made when it is first asked for. */
+let isOfId: readonly boolean[] | undefined;
 
 /** Whether these bytes are an id. */
 export function isIdIn(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i += 1) if (IS_OF_ID[bytes[i] as number] !== true) return false;
+  isOfId ??= Array.from({ length: 256 }, (_, code) => isId(String.fromCharCode(code)));
+  for (let i = start; i < end; i += 1) if (isOfId[bytes[i] as number] !== true) return false;
   return start < end && end - start <= MAX_ID_LENGTH;
 }
 

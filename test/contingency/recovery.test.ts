@@ -141,7 +141,7 @@ describe('G3: a pass that dies', () => {
       },
     }));
     const publisher = memoryPublisher({
-      onPublish: () => new Promise((resolve) => setTimeout(resolve, 10)),
+      onPublish: () => new Promise((resolve) => setImmediate(resolve)),
     });
     const sessions = instanceOn({ store, publisher, contingency: broken });
     const told: unknown[] = [];

@@ -10,7 +10,7 @@ test('what is settled and quarantined from several sides goes into the log in tu
   const happened: string[] = [];
   const slowly = async (what: string) => {
     happened.push(`${what} begins`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setImmediate(resolve));
     happened.push(`${what} ends`);
   };
   const sealed: SealedRecords = {

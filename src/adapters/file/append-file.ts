@@ -2,6 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EventSessionsError, ignoringUntilAwaited } from '../../core/errors.js';
+import { turns } from '../../core/turns.js';
 import { makeFolder, syncFolder } from './folder.js';
 import { errnoOf, ioFailure } from './io-failure.js';
 
@@ -100,7 +101,7 @@ export function appendFile(options: AppendFileOptions): AppendFile {
   let waitingBytes = 0;
   let pumping: Promise<void> | undefined;
   let current: Opened | undefined;
-  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = turns();
   let idle: NodeJS.Timeout | undefined;
   /** Acknowledged and written to `current`, but not known to be on the disk. */
   let unsynced: Buffer[] = [];
@@ -287,12 +288,6 @@ export function appendFile(options: AppendFileOptions): AppendFile {
       }
     }
     return admitted;
-  }
-
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = turn.then(work);
-    turn = result.catch(() => {});
-    return result;
   }
 
   async function pump(): Promise<void> {

@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import * as z from 'zod/mini';
 import { EventSessionsError } from '../../core/errors.js';
+import { turns } from '../../core/turns.js';
 import { timerMs, validate, wholeNumber } from '../../core/validate.js';
 import type { ContingencyBacklog, ContingencyLog, SealedRecords } from '../../ports/contingency-log.js';
 import { appendFile, type OpenFile } from './append-file.js';
@@ -94,7 +95,7 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
   let held: SealedRecords | undefined;
   /** Of the segments of the last recovery: what a full disk did not take of it is only here. */
   let settled: ReadonlyMap<string, SettledLines> = new Map();
-  let counting: Promise<unknown> = Promise.resolve();
+  const counting = turns();
   let closed = false;
 
   const sync = fsync === 'interval' ? fsyncIntervalMs : durable;
@@ -187,12 +188,7 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
 
     seal: () => attempt('seal', seal),
 
-    backlog: () =>
-      attempt('count', () => {
-        const result = counting.then(backlog);
-        counting = result.catch(() => {});
-        return result;
-      }),
+    backlog: () => attempt('count', () => counting(backlog)),
 
     ping: () =>
       attempt('write to', async () => {

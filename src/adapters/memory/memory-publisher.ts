@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { EventSessionsError, isEventSessionsError } from '../../core/errors.js';
 import { type CloudEvent, decodeEvent } from '../../core/event.js';
+import { turns } from '../../core/turns.js';
 import { functionOf, validate, wholeNumber } from '../../core/validate.js';
 import type { EventPublisher, PublishBatch } from '../../ports/event-publisher.js';
 import { placeOf, recentFailures } from '../../publishing/recent-failures.js';
@@ -36,7 +37,7 @@ const optionsSchema = z.strictObject({
 export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPublisher {
   const { onPublish, maxEventBytes = 1_048_576 } = validate(optionsSchema, options, 'memoryPublisher');
   let batches: PublishBatch[] = [];
-  let turn = Promise.resolve();
+  const inTurn = turns();
   let failures = 0;
   const recent = recentFailures();
 
@@ -72,9 +73,7 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
     },
     publish(batch) {
       const failuresBefore = recent.before(placeOf(batch)) === undefined ? failures : Number.NaN;
-      const result = turn.then(() => publishInTurn(batch, failuresBefore));
-      turn = result.catch(() => {});
-      return result;
+      return inTurn(() => publishInTurn(batch, failuresBefore));
     },
     async ping() {},
     async close() {},
