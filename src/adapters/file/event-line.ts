@@ -68,11 +68,16 @@ abstract class BytesRecord {
   }
 }
 
+const NO_BYTES: Utf8Range = { buffer: Buffer.alloc(0), start: 0, end: 0 };
+
+/** V8 throws the code that it has optimized for a class away when it finds no object of it alive: so each keeps one. */
 class AddedRecord extends BytesRecord implements EventAddedRecord {
+  static readonly kept = new AddedRecord('', 0, '', NO_BYTES);
   readonly kind = 'event.added';
 }
 
 class UnpublishedRecord extends BytesRecord implements EventUnpublishedRecord {
+  static readonly kept = new UnpublishedRecord('', 0, '', NO_BYTES, 0, undefined);
   readonly kind = 'event.unpublished';
   declare readonly outcome?: Outcome;
   constructor(

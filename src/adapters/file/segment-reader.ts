@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ContingencyRecord, SealedEntry } from '../../ports/contingency-log.js';
-import { linesOf } from './lines.js';
+import { type Line, linesOf } from './lines.js';
 import { decodeRecord } from './record-line.js';
 import { replacedBy, type Segment } from './sealed-segments.js';
 import type { SettledLines } from './settled-lines.js';
@@ -64,14 +64,15 @@ export function segmentReader(segment: Segment, settled: SettledLines): SegmentR
       if (left.some((entry) => 'unreadable' in entry)) allReadable = false;
       return left;
     };
+    const take = (line: Line) => {
+      const number = starts.length;
+      starts.push(line.end - line.bytes.length - (line.form === 'whole' ? 1 : 0));
+      end = line.end;
+      if (number === 0 && replacedBy(line.bytes) !== undefined) ignored = 1;
+      else appends.add(line, firstPlace + number);
+    };
     for await (const lines of linesOf(await opened(), { settleMs: SETTLE_MS })) {
-      for (const line of lines) {
-        const number = starts.length;
-        starts.push(line.end - line.bytes.length - (line.form === 'whole' ? 1 : 0));
-        end = line.end;
-        if (number === 0 && replacedBy(line.bytes) !== undefined) ignored = 1;
-        else appends.add(line, firstPlace + number);
-      }
+      lines.forEach(take);
       yield unsettled();
     }
     appends.end();

@@ -114,6 +114,9 @@ function positionIn(buffer: Buffer, end: number): number {
 
 /** An event and its range in one: there is one for each event of a commit. */
 class BytesEvent implements StoredEvent, Utf8Range {
+  /** V8 throws the code that it has optimized for a class away when it finds no object of it alive. */
+  static readonly kept = new BytesEvent('', 0, Buffer.alloc(0), 0, 0);
+
   constructor(
     readonly topic: string,
     readonly sequence: number,
