@@ -1,10 +1,5 @@
 import { type NumberRanges, numberRanges } from '../core/number-ranges.js';
-import type {
-  ContingencyRecord,
-  EventUnpublishedRecord,
-  QuarantinedEntry,
-  SealedEntry,
-} from '../ports/contingency-log.js';
+import type { ContingencyRecord, QuarantinedEntry, SealedEntry } from '../ports/contingency-log.js';
 import { addTo, NOTHING, type OwedEvents, type OwingSession } from './publish-owed.js';
 import { flawOf } from './record-flaw.js';
 import type { SealedWork } from './sealed-work.js';
@@ -54,41 +49,6 @@ export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backl
     return session;
   }
 
-  /** Answers a promise only if it is to be waited for: as a rule there is nothing to wait for. */
-  function take(entry: SealedEntry): Promise<void> | undefined {
-    if ('unreadable' in entry) {
-      unusable(entry);
-      return undefined;
-    }
-    const { record, place } = entry;
-    const flaw = flawOf(record);
-    if (flaw !== undefined) {
-      unusable({ record: withoutBytes(record), place, reason: flaw });
-      return undefined;
-    }
-    const session = backlogOf(record.sessionId);
-    if (record.kind !== 'event.unpublished') {
-      takeForStore(session, record, place);
-      return undefined;
-    }
-    if (isNew(session, record.sequence)) return takeOwed(session, record, place);
-    // A writer repeats itself when the file is renamed under its hands.
-    addTo(session, { records: 1, published: 0 });
-    return work.settle([place]);
-  }
-
-  function takeOwed(
-    session: Growing,
-    record: EventUnpublishedRecord,
-    place: number,
-  ): Promise<void> | undefined {
-    if (owed.hasRoomFor(session)) {
-      owed.add(session, record, place);
-      return undefined;
-    }
-    return owed.send().then(() => owed.add(session, record, place));
-  }
-
   return {
     sessions,
     async read(part) {
@@ -97,8 +57,26 @@ export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backl
           if (signal.aborted) break;
           work.found(entries.length);
           for (const entry of entries) {
-            const over = take(entry);
-            if (over !== undefined) await over;
+            if ('unreadable' in entry) {
+              unusable(entry);
+              continue;
+            }
+            const { record, place } = entry;
+            const flaw = flawOf(record);
+            if (flaw !== undefined) {
+              unusable({ record: withoutBytes(record), place, reason: flaw });
+              continue;
+            }
+            const session = backlogOf(record.sessionId);
+            if (record.kind !== 'event.unpublished') takeForStore(session, record, place);
+            else if (isNew(session, record.sequence)) {
+              if (!owed.hasRoomFor(session)) await owed.send();
+              owed.add(session, record, place);
+            } else {
+              // A writer repeats itself when the file is renamed under its hands.
+              await work.settle([place]);
+              addTo(session, { records: 1, published: 0 });
+            }
           }
         }
         await owed.send();

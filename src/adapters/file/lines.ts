@@ -51,7 +51,7 @@ export async function* linesOf(
     return bytes.length === 0 ? [] : [{ bytes, end, form }];
   };
 
-  /** A function of its own: V8 optimizes a loop with a `yield` in it over and over. */
+  /** A function of its own: V8 optimizes it in less time than a loop with a `yield` in it. */
   const split = (chunk: Buffer): Line[] => {
     const lines: Line[] = [];
     for (let start = 0; start < chunk.length; ) {
