@@ -2,9 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isEventSessionsError } from 'event-sessions';
 import type { Service } from './ports.js';
 import type { RecordedCommands } from './recording.js';
+import { COMMIT } from './settings.js';
 
-/** Passes in a row that must find nothing. */
-const QUIET_PASSES = 3;
+const PAUSE_MS = 100;
+/**
+ * Passes in a row that must find nothing. They outlast the lease of one who has closed in the middle of a commit: until
+ * then nobody may go on with it, and a pass before finds nothing to do.
+ */
+const QUIET_PASSES = COMMIT.leaseMs / PAUSE_MS + 3;
 
 /** Recovers until nothing is left to recover. What is left after that time is for the checker to complain about. */
 export async function closeLogs({ recover, contingency }: Service, withinMs: number): Promise<void> {
@@ -13,7 +18,7 @@ export async function closeLogs({ recover, contingency }: Service, withinMs: num
     const report = await recover().catch(() => undefined);
     const { records } = await contingency.backlog();
     quiet = report?.complete && report.remaining === 0 && records === 0 ? quiet + 1 : 0;
-    await sleep(100);
+    await sleep(PAUSE_MS);
   }
 }
 
