@@ -222,6 +222,28 @@ const RULES: Readonly<Record<string, Check>> = {
     assert.equal(await log.seal(), 'empty');
   },
 
+  'places are right throughout a part that is read in many pieces': async ({ log }) => {
+    const all = ids(3_000);
+    for (let from = 0; from < all.length; from += 100)
+      await log.append(all.slice(from, from + 100).map((id) => added(id, 1, 'x'.repeat(500))));
+    const sealed = await sealOf(log);
+    const places: number[] = [];
+    for await (const entries of sealed.read()) {
+      const from = places.length;
+      places.push(...entries.map(({ place }) => place));
+      await sealed.settle(places.slice(from).filter((_, i) => (from + i) % 3 === 0));
+    }
+    for (const i of [1, 1_000, 2_999]) {
+      const found = await sealed.fetch([places[i] as number], Number.MAX_SAFE_INTEGER);
+      assert.deepEqual(found.map(idOf), [`${i}`]);
+    }
+    await sealed.release();
+    assert.deepEqual(
+      await sealedIds(log),
+      all.filter((_, i) => i % 3 !== 0),
+    );
+  },
+
   'settling nothing, or the same again, changes nothing': async ({ log }) => {
     await log.append([added('0'), added('1')]);
     const sealed = await sealOf(log);

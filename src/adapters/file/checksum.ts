@@ -51,7 +51,7 @@ export function checkedMembers(line: string | Buffer): Readonly<Record<string, u
 function checksumOf(line: Buffer, start: number, end: number): number {
   const comma = line[end] as number;
   line[end] = BRACE;
-  const crc = crc32(line.subarray(start, end + 1));
+  const crc = crc32(new Uint8Array(line.buffer, line.byteOffset + start, end + 1 - start));
   line[end] = comma;
   return crc;
 }

@@ -55,8 +55,14 @@ export async function* linesOf(
   const split = (chunk: Buffer): Line[] => {
     const lines: Line[] = [];
     for (let start = 0; start < chunk.length; ) {
-      const newline = chunk.indexOf(NEWLINE, start);
+      const newline = chunk[start] === NEWLINE ? start : chunk.indexOf(NEWLINE, start);
       const stop = newline === -1 ? chunk.length : newline;
+      if (newline !== -1 && heldBytes === 0 && !tooLong) {
+        if (stop > start)
+          lines.push({ bytes: chunk.subarray(start, stop), end: position + stop + 1, form: 'whole' });
+        start = stop + 1;
+        continue;
+      }
       held.push(chunk.subarray(start, stop));
       heldBytes += stop - start;
       if (newline !== -1) {

@@ -137,9 +137,10 @@ function byPart(places: readonly number[]): [part: number, lines: number[]][] {
   const groups: [number, number[]][] = [];
   for (const place of places) {
     const part = Math.floor(place / LINES_PER_SEGMENT);
+    const line = place - part * LINES_PER_SEGMENT;
     const group = groups.at(-1);
-    if (group?.[0] === part) group[1].push(place % LINES_PER_SEGMENT);
-    else groups.push([part, [place % LINES_PER_SEGMENT]]);
+    if (group?.[0] === part) group[1].push(line);
+    else groups.push([part, [line]]);
   }
   return groups;
 }

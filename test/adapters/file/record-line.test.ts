@@ -151,6 +151,15 @@ describe('a record as a line', () => {
     ['with what is not ASCII', '"at":1,"topic":"té","sequence":7', {}],
     ['with a fraction', '"at":1.5,"topic":"t","sequence":7', {}],
     ['with a number below 0', '"at":-1,"topic":"t","sequence":7', {}],
+    [
+      'with the longest number that is read by hand',
+      '"at":123456789012345,"topic":"t","sequence":7',
+      { utf8: true },
+    ],
+    ['with a longer number', '"at":1234567890123456,"topic":"t","sequence":7', {}],
+    ['with the longest word', `"at":1,"topic":"${'t'.repeat(128)}","sequence":7`, { utf8: true }],
+    ['with a longer word', `"at":1,"topic":"${'t'.repeat(129)}","sequence":7`, {}],
+    ['with an empty word', '"at":1,"topic":"","sequence":7', { utf8: true }],
     ['with a number too long to count', '"at":12345678901234567,"topic":"t","sequence":7', {}],
     ['with another member', '"at":1,"x":1,"topic":"t","sequence":7', {}],
   ])('of an event means what its JSON says, %s', (_, head, { utf8 = false }: { utf8?: boolean }) => {
@@ -161,6 +170,13 @@ describe('a record as a line', () => {
     if (!('record' in decoded)) throw new Error(decoded.reason);
     expect(withoutBytes(decoded.record)).toEqual({ ...fields, event });
     expect('utf8' in decoded.record).toBe(utf8);
+  });
+
+  it('of an event has its own session and topic, whatever those of the line before', () => {
+    for (const name of ['a', 'ab', 'a', '', 'abc', 'bc', 'ab']) {
+      const record = { ...added('e-1'), sessionId: name, topic: `${name}t` };
+      expect(roundTrip(record)).toEqual(record);
+    }
   });
 
   it.each([
