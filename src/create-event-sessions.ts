@@ -10,6 +10,7 @@ import { createExtendSession } from './commands/extend-session.js';
 import { createRollbackSession } from './commands/rollback-session.js';
 import { createStartSession, type StartSessionInput } from './commands/start-session.js';
 import { createHeldRecords } from './contingency/held-records.js';
+import { knownEnds } from './contingency/known-ends.js';
 import { createRecovery } from './contingency/recovery.js';
 import type { RecoverOptions, RecoveryProgress, RecoveryReport } from './contingency/recovery-pass.js';
 import { createSessionRepository, type SessionRepository } from './contingency/session-repository.js';
@@ -53,8 +54,12 @@ export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDis
    */
   session(id: string): Session<C>;
   /**
-   * Starts a session, runs the work, commits. When the work or the commit fails, the session is rolled back if that
-   * is still possible, and the first error is thrown.
+   * Starts a session, runs the work, commits. When the work fails, or the commit is refused, the session is rolled back,
+   * and the first error is thrown.
+   *
+   * A commit that has begun cannot be undone: when it fails with `PUBLISH_FAILED` or `CONTINGENCY_FAILED`, recovery may
+   * still publish the session. To run the transaction again would publish its events twice, under other ids; repeat
+   * `session(error.sessionId).commit()` instead.
    */
   transaction<R>(
     work: (session: Session<C>) => Promise<R> | R,
@@ -141,15 +146,18 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   const storeBreaker = breakerOf('store', () => store.ping());
   const publisherBreaker = breakerOf('publisher', () => publisher.ping());
   const held = createHeldRecords(MAX_HELD_BYTES);
+  const ends = knownEnds(retentionMs);
   const repository = createSessionRepository({
     store,
     log,
     held,
+    ends,
     breaker: storeBreaker,
     events,
     metrics,
     logger,
-    recover: () => recover(),
+    // Counted as under way: closing waits for it.
+    recover: () => guardedRecover(),
     replay,
   });
   const processorConfig = {
@@ -179,7 +187,12 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   });
 
   const context = { repository, processor, events, metrics, logger, instanceId, ttlMs, retentionMs };
-  const commitContext = { ...context, leaseMs: commit.leaseMs, closing: instance.closing };
+  const commitContext = {
+    ...context,
+    leaseMs: commit.leaseMs,
+    closing: instance.closing,
+    over: instance.over,
+  };
 
   // Recovery asks even while the breakers are open, and does not write down again what it reads from the log:
   // for it an outage is an error, and the records stay.
@@ -187,6 +200,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     store,
     log: undefined,
     held: createHeldRecords(0),
+    ends,
     breaker: asProbe(storeBreaker),
     events,
     metrics,

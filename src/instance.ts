@@ -7,6 +7,8 @@ import { sessionIdOf } from './core/validate.js';
 export interface Instance {
   /** Aborts when closing begins. */
   readonly closing: AbortSignal;
+  /** Aborts when closing waits no longer: what is still under way then is on its own. */
+  readonly over: AbortSignal;
   /** The call, counted as under way; refused with `CLOSED` after closing has begun. */
   command<A extends unknown[], R>(name: string, call: (...args: A) => Promise<R>): (...args: A) => Promise<R>;
   /**
@@ -20,6 +22,7 @@ export interface Instance {
 
 export function createInstance(metrics: Metrics): Instance {
   const controller = new AbortController();
+  const over = new AbortController();
   // Every commit under way listens, and there may be any number of them.
   setMaxListeners(0, controller.signal);
   let underWay = 0;
@@ -49,6 +52,7 @@ export function createInstance(metrics: Metrics): Instance {
 
   return {
     closing: controller.signal,
+    over: over.signal,
 
     command:
       (name, call) =>
@@ -88,6 +92,7 @@ export function createInstance(metrics: Metrics): Instance {
         clearTimeout(timer);
         // Whoever called hears of it before the adapters are gone.
         await new Promise((resolve) => setImmediate(resolve));
+        over.abort();
         await release(underWay);
       })();
       return closed;

@@ -44,6 +44,8 @@ export interface CommitSessionContext {
   readonly retentionMs: number;
   /** Aborts when the instance closes. */
   readonly closing: AbortSignal;
+  /** Aborts when it has closed, whether or not this commit is done. */
+  readonly over: AbortSignal;
 }
 
 export const commitSessionSchema = z.strictObject({
@@ -83,7 +85,8 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     try {
       for (let round = 1; ; round += 1) {
         const askedAt = performance.now();
-        const begun = await repository.beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, cause });
+        const attempt = { attemptId, leaseMs, expectedEvents, cause };
+        const begun = await repository.beginCommit(sessionId, attempt, round === 1 ? signal : undefined);
         if (begun.outcome === 'granted') {
           const { receipt, leaseLost } = await carryOut({
             ...begun,
@@ -124,7 +127,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     logger.debug('Commit begun', { sessionId, commitEpoch: epoch, events, cursor });
     const lease = holdLease(
       { advance: (id, progress) => repository.ask(undefined, (store) => store.advance(id, progress)) },
-      { ...attempt, leaseMs },
+      { ...attempt, leaseMs, over: context.over },
     );
     try {
       // Once it has run, the lease is finished or given back; a renewal on its way must not bring it to life again.
@@ -153,9 +156,8 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
   /** False when another attempt has taken over. */
   async function finish({ sessionId, epoch }: Attempt, receipt: CommitReceipt): Promise<boolean> {
     const { events, published, deferred, durationMs } = receipt;
-    const { outcome } = await repository.ask(undefined, (store) =>
-      store.finishCommit(sessionId, { epoch, cursor: events, deferred, receipt, retentionMs, cause }),
-    );
+    const ending = { epoch, cursor: events, deferred, receipt, retentionMs, cause };
+    const { outcome } = await repository.finishCommit(sessionId, ending);
     if (outcome !== 'done') return false;
     metrics.sessionCommitted(durationMs);
     domainEvents.emit('session.committed', { sessionId, events, published, deferred, durationMs });

@@ -28,8 +28,9 @@ export interface RecoveryReport {
   /** Events published: deferred ones, late ones, and those of commits that were finished. */
   readonly published: number;
   /**
-   * Of those, how many may have been published before: what became of the attempt before is unknown, or it died with
-   * batches in flight. An upper bound, but for earlier passes that died.
+   * Of those, how many may have been published before: the log says that what became of them is unknown, or an attempt
+   * died with batches in flight. An upper bound, but for earlier passes that died, and for commits that have failed with
+   * `PUBLISH_FAILED` of outcome `unknown` or with `CONTINGENCY_FAILED`, as their callers were told.
    */
   readonly duplicatesPossible: number;
   /** Events that must not be published any more: their session was rolled back or has expired. */

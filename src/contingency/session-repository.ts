@@ -14,9 +14,10 @@ import type {
   AppendOutcome,
   BeginCommitOutcome,
   CommitAttempt,
+  CommitFinish,
+  FencedOutcome,
   NewSession,
   NotFound,
-  NotOpen,
   RollbackOutcome,
   RollbackRequest,
   SessionLimits,
@@ -24,6 +25,7 @@ import type {
   StartOutcome,
 } from '../ports/session-store.js';
 import type { HeldRecords } from './held-records.js';
+import type { KnownEnd, KnownEnds } from './known-ends.js';
 import { type ReplayContext, replayIntoStore } from './replay.js';
 
 /**
@@ -45,7 +47,14 @@ export interface SessionRepository {
     events: readonly AcceptedEvent[],
     limits: SessionLimits,
   ): Promise<AppendOutcome | DeferredAppend>;
-  beginCommit(sessionId: string, attempt: CommitAttempt): Promise<BeginCommitOutcome | DeferredCommit>;
+  /** Rejects with the signal's reason if it aborts before anything is asked of the store or written to the log. */
+  beginCommit(
+    sessionId: string,
+    attempt: CommitAttempt,
+    signal: AbortSignal | undefined,
+  ): Promise<BeginCommitOutcome | DeferredCommit>;
+  /** Not deferred: `STORE_UNAVAILABLE`. */
+  finishCommit(sessionId: string, finish: CommitFinish): Promise<FencedOutcome>;
   rollback(sessionId: string, request: RollbackRequest): Promise<RollbackOutcome | DeferredRollback>;
   /** Records that a commit that has begun must be finished by recovery. */
   deferCommit(sessionId: string, attemptId: string, cause: EventSessionsError): Promise<void>;
@@ -76,6 +85,7 @@ export interface SessionRepositoryConfig {
   readonly store: SessionStore;
   readonly log: ContingencyLog | undefined;
   readonly held: HeldRecords;
+  readonly ends: KnownEnds;
   readonly breaker: CircuitBreaker;
   readonly events: DomainEvents;
   readonly metrics: Metrics;
@@ -92,7 +102,7 @@ const HEAL_RECORDS = 500;
 const HEAL_CHARACTERS = 4 * 1_048_576;
 
 export function createSessionRepository(config: SessionRepositoryConfig): SessionRepository {
-  const { store, log, held, breaker, events: domainEvents, metrics, logger } = config;
+  const { store, log, held, ends, breaker, events: domainEvents, metrics, logger } = config;
   const healing = new Map<string, Promise<Healed>>();
   /** The last of the ends that are under way, by session. */
   const ending = new Map<string, Promise<unknown>>();
@@ -142,11 +152,14 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
   async function takeOverLog(sessionId: string): Promise<void> {
     const mark = held.mark();
     const backlog = await log?.backlog().catch(() => undefined);
-    if (backlog?.records === 0) {
+    // Not by its records: a count may be off while another process is at work on the log.
+    if (backlog?.bytes === 0) {
       held.settle(mark, new Map());
       return;
     }
     await recoverWithin(sessionId);
+    // Another process is at work on it, this one is closing, or it can't be read.
+    if (inheriting()) throw stillInLog(sessionId);
   }
 
   /** One pass of recovery, or the one that is running. Whether it got everything done is for the caller to look at. */
@@ -203,11 +216,12 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     call: (store: SessionStore) => Promise<T>,
     orElse: (failure: EventSessionsError) => Promise<D>,
     unknown?: T,
+    signal?: AbortSignal,
   ): Promise<T | D> {
     const healing = heal(sessionId);
     // As a rule there is nothing to wait for, and an add is spared a promise.
     if (healing === undefined) return guarded(sessionId, call, orElse);
-    return askHealed(healing, sessionId, call, orElse, unknown);
+    return askHealed(healing, sessionId, call, orElse, unknown, signal);
   }
 
   async function askHealed<T, D>(
@@ -216,14 +230,17 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     call: (store: SessionStore) => Promise<T>,
     orElse: (failure: EventSessionsError) => Promise<D>,
     unknown?: T,
+    signal?: AbortSignal,
   ): Promise<T | D> {
     try {
       const healed = await healing.catch(asNotDone);
       if (healed === 'session_unknown' && unknown !== undefined) return unknown;
     } catch (error) {
       if (log === undefined || !isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
+      signal?.throwIfAborted();
       return orElse(error);
     }
+    signal?.throwIfAborted();
     return guarded(sessionId, call, orElse);
   }
 
@@ -270,18 +287,37 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     return result;
   }
 
-  /** How a session ends, if this instance has recorded its end. */
-  const endOf = (sessionId: string) => held.of(sessionId)?.end;
+  /** How a session ends, if this instance has recorded its end, or has asked the store for it. */
+  function endOf(sessionId: string): KnownEnd | undefined {
+    const end = held.of(sessionId)?.end;
+    return end === undefined ? ends.of(sessionId) : STATUS_OF[end];
+  }
 
   /** Records the end of a session once, however often it is asked for. */
   async function recordEnd(end: End, failure: EventSessionsError): Promise<void> {
-    if (endOf(end.sessionId) === undefined) await record([end], failure);
+    const { sessionId, kind } = end;
+    if (held.of(sessionId)?.end !== undefined) return;
+    // A record that the log has refused may be in it all the same.
+    if (ends.of(sessionId) === undefined) ends.set(sessionId, STATUS_OF[kind]);
+    await record([end], failure);
   }
 
-  const notOpen = (end: End['kind']): NotOpen => ({
-    outcome: 'not_open',
-    status: end === 'session.commit_requested' ? 'committing' : 'rolled_back',
-  });
+  async function beginIn(target: SessionStore, sessionId: string, attempt: CommitAttempt) {
+    const begun = await target.beginCommit(sessionId, attempt);
+    if (begun.outcome === 'granted' || begun.outcome === 'in_progress') ends.set(sessionId, 'committing');
+    else if (begun.outcome === 'committed') ends.set(sessionId, 'committed');
+    else if (begun.outcome === 'not_open') ends.set(sessionId, begun.status);
+    else if (begun.outcome !== 'corrupt') ends.forget(sessionId);
+    return begun;
+  }
+
+  async function rollBackIn(target: SessionStore, sessionId: string, request: RollbackRequest) {
+    const ended = await target.rollback(sessionId, request);
+    if (ended.outcome === 'rolled_back') ends.set(sessionId, 'rolled_back');
+    else if (ended.outcome === 'not_open') ends.set(sessionId, ended.status);
+    else ends.forget(sessionId);
+    return ended;
+  }
 
   const heldEvents = (sessionId: string) => held.of(sessionId)?.eventIds.size ?? 0;
 
@@ -292,11 +328,15 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     start: (session) =>
       askOrElse(
         session.sessionId,
-        (target) => target.start(session),
+        async (target) => {
+          const started = await target.start(session);
+          if (started.outcome === 'created') ends.forget(session.sessionId);
+          return started;
+        },
         async (failure) => {
           const { sessionId, metadata, ttlMs } = session;
           const end = endOf(sessionId);
-          if (end !== undefined) return { outcome: 'exists', status: notOpen(end).status } as const;
+          if (end !== undefined) return { outcome: 'exists', status: end } as const;
           if (!held.of(sessionId)?.started)
             await record([{ kind: 'session.started', sessionId, at: Date.now(), metadata, ttlMs }], failure);
           return { outcome: 'deferred' } as const;
@@ -310,7 +350,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         async (failure) => {
           const end = endOf(sessionId);
           // Events that may have come before the end are not refused: once they are in, a commit would publish them.
-          if (end !== undefined && failure.outcome !== 'unknown') return notOpen(end);
+          if (end !== undefined && failure.outcome !== 'unknown') return { outcome: 'not_open', status: end };
           const known = held.of(sessionId)?.eventIds;
           const seen = new Set<string>();
           const duplicates: number[] = [];
@@ -326,14 +366,15 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         NOT_FOUND,
       ),
 
-    beginCommit: (sessionId, attempt) =>
-      endInTurn(sessionId, () =>
-        askOrElse(
+    beginCommit: (sessionId, attempt, signal) =>
+      endInTurn(sessionId, () => {
+        signal?.throwIfAborted();
+        return askOrElse(
           sessionId,
-          (target) => target.beginCommit(sessionId, attempt),
+          (target) => beginIn(target, sessionId, attempt),
           async (failure) => {
             const end = endOf(sessionId);
-            if (end === 'session.rollback_requested') return notOpen(end);
+            if (end === 'rolled_back') return { outcome: 'not_open', status: end } as const;
             const { attemptId, expectedEvents } = attempt;
             await recordEnd(
               { kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId, expectedEvents },
@@ -342,17 +383,25 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
             return { outcome: 'deferred', events: heldEvents(sessionId) } as const;
           },
           NOT_FOUND,
-        ),
-      ),
+          signal,
+        );
+      }),
+
+    async finishCommit(sessionId, finish) {
+      const finished = await ask(undefined, (target) => target.finishCommit(sessionId, finish));
+      if (finished.outcome === 'done') ends.set(sessionId, 'committed');
+      return finished;
+    },
 
     rollback: (sessionId, request) =>
       endInTurn(sessionId, () =>
         askOrElse(
           sessionId,
-          (target) => target.rollback(sessionId, request),
+          (target) => rollBackIn(target, sessionId, request),
           async (failure) => {
             const end = endOf(sessionId);
-            if (end === 'session.commit_requested') return notOpen(end);
+            if (end !== undefined && end !== 'rolled_back')
+              return { outcome: 'not_open', status: end } as const;
             const { reason } = request.cause;
             await recordEnd(
               { kind: 'session.rollback_requested', sessionId, at: Date.now(), reason },
@@ -393,6 +442,11 @@ type Healed = 'done' | 'session_unknown';
 const NOT_FOUND: NotFound = { outcome: 'not_found' };
 
 type End = CommitRequestedRecord | RollbackRequestedRecord;
+
+const STATUS_OF = {
+  'session.commit_requested': 'committing',
+  'session.rollback_requested': 'rolled_back',
+} as const satisfies Record<End['kind'], KnownEnd>;
 
 /** Some of them, from the first on. */
 function firstOf(records: readonly ContingencyRecord[]): readonly ContingencyRecord[] {

@@ -25,10 +25,12 @@ export interface CommitGrant {
   readonly leaseMs: number;
   /** `performance.now()` before the lease was asked for: it ends no earlier than `leaseMs` after this. */
   readonly askedAt: number;
+  /** Aborted, it renews no longer: the instance has closed without this attempt. */
+  readonly over: AbortSignal;
 }
 
 export function holdLease(store: Pick<SessionStore, 'advance'>, grant: CommitGrant): CommitLease {
-  const { sessionId, epoch, leaseMs } = grant;
+  const { sessionId, epoch, leaseMs, over } = grant;
   let cursor = grant.cursor;
   let deferred = grant.deferred;
   let until = grant.askedAt + leaseMs;
@@ -53,10 +55,12 @@ export function holdLease(store: Pick<SessionStore, 'advance'>, grant: CommitGra
   }
 
   const renewal = setInterval(() => {
+    if (over.aborted) stop();
     // A renewal that fails is no reason to stop: the lease lasts for two more.
-    advance(cursor, deferred).catch(() => {});
+    else advance(cursor, deferred).catch(() => {});
   }, leaseMs / 3);
   renewal.unref();
+  const stop = () => clearInterval(renewal);
 
   return {
     get cursor() {
@@ -67,6 +71,6 @@ export function holdLease(store: Pick<SessionStore, 'advance'>, grant: CommitGra
     },
     holds: () => !lost && performance.now() < until,
     advance,
-    stop: () => clearInterval(renewal),
+    stop,
   };
 }

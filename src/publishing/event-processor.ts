@@ -379,12 +379,15 @@ function notSent(brokerDown: EventSessionsError, sessionId: string): EventSessio
   return new EventSessionsError('PUBLISH_FAILED', message, { sessionId, outcome: 'not_done' }, brokerDown);
 }
 
+/** With the session in it, whoever wrote the publisher: what to do about it is a matter of the session. */
 function toPublishError(error: unknown, sessionId: string, topic: string): EventSessionsError {
-  if (isEventSessionsError(error, 'PUBLISH_FAILED')) return error;
-  return new EventSessionsError(
-    'PUBLISH_FAILED',
-    `The publisher failed: ${messageOf(error)}`,
-    { sessionId, topic, outcome: (isEventSessionsError(error) && error.outcome) || 'unknown' },
-    error,
-  );
+  if (!isEventSessionsError(error, 'PUBLISH_FAILED')) {
+    const outcome = (isEventSessionsError(error) && error.outcome) || 'unknown';
+    const message = `The publisher failed: ${messageOf(error)}`;
+    return new EventSessionsError('PUBLISH_FAILED', message, { sessionId, topic, outcome }, error);
+  }
+  if (error.sessionId === sessionId) return error;
+  const { message, eventId, limit, actual, outcome } = error;
+  const facts = { sessionId, topic: error.topic ?? topic, eventId, limit, actual, outcome };
+  return new EventSessionsError('PUBLISH_FAILED', message, facts, error);
 }

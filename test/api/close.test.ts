@@ -2,7 +2,7 @@ import { createEventSessions, type EventSessions, memoryContingency, memoryPubli
 import { nsqPublisher } from 'event-sessions/nsq';
 import { redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { describeWithAll } from '../support/services.js';
 import { instance } from './instance.js';
 
@@ -81,6 +81,34 @@ describe('after close', () => {
   });
 });
 
+/** A log with an event that the broker is owed, and a publisher that takes it when it is told to. */
+async function owing() {
+  const order: string[] = [];
+  const broker = { down: true };
+  let publish = () => {};
+  const taken = new Promise<void>((resolve) => {
+    publish = resolve;
+  });
+  const memory = memoryPublisher({
+    onPublish: async () => {
+      if (broker.down) throw new Error('the broker is down');
+      order.push('publishing');
+      await taken;
+      order.push('published');
+    },
+  });
+  const publisher = { ...memory, close: async () => void order.push('publisher closed') };
+  const memoryLog = memoryContingency();
+  const log = { ...memoryLog, close: async () => {} };
+  const { sessions, store } = instance({ publisher: memory, contingency: log, commit: { retries: 0 } });
+  await sessions.startSession({ sessionId: 's-2' });
+  const session = await sessions.startSession({ sessionId: 's-1' });
+  await session.add('a', 1);
+  expect(await session.commit()).toMatchObject({ deferred: 1 });
+  broker.down = false;
+  return { sessions, store, log, publisher, order, publish };
+}
+
 describe('closing', () => {
   test('waits for what is under way, stops a commit between batches, and only then closes the adapters', async () => {
     const order: string[] = [];
@@ -111,6 +139,55 @@ describe('closing', () => {
     const next = createEventSessions({ store, publisher: memory, recovery: false });
     expect(await next.session(session.id).commit()).toMatchObject({ status: 'committed', published: 5 });
     expect(memory.published.map(({ event }) => event.data)).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test('that gives up a commit keeps its lease no longer: another instance takes over', async () => {
+    let asked = () => {};
+    const publishing = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
+    const stuck = memoryPublisher({
+      onPublish() {
+        asked();
+        return new Promise(() => {});
+      },
+    });
+    const { sessions, store } = instance({ publisher: stuck, commit: { leaseMs: 60 } });
+    const session = await sessions.startSession();
+    await session.add('a', 1);
+    void session.commit();
+    await publishing;
+    await sessions.close({ timeoutMs: 1 });
+    const publisher = memoryPublisher();
+    const next = createEventSessions({ store, publisher, recovery: false, logger: false });
+    await vi.waitFor(async () => expect((await next.session(session.id).commit()).status).toBe('committed'));
+    expect(publisher.published).toHaveLength(1);
+  });
+
+  test('waits for a recovery pass that a command began, and has given up waiting for', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const { sessions, store, log, publisher, order, publish } = await owing();
+      const next = createEventSessions({
+        store,
+        publisher,
+        contingency: log,
+        recovery: false,
+        logger: false,
+      });
+      const added = next.session('s-2').add('a', 2);
+      await vi.waitFor(() => expect(order).toEqual(['publishing']));
+      await vi.advanceTimersByTimeAsync(2_000);
+      await added;
+      const closed = next.close();
+      for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      publish();
+      await closed;
+      expect(order).toEqual(['publishing', 'published', 'publisher closed']);
+      await sessions.close();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('closes every adapter, also when one cannot be closed: that is logged', async () => {

@@ -352,7 +352,7 @@ describe('the broker is down at commit', () => {
     const session = await sessions.startSession();
     await session.add('a', 1);
     broker.down = true;
-    await expect(session.commit()).rejects.toMatchObject({ code: 'PUBLISH_FAILED' });
+    await expect(session.commit()).rejects.toMatchObject({ code: 'PUBLISH_FAILED', sessionId: session.id });
     expect((await session.status()).status).toBe('committing');
     const metrics = await sessions.metrics();
     expect(metrics.events).toMatchObject({ failed: 1, processed: 1, successRate: 0 });

@@ -93,7 +93,13 @@ async function setUp(
     backoffMs: 1,
     ...config,
   });
-  const lease = holdLease(store, { sessionId, leaseMs, askedAt, ...grant });
+  const lease = holdLease(store, {
+    sessionId,
+    leaseMs,
+    askedAt,
+    over: new AbortController().signal,
+    ...grant,
+  });
   const run = (signal?: AbortSignal, held: CommitLease = lease) =>
     processor.run({ sessionId, events, lease: held, signal });
   return { store, sessionId, run, lease, deferred, metrics, processor };

@@ -5,6 +5,7 @@ import { createExtendSession } from '../../../src/commands/extend-session.js';
 import { createRollbackSession } from '../../../src/commands/rollback-session.js';
 import { createStartSession } from '../../../src/commands/start-session.js';
 import { createHeldRecords } from '../../../src/contingency/held-records.js';
+import { knownEnds } from '../../../src/contingency/known-ends.js';
 import { createSessionRepository } from '../../../src/contingency/session-repository.js';
 import { createAcceptEvent } from '../../../src/core/accept-event.js';
 import { type Catalogue, createCatalogue } from '../../../src/core/catalogue.js';
@@ -64,6 +65,7 @@ export function handlers(options: HandlerOptions = {}) {
     store,
     log,
     held: createHeldRecords(1_000_000),
+    ends: knownEnds(60_000),
     breaker: breakerAfter(100),
     events,
     metrics,
@@ -103,6 +105,7 @@ export function handlers(options: HandlerOptions = {}) {
     retentionMs: RETENTION_MS,
     leaseMs: LEASE_MS,
     closing: closing.signal,
+    over: new AbortController().signal,
   };
   const limits = { maxSessionEvents: 1_000, maxSessionBytes: 1_000_000, ...options.limits };
 

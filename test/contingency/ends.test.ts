@@ -1,0 +1,215 @@
+import {
+  type ContingencyRecord,
+  createEventSessions,
+  type MemoryContingency,
+  memoryContingency,
+  memoryPublisher,
+  memoryStore,
+  type Session,
+} from 'event-sessions';
+import { describe, expect, test, vi } from 'vitest';
+import { knownEnds } from '../../src/contingency/known-ends.js';
+import { faultyStore, type StoreFault } from '../support/faulty-store.js';
+
+type Refusal = 'before it is written' | 'after it was written';
+
+/** A log that refuses the next append when it is told to, whether or not its bytes were written by then. */
+function refusingLog() {
+  const log = memoryContingency();
+  const refusing = { next: undefined as Refusal | undefined };
+  const append: MemoryContingency['append'] = async (records: readonly ContingencyRecord[]) => {
+    const refusal = refusing.next;
+    refusing.next = undefined;
+    if (refusal !== 'before it is written') await log.append(records);
+    if (refusal !== undefined) throw new Error('EIO');
+  };
+  return { log: { ...log, append }, refusing };
+}
+
+function setUp() {
+  const store = faultyStore(memoryStore());
+  const { log, refusing } = refusingLog();
+  let publishing = Promise.resolve();
+  const publisher = memoryPublisher({ onPublish: () => publishing });
+  const options = {
+    store,
+    publisher,
+    contingency: log,
+    recovery: false,
+    logger: false,
+    retention: 1_000,
+  } as const;
+  const sessions = createEventSessions({ ...options, commit: { leaseMs: 100 } });
+  return {
+    store,
+    sessions,
+    refusing,
+    /** Until then publishing waits. */
+    publishWhen(promise: Promise<void>) {
+      publishing = promise;
+    },
+    published: () => publisher.published.length,
+    async recover() {
+      store.fault = 'up';
+      // A lease that nobody gave back must be over.
+      await vi.waitFor(async () => expect((await sessions.recover()).complete).toBe(true));
+      await vi.waitFor(async () => {
+        await sessions.recover();
+        expect(['open', 'committed', 'rolled_back']).toContain(
+          (await sessions.session('s-1').status()).status,
+        );
+      });
+    },
+  };
+}
+
+const LOST: StoreFault[] = ['down', 'cut before', 'cut after'];
+const REFUSALS: Refusal[] = ['before it is written', 'after it was written'];
+const CASES = LOST.flatMap((fault) => REFUSALS.map((refusal) => [fault, refusal] as const));
+
+async function sessionWithAnEvent(sessions: ReturnType<typeof setUp>['sessions']): Promise<Session> {
+  const session = await sessions.startSession({ sessionId: 's-1' });
+  await session.add('a', 1);
+  return session;
+}
+
+describe.each(CASES)('G2 G5: the store is %s, and the log refuses an end %s', (fault, refusal) => {
+  test('a rollback behind a commit is not acknowledged and then undone', async () => {
+    const { sessions, store, refusing, published, recover } = setUp();
+    const session = await sessionWithAnEvent(sessions);
+    store.fault = fault;
+    refusing.next = refusal;
+    await expect(session.commit()).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+    store.fault = 'down';
+    await expect(session.rollback()).rejects.toMatchObject({
+      code: 'SESSION_NOT_OPEN',
+      status: 'committing',
+    });
+    await recover();
+    expect((await session.status()).status).toBe(published() === 1 ? 'committed' : 'open');
+  });
+
+  test('nor is a commit behind a rollback', async () => {
+    const { sessions, store, refusing, published, recover } = setUp();
+    const session = await sessionWithAnEvent(sessions);
+    store.fault = fault;
+    refusing.next = refusal;
+    await expect(session.rollback()).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+    store.fault = 'down';
+    await expect(session.commit()).rejects.toMatchObject({ code: 'SESSION_NOT_OPEN', status: 'rolled_back' });
+    await recover();
+    expect(published()).toBe(0);
+  });
+
+  test('a transaction that fails there tells nobody that it was rolled back', async () => {
+    const { sessions, store, refusing } = setUp();
+    const rolledBack = vi.fn();
+    sessions.on('session.rolled_back', rolledBack);
+    const work = async (session: Session) => {
+      await session.add('a', 1);
+      store.fault = fault;
+      refusing.next = refusal;
+    };
+    await expect(sessions.transaction(work)).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+    expect(rolledBack).not.toHaveBeenCalled();
+  });
+});
+
+describe('G2 G5: the store goes away behind an end that it has carried out', () => {
+  test('a session that is being committed is not rolled back', async () => {
+    const { sessions, store, publishWhen, published, recover } = setUp();
+    const session = await sessionWithAnEvent(sessions);
+    let publish = () => {};
+    publishWhen(new Promise((resolve) => (publish = resolve)));
+    const began = new Promise((resolve) => sessions.once('session.committing', resolve));
+    const commit = session.commit();
+    await began;
+    store.fault = 'down';
+    await expect(session.rollback()).rejects.toMatchObject({
+      code: 'SESSION_NOT_OPEN',
+      status: 'committing',
+    });
+    await expect(session.add('a', 2)).rejects.toMatchObject({
+      code: 'SESSION_NOT_OPEN',
+      status: 'committing',
+    });
+    publish();
+    expect(await commit).toMatchObject({ status: 'committing' });
+    await recover();
+    expect(published()).toBeGreaterThan(0);
+    expect((await session.status()).status).toBe('committed');
+  });
+
+  test('nor is one that has been committed', async () => {
+    const { sessions, store } = setUp();
+    const session = await sessionWithAnEvent(sessions);
+    await session.commit();
+    store.fault = 'down';
+    await expect(session.rollback()).rejects.toMatchObject({ code: 'SESSION_NOT_OPEN', status: 'committed' });
+  });
+
+  test('and one that has been rolled back is not committed, but can be rolled back again', async () => {
+    const { sessions, store } = setUp();
+    const session = await sessionWithAnEvent(sessions);
+    await session.rollback();
+    store.fault = 'down';
+    await expect(session.commit()).rejects.toMatchObject({ code: 'SESSION_NOT_OPEN', status: 'rolled_back' });
+    expect(await session.rollback()).toMatchObject({ status: 'rolled_back', deferred: true });
+  });
+
+  test('a session that begins anew under the same id has no end', async () => {
+    vi.useFakeTimers();
+    try {
+      const { sessions, store } = setUp();
+      await (await sessionWithAnEvent(sessions)).rollback();
+      vi.advanceTimersByTime(2_000);
+      const session = await sessionWithAnEvent(sessions);
+      store.fault = 'down';
+      expect(await session.commit()).toMatchObject({ status: 'committing' });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+test('a commit whose signal aborts while it waits for what an outage held back has not begun', async () => {
+  const { sessions, store } = setUp();
+  const session = await sessions.startSession({ sessionId: 's-1' });
+  store.fault = 'down';
+  await session.add('a', 1);
+  store.fault = 'up';
+  const controller = new AbortController();
+  const { append } = store;
+  store.append = async (...args) => {
+    controller.abort(new Error('enough'));
+    return append(...args);
+  };
+  await expect(session.commit({ signal: controller.signal })).rejects.toThrow('enough');
+  expect((await session.status()).status).toBe('open');
+});
+
+describe('knownEnds', () => {
+  test('forgets after the retention', () => {
+    vi.useFakeTimers();
+    try {
+      const ends = knownEnds(1_000);
+      ends.set('s-1', 'committed');
+      vi.advanceTimersByTime(999);
+      expect(ends.of('s-1')).toBe('committed');
+      vi.advanceTimersByTime(1);
+      expect(ends.of('s-1')).toBeUndefined();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('keeps the last of many', () => {
+    const ends = knownEnds(60_000);
+    for (let i = 0; i <= 50_000; i += 1) ends.set(`s-${i}`, 'committed');
+    expect([ends.of('s-0'), ends.of('s-1'), ends.of('s-50000')]).toEqual([
+      undefined,
+      'committed',
+      'committed',
+    ]);
+  });
+});
