@@ -389,5 +389,5 @@ function toPublishError(error: unknown, sessionId: string, topic: string): Event
   if (error.sessionId === sessionId) return error;
   const { message, eventId, limit, actual, outcome } = error;
   const facts = { sessionId, topic: error.topic ?? topic, eventId, limit, actual, outcome };
-  return new EventSessionsError('PUBLISH_FAILED', message, facts, error);
+  return new EventSessionsError('PUBLISH_FAILED', message, facts, error.cause ?? error);
 }

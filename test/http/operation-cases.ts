@@ -214,7 +214,7 @@ export const CASES: Readonly<Record<string, readonly Case[]>> = {
     { gives: 'SESSION_NOT_FOUND', id: 'unknown' },
     { gives: 'SESSION_NOT_OPEN', id: COMMITTED },
     { gives: 'STORE_UNAVAILABLE', on: 'withoutStoreAndLog' },
-    { gives: 'CONTINGENCY_FAILED', on: 'withFullLog' },
+    { gives: 'CONTINGENCY_FAILED', on: 'withFullLog', id: 'elsewhere' },
     { gives: 'CLOSED', on: 'closed' },
   ],
   recover: [
