@@ -135,7 +135,7 @@ async function pinged(name: string, part: { ping(): Promise<void>; close(): Prom
 }
 
 function moreWith(part: string, key: string): Check {
-  const text = 'of the adapter of the config file only this can be told';
+  const text = 'for an adapter from the config file, only reachability can be checked';
   return warning(`${part}.details`, text, `give the config file the key ${key} too, for the other checks`);
 }
 

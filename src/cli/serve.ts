@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../core/errors.js';
 import type { HttpOptions } from '../http/options.js';
+import { HttpProblem, problemResponse } from '../http/problem.js';
 import type { Command, CommandContext } from './command.js';
 import { EXIT, UsageError } from './exit-codes.js';
 import { openLog, openPublisher, openStore } from './parts.js';
@@ -21,9 +22,10 @@ export const serve: Command = {
   description: [
     'Serves the routes of event-sessions/http, and runs recovery as every service does. Sessions live in the store, so\n' +
       'several may serve beside each other and beside services that use the library.',
-    `With ${TOKEN_ENV} (at least ${MIN_TOKEN} characters) every request but health needs "Authorization: Bearer" and it,\n` +
-      'and may do everything. Without it only this machine is served, and to list sessions, to recover and to read the\n' +
-      'metrics is refused.',
+    `With ${TOKEN_ENV} (at least ${MIN_TOKEN} characters) every request but those for health and /openapi.json needs\n` +
+      '"Authorization: Bearer" and it, and may do everything. Without it only this machine is served, and to list\n' +
+      'sessions, to recover and to read the metrics is refused.',
+    'Under Docker or systemd run node_modules/.bin/event-sessions serve: npx does not pass SIGTERM on.',
   ],
   flags: {
     host: { type: 'string', value: 'ADDRESS', help: `where to listen (default ${DEFAULT_HOST})` },
@@ -91,8 +93,13 @@ function bearerOf(token: string): NonNullable<HttpOptions['authorize']> {
   const expected = digest(token);
   return (request) => {
     const [, given = ''] = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '') ?? [];
-    return timingSafeEqual(digest(given), expected);
+    return timingSafeEqual(digest(given), expected) || unauthorized();
   };
+}
+
+function unauthorized(): Response {
+  const detail = 'The header Authorization must be Bearer and the access token';
+  return problemResponse(new HttpProblem('UNAUTHORIZED', detail, { 'www-authenticate': 'Bearer' }));
 }
 
 async function listen(server: Server, host: string, port: number): Promise<void> {
@@ -112,7 +119,7 @@ async function served(server: Server, { signal, stdout, stderr }: CommandContext
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
-  stderr.line('ending after the requests under way, as asked; asked again, at once');
+  stderr.line('Stopping when the requests under way are answered. Press Ctrl-C again to stop at once.');
   const closed = new Promise((resolve) => server.close(resolve));
   // A connection that is kept alive would go on for seconds behind its last answer.
   const sweep = setInterval(() => server.closeIdleConnections(), 50);

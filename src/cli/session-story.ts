@@ -43,7 +43,7 @@ export async function showSession(context: CommandContext, file: string, session
   else {
     const places =
       answer.state === 'unknown' ? 'the log, its quarantine and the store' : 'the log and its quarantine';
-    stdout.line(`Nothing is known of session ${sessionId}: asked were ${places}.${storeNote(answer)}`);
+    stdout.line(`Nothing is known of session ${sessionId}. Looked in: ${places}.${storeNote(answer)}`);
   }
   return isKnown ? EXIT.ok : EXIT.left;
 }

@@ -8,6 +8,7 @@ import type { SessionStatus } from '../core/lifecycle.js';
 
 /** What only the HTTP edge refuses. */
 type EdgeCode =
+  | 'UNAUTHORIZED'
   | 'FORBIDDEN'
   | 'NOT_FOUND'
   | 'METHOD_NOT_ALLOWED'
@@ -37,6 +38,7 @@ export const STATUS: Readonly<Record<ProblemCode, number>> = {
   PUBLISH_FAILED: 503,
   CONTINGENCY_FAILED: 503,
   CLOSED: 503,
+  UNAUTHORIZED: 401,
   FORBIDDEN: 403,
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,

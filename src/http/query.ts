@@ -28,6 +28,6 @@ export function fromCursor(cursor: string | undefined): string | undefined {
   if (cursor === undefined) return undefined;
   const value = cursor.length > MAX_CURSOR ? '' : Buffer.from(cursor, 'base64url').toString();
   if (value === '' || toCursor(value) !== cursor)
-    throw new HttpProblem('INVALID_INPUT', 'cursor is not one of a page before');
+    throw new HttpProblem('INVALID_INPUT', 'cursor must be the `next` of an earlier page');
   return value;
 }

@@ -2,7 +2,11 @@ import type { SessionRepository } from '../contingency/session-repository.js';
 import type { Metrics, MetricsSnapshot } from '../core/metrics.js';
 import type { ContingencyLog } from '../ports/contingency-log.js';
 
-/** Never rejects: what can't be asked is undefined in the snapshot. */
+/**
+ * What can't be asked is undefined in the snapshot.
+ *
+ * @throws `CLOSED`, and nothing else
+ */
 export type GetMetrics = () => Promise<MetricsSnapshot>;
 
 export interface GetMetricsContext {

@@ -176,7 +176,7 @@ describe('inspect', () => {
       const { code, stdout } = await inspecting(folder, '--session', 's-1');
       expect(code).toBe(1);
       expect(stdout).toContain(
-        'Nothing is known of session s-1: asked were the log and its quarantine. No store was named',
+        'Nothing is known of session s-1. Looked in: the log and its quarantine. No store was named',
       );
     });
   });

@@ -56,7 +56,7 @@ describeWithAll(['redis', 'nsqd'], ({ redis, nsqd }) => {
       // One that has been answered shows that the one before has arrived.
       expect((await fetch(`${url}/sessions/${sessionId}`)).status).toBe(200);
       bin.child.kill('SIGTERM');
-      await bin.printed(/ending after the requests under way/);
+      await bin.printed(/Stopping when the requests under way are answered/);
       await expect(fetch(`${url}/health/live`)).rejects.toThrow();
       release();
       expect(await (await underWay).json()).toMatchObject({ status: 'committed', published: 1_000 });
@@ -67,14 +67,20 @@ describeWithAll(['redis', 'nsqd'], ({ redis, nsqd }) => {
   test('with a token everything needs it, and it may do everything', { timeout: 60_000 }, async () => {
     await inFolder(async (folder) => {
       const { bin, url } = await started(folder, { EVENT_SESSIONS_TOKEN: TOKEN });
-      for (const authorization of ['', 'Bearer', `Bearer ${TOKEN}x`, `Basic ${TOKEN}`, TOKEN])
-        expect((await post(`${url}/sessions`, {}, { authorization })).status, authorization).toBe(403);
+      for (const authorization of ['', 'Bearer', `Bearer ${TOKEN}x`, `Basic ${TOKEN}`, TOKEN]) {
+        const refused = await post(`${url}/sessions`, {}, { authorization });
+        expect(refused.status, authorization).toBe(401);
+        expect(refused.headers.get('www-authenticate')).toBe('Bearer');
+        expect(refused.headers.get('content-type')).toBe('application/problem+json');
+        expect(await refused.json()).toMatchObject({ status: 401, code: 'UNAUTHORIZED' });
+      }
       const headers = { authorization: `Bearer ${TOKEN}` };
       expect((await post(`${url}/sessions`, {}, headers)).status).toBe(201);
       expect((await fetch(`${url}/sessions?status=open`, { headers })).status).toBe(200);
       expect((await fetch(`${url}/metrics`, { headers })).status).toBe(200);
       expect((await post(`${url}/recover`, {}, headers)).status).toBe(200);
-      expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+      for (const open of ['/health/ready', '/health/live', '/openapi.json'])
+        expect((await fetch(`${url}${open}`)).status).toBe(200);
       const taken = await runMain(['serve', '--port', new URL(url).port, ...argumentsIn(folder).slice(3)]);
       expect(taken).toMatchObject({ code: 2, stderr: expect.stringContaining('cannot listen on 127.0.0.1') });
       bin.child.kill('SIGINT');
