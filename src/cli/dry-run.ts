@@ -1,18 +1,11 @@
-import { openLogSnapshot } from '../adapters/file/log-reader.js';
-import { flawOf } from '../contingency/record-flaw.js';
 import type { SessionStore } from '../ports/session-store.js';
 import type { CommandContext } from './command.js';
 import { EXIT } from './exit-codes.js';
+import { type PlannedSession, patienceOf, planLog, waitText } from './log-plan.js';
 import { mustHaveFile } from './parts.js';
-import { outlineOf, planSession, type RecordOutline, type SessionPlan } from './session-plan.js';
+import type { SessionPlan } from './session-plan.js';
 import { type Column, tableLines } from './terminal.js';
-import { countText, harmless, numberText, spanText } from './wording.js';
-
-interface PlannedSession extends SessionPlan {
-  readonly sessionId: string;
-  /** In the store. */
-  readonly status: string;
-}
+import { countText, harmless, numberText } from './wording.js';
 
 interface Interrupted {
   readonly sessionId: string;
@@ -33,16 +26,10 @@ const MAX_LOOKED_AT = 10_000;
 export async function showDryRun(context: CommandContext, store: SessionStore): Promise<number> {
   const { flags, settings, stdout } = context;
   const file = mustHaveFile(settings);
-  // As long as an open session lives, unless the services say otherwise.
-  const patienceMs = settings.options.ttl ?? 86_400_000;
+  const patienceMs = patienceOf(settings);
   try {
-    const { outlines, unreadable } = await readOutlines(file);
-    const sessions: PlannedSession[] = [];
-    for (const [sessionId, records] of outlines) {
-      context.signal.throwIfAborted();
-      sessions.push(await plan(store, sessionId, records, patienceMs));
-    }
-    const interrupted = await interruptedCommits(store, new Set(outlines.keys()));
+    const { sessions, unreadable } = await planLog(file, store, patienceMs, context.signal);
+    const interrupted = await interruptedCommits(store, new Set(sessions.map(({ sessionId }) => sessionId)));
     const quarantined =
       sum(sessions.flatMap(({ quarantine }) => quarantine.map(({ records }) => records))) + unreadable;
     const waiting = sum(sessions.map(({ wait }) => wait));
@@ -53,51 +40,6 @@ export async function showDryRun(context: CommandContext, store: SessionStore): 
   } finally {
     await store.close().catch(() => {});
   }
-}
-
-async function readOutlines(file: string) {
-  const outlines = new Map<string, RecordOutline[]>();
-  let unreadable = 0;
-  const snapshot = await openLogSnapshot(file);
-  try {
-    for await (const entry of snapshot.read()) {
-      if ('unreadable' in entry || flawOf(entry.record) !== undefined) {
-        if (!entry.unfinished) unreadable += 1;
-        continue;
-      }
-      const { sessionId, kind } = entry.record;
-      const known = outlines.get(sessionId);
-      if (known === undefined) outlines.set(sessionId, [outlineOf(entry.record)]);
-      else if (kind === 'session.started') known.unshift(outlineOf(entry.record));
-      else known.push(outlineOf(entry.record));
-    }
-  } finally {
-    await snapshot.close();
-  }
-  return { outlines, unreadable };
-}
-
-async function plan(
-  store: SessionStore,
-  sessionId: string,
-  records: readonly RecordOutline[],
-  patienceMs: number,
-): Promise<PlannedSession> {
-  const now = Date.now();
-  const isPatient = ({ at }: RecordOutline) => Math.abs(now - at) < patienceMs;
-  const session = await store.get(sessionId);
-  if (session === undefined)
-    return { sessionId, status: 'unknown', ...planSession(records, undefined, isPatient) };
-  const ids = records.flatMap(({ kind, eventId }) =>
-    kind === 'event.added' && eventId !== undefined ? [eventId] : [],
-  );
-  const flags = ids.length === 0 ? [] : await store.contains(sessionId, ids);
-  const has = new Set(ids.filter((_, i) => flags[i]));
-  // What has ended has a line in the history that says so.
-  const isOverdue = session.status === 'expired' && session.history.at(-1)?.status !== 'expired';
-  const overdueSince = isOverdue ? session.expiresAt : undefined;
-  const known = { ...session, overdueSince, has };
-  return { sessionId, status: session.status, ...planSession(records, known, isPatient) };
 }
 
 async function interruptedCommits(store: SessionStore, except: ReadonlySet<string>): Promise<Interrupted[]> {
@@ -157,16 +99,7 @@ function show(
     `discard ${numberText(sum(sessions.map(({ discard }) => discard)))}`,
   ];
   line(`Would look at ${parts.join(', ')}.`);
-  if (waiting > 0) {
-    const records = countText(waiting, 'record');
-    const why = 'of sessions that the log of another host may still bring';
-    line(
-      paint(
-        'yellow',
-        `Would leave ${records} ${why}; after ${spanText(patienceMs)} they go into quarantine.`,
-      ),
-    );
-  }
+  if (waiting > 0) line(paint('yellow', `Would leave ${waitText(waiting, patienceMs)}.`));
   if (quarantined === 0) return;
   const lines = unreadable === 0 ? '' : `, ${countText(unreadable, 'unreadable line')} among them`;
   line(paint('yellow', `Would put ${countText(quarantined, 'record')} into the quarantine${lines}.`));

@@ -15,12 +15,16 @@ export const recover: Command = {
       'requested and interrupted commits, publishes what is owed, and puts into quarantine what can never be replayed.\n' +
       'It may run while services do, and may be killed at any moment.',
     'Run it as the user that the services run as. Before you point it at a store for the first time, use --dry-run:\n' +
-      'records whose session the store does not know go into quarantine.',
+      'records whose session neither that store nor the log knows wait for as long as an open session lives (24 hours, or\n' +
+      'ttl of the config file), because the log of another host may bring its start. Then they go into quarantine.',
     'The outcome goes to stdout; progress goes to stderr, as a bar on a terminal, else as plain lines.',
   ],
   flags: {
     'dry-run': { type: 'boolean', help: 'say what would be done, per session, and change nothing' },
-    'until-done': { type: 'boolean', help: 'repeat until nothing is left, for at most --timeout' },
+    'until-done': {
+      type: 'boolean',
+      help: 'repeat until nothing is left, or only what other hosts must bring; for at most --timeout',
+    },
     timeout: {
       type: 'string',
       value: 'DURATION',
@@ -28,7 +32,7 @@ export const recover: Command = {
     },
     json: {
       type: 'boolean',
-      help: 'JSON lines on stdout: start, progress, recovered, quarantined, pass, end',
+      help: 'JSON lines on stdout: start, progress, recovered, quarantined, note, pass, waiting, end',
     },
     verbose: { type: 'boolean', short: 'v', help: 'a line for each session' },
   },

@@ -12,7 +12,9 @@ import type { SessionStore } from '../ports/session-store.js';
 import { gatherBacklog, recoveryText } from './backlog.js';
 import type { CommandContext } from './command.js';
 import { EXIT, exitCodeOfSignal } from './exit-codes.js';
+import { patienceOf, planLog, waitText } from './log-plan.js';
 import { jsonVoice, type RecoveryVoice, textVoice } from './recovery-voice.js';
+import type { Settings } from './settings.js';
 
 export interface RecoveryParts {
   readonly store: SessionStore;
@@ -24,6 +26,7 @@ export interface RecoveryParts {
 
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 15_000;
+const RECOVERY_INTERVAL_MS = 30_000;
 
 /** Passes, until nothing is left, the time is over, or somebody asks for the end. Answers the exit code. */
 export async function recoverNow(context: CommandContext, parts: RecoveryParts): Promise<number> {
@@ -43,7 +46,7 @@ export async function recoverNow(context: CommandContext, parts: RecoveryParts):
   // The pass ends behind what it is at; a commit stops between two batches, and gives its lease back.
   const close = () => {
     if (context.signal.aborted)
-      voice.note('ending after the session at work, as asked; asked again, at once');
+      voice.note('Stopping after the session at work. Press Ctrl-C again to stop at once.');
     void sessions.close();
   };
   stop.addEventListener('abort', close);
@@ -71,6 +74,8 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
   const totals: Record<string, number | boolean> = {};
   const notes: string[] = [];
   let down: string[] = [];
+  let waiting: Waiting | undefined;
+  let waitedMs = 0;
   let pass = 0;
   let publishedNow = 0;
 
@@ -84,6 +89,7 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
   sessions.on('contingency.quarantined', voice.quarantined);
 
   for (let wait = FIRST_WAIT_MS; !stop.aborted; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
+    waiting = undefined;
     down = await unreachable({ store });
     if (down.length === 0) {
       pass += 1;
@@ -102,9 +108,15 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
       left = stop.aborted || log === false ? report.remaining : (await log.backlog()).records;
       if (left === 0 && report.complete) break;
       if (!report.complete) down = await unreachable({ store, publisher });
+      waiting =
+        file === undefined || down.length > 0 ? undefined : await whatWaits(file, store, settings, stop);
     }
     if (timeoutMs === undefined) break;
+    if (waiting?.isAll !== true) waitedMs = 0;
+    else if (waitedMs >= othersMs(settings)) break;
+    else waitedMs += wait;
     for (const text of down) voice.note(text);
+    if (waiting !== undefined) voice.note(waiting.text);
     voice.waiting(wait);
     await sleep(wait, undefined, { signal: stop }).catch(() => {});
   }
@@ -114,6 +126,7 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
   if (signal.aborted) notes.push('ended early, as asked; what is left is still in the log');
   else if (stop.aborted) notes.push('the time is over');
   if (!signal.aborted) notes.push(...down);
+  if (!signal.aborted && waiting !== undefined) notes.push(waiting.text);
   const holder = file === undefined || left === 0 ? undefined : await lockHolder(`${file}.lock`);
   if (holder !== undefined) notes.push(recoveryText(holder));
   voice.end({ exitCode, passes: pass, left, report: totals, notes });
@@ -130,6 +143,39 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
 function withUnread(progress: RecoveryProgress, expected: number): RecoveryProgress {
   const unread = Math.max(0, expected - progress.records);
   return { ...progress, records: progress.records + unread, remaining: progress.remaining + unread };
+}
+
+interface Waiting {
+  readonly text: string;
+  /** Nothing else is left. */
+  readonly isAll: boolean;
+}
+
+/** The records that this host's recovery can do nothing about; undefined if there are none, or it can't be told. */
+async function whatWaits(
+  file: string,
+  store: SessionStore,
+  settings: Settings,
+  signal: AbortSignal,
+): Promise<Waiting | undefined> {
+  // What another recovery is at work on is not left by this one.
+  if (signal.aborted || (await lockHolder(`${file}.lock`)) !== undefined) return undefined;
+  const patienceMs = patienceOf(settings);
+  try {
+    const { sessions, unreadable } = await planLog(file, store, patienceMs, signal);
+    const records = sessions.reduce((sum, { wait }) => sum + wait, 0);
+    if (records === 0) return undefined;
+    const isAll = unreadable === 0 && sessions.every(({ wait }) => wait > 0);
+    return { text: `left ${waitText(records, patienceMs)}`, isAll };
+  } catch {
+    return undefined;
+  }
+}
+
+/** So long `--until-done` waits for the instances of other hosts, which recover by themselves: two of their passes. */
+function othersMs({ options: { recovery } }: Settings): number {
+  const intervalMs = recovery === false ? undefined : recovery?.intervalMs;
+  return 2 * (intervalMs ?? RECOVERY_INTERVAL_MS);
 }
 
 /** What cannot be reached, in words. */

@@ -165,6 +165,19 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
       expect(first.code).toBe(1);
       expect(first.stderr).toMatch(/^quarantined {2}not JSON$/m);
       expect(first.stdout).toMatch(/^Not all done[\s\S]*^ +1 {2}left in the log$/m);
+      const why = 'left 1 record of sessions that the log of another host may still bring; after 1 d';
+      expect(first.stderr).toContain(`note  ${why} they go into quarantine`);
+      // Waits for two passes of the others, not for the 10 minutes of its own.
+      const others = join(folder, 'others.mjs');
+      await writeFile(others, 'export default { recovery: { intervalMs: 100 } };');
+      const last = await recover(['--until-done', '--json', '--config', others]);
+      expect(last.code).toBe(1);
+      expect(jsonLines(last.stdout).map(({ type }) => type)).toContain('waiting');
+      expect(jsonLines(last.stdout).at(-1)).toMatchObject({
+        passes: 2,
+        left: 1,
+        notes: [expect.stringContaining(why)],
+      });
       expect(await waiting()).toBe(1);
 
       const config = join(folder, 'impatient.mjs');
@@ -313,7 +326,7 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
       while ((await store.get(`${prefix}-0`))?.status !== 'committing')
         await new Promise((resolve) => setImmediate(resolve));
       bin.child.kill('SIGINT');
-      await bin.printed(/asked again, at once/);
+      await bin.printed(/Press Ctrl-C again to stop at once/);
       nsqd.signal('SIGCONT');
       const { code, stderr } = await bin.ended;
       expect({ code, stderr }).toMatchObject({
