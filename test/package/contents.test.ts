@@ -1,14 +1,26 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
 
 const { root, files } = inject('packed');
 const dist = join(root, 'dist');
 
 describe('the tarball', () => {
-  it('holds the build, the papers and nothing else', () => {
+  it('holds the build, the docs, the examples, the papers and nothing else', () => {
     const papers = ['CHANGELOG.md', 'LICENSE', 'README.md', 'THIRD-PARTY-NOTICES.md', 'package.json'];
-    expect(files.filter((file) => !file.startsWith('dist/')).sort()).toEqual(papers);
+    const rest = files.filter((file) => !/^(dist|docs|examples)\//.test(file));
+    expect(rest.sort()).toEqual(papers);
+    const kinds = files.filter((file) => /^(docs|examples)\//.test(file)).map((file) => extname(file));
+    expect([...new Set(kinds)].sort()).toEqual(['.json', '.md', '.svg', '.ts', '.yml']);
+  });
+
+  it('holds what the README links to', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8');
+    const targets = [...readme.matchAll(/\]\((?!https?:)([^)\s#]+)/g)].map(([, target = '']) => target);
+    expect(targets.length).toBeGreaterThan(10);
+    expect(
+      targets.filter((target) => !files.some((file) => file === target || file.startsWith(`${target}/`))),
+    ).toEqual([]);
   });
 
   it('holds every file that package.json points to', async () => {
