@@ -14,7 +14,10 @@ export function mediaTypeOf(request: Request): string {
 export function requireType(request: Request, allowed: readonly string[]): string {
   const type = mediaTypeOf(request);
   if (allowed.includes(type)) return type;
-  throw new HttpProblem('UNSUPPORTED_MEDIA_TYPE', `The content type must be ${allowed.length > 1 ? 'one of ' : ''}${allowed.join(', ')}`);
+  throw new HttpProblem(
+    'UNSUPPORTED_MEDIA_TYPE',
+    `The content type must be ${allowed.length > 1 ? 'one of ' : ''}${allowed.join(', ')}`,
+  );
 }
 
 export const requireEventsType = (request: Request) =>
