@@ -319,6 +319,12 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     return ended;
   }
 
+  /** A session that takes events has no end after all. */
+  function learn(sessionId: string, appended: AppendOutcome): AppendOutcome {
+    if (appended.outcome === 'appended') ends.forget(sessionId);
+    return appended;
+  }
+
   const heldEvents = (sessionId: string) => held.of(sessionId)?.eventIds.size ?? 0;
 
   return {
@@ -346,7 +352,12 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     append: (sessionId, events, limits) =>
       askOrElse(
         sessionId,
-        (target) => target.append(sessionId, events, limits),
+        (target) => {
+          const appended = target.append(sessionId, events, limits);
+          return ends.of(sessionId) === undefined
+            ? appended
+            : appended.then((outcome) => learn(sessionId, outcome));
+        },
         async (failure) => {
           const end = endOf(sessionId);
           // Events that may have come before the end are not refused: once they are in, a commit would publish them.

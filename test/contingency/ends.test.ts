@@ -157,6 +157,19 @@ describe('G2 G5: the store goes away behind an end that it has carried out', () 
     expect(await session.rollback()).toMatchObject({ status: 'rolled_back', deferred: true });
   });
 
+  test('one that goes on taking events has no end after all, and can be ended either way', async () => {
+    const { sessions, store, refusing } = setUp();
+    const session = await sessionWithAnEvent(sessions);
+    store.fault = 'down';
+    refusing.next = 'before it is written';
+    await expect(session.commit()).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+    store.fault = 'up';
+    await session.add('a', 2);
+    store.fault = 'down';
+    expect(await session.add('a', 3)).toMatchObject({ deferred: true });
+    expect(await session.rollback()).toMatchObject({ status: 'rolled_back', deferred: true });
+  });
+
   test('a session that begins anew under the same id has no end', async () => {
     vi.useFakeTimers();
     try {
