@@ -196,7 +196,7 @@ const BASIC_CASES: Record<string, Check> = {
     const add = async (...ids: string[]) => {
       const expected = ids.flatMap((id, i) => (has.has(id) || ids.indexOf(id) < i ? [i] : []));
       for (const id of ids) has.add(id);
-      const events = ids.map((id) => newEvent(sessionId, { id }));
+      const events = ids.map((id) => newEvent(sessionId, { id, data: `ü ${id}\n` }));
       const answer = await store.append(sessionId, events, LIMITS);
       assert.deepEqual(
         answer,
@@ -214,6 +214,9 @@ const BASIC_CASES: Record<string, Check> = {
     await add('w-012', 'w-0', 'w-', '-12', 'w-12', 'w-12x', '12', 'v-12', 'w-1-12');
     await add('w-999999999999999', 'w-9999999999999999', 'w-10000000000000000');
     await add('w-10000000000000001', 'w-9999999999999999', 'w-999999999999998');
+    await add('l-999999999999999', 'l-1000000000000000', 'l-1000000000000001');
+    await add('l-1000000000000000');
+    await add('l-1000000000000001', 'l-1000000000000002');
     // More gaps than anybody will want to remember one by one.
     for (let n = 1; n < 300; n += 2) await add(`gap-${n}`);
     await add(...Array.from({ length: 310 }, (_, i) => `gap-${i + 1}`));
@@ -236,6 +239,11 @@ const BASIC_CASES: Record<string, Check> = {
       asked.map((id) => has.has(id)),
     );
     assert.equal((await store.get(sessionId))?.events, has.size);
+    const inOrder = (await readAll(store, sessionId)).map((json) => JSON.parse(json));
+    assert.deepEqual(
+      inOrder.map(({ id, data }) => [id, data]),
+      [...has].map((id) => [id, `ü ${id}\n`]),
+    );
     const grant = await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 60_000, cause: CAUSE });
     assert.equal(grant.outcome, 'granted');
   },

@@ -1,5 +1,6 @@
 /** `prefix-17`, in Lua `^(.*%-)([1-9]%d*)$`: see `scripts.ts`. */
 const WRITERS = /^(.*-)([1-9]\d{0,14})$/;
+const MAX_NUMBER = 999_999_999_999_999;
 
 export function isWriters(id: string): boolean {
   return WRITERS.test(id);
@@ -13,6 +14,7 @@ export function runOf(
   if (match === null) return undefined;
   const [, prefix = '', digits] = match;
   const first = Number(digits);
+  if (first + events.length - 1 > MAX_NUMBER) return undefined;
   for (let i = 1; i < events.length; i += 1) if (events[i]?.id !== `${prefix}${first + i}`) return undefined;
   return { prefix, first };
 }
