@@ -108,13 +108,11 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     if (run !== undefined) {
       const position = positions.take(sessionId, given.length);
       const { texts, bytes, largest } = toElements(given, position.first);
-      const head = [`w:${run.prefix}`, asOf ?? '', run.first, given.length, ...limits, bytes, largest];
+      const head = [`w:${run.prefix}`, asOf ?? '', ...limits, given.length, run.first, bytes, largest];
       const reply = answer(await redis.run(scripts.APPEND_RUN, keys, [...head, position.first, ...texts]));
-      if (reply[0] !== 'other') {
-        const outcome = toAppendOutcome(reply, given, given);
-        if (outcome.outcome === 'appended') position.appended(outcome.events);
-        return outcome;
-      }
+      const outcome = toAppendOutcome(reply, given, given);
+      if (outcome.outcome === 'appended') position.appended(outcome.events);
+      return outcome;
     }
     const events = withoutRepeats(given);
     const ids = events.map(({ id }) => id);

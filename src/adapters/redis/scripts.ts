@@ -120,79 +120,49 @@ end
  */
 const MAX_RANGES = 480;
 
-/**
- * The ids of a library's own making, as they come as a rule: one writer, numbers without a gap, above all before.
- *
- * ARGV: writer's field, as of when or '', first number, n, max events, max bytes, bytes of the envelopes, bytes of the
- * largest element, the position that the first event is expected to have, then the elements with their positions. If the
- * first event is at another one, all are moved. Answers `other`, and changes nothing, when it is for {@link APPEND}.
- */
-export const APPEND_RUN = bareScript(`${OPEN_SESSION}
-local first, n = tonumber(ARGV[3]), tonumber(ARGV[4])
-local ranges = type(f[10]) == 'string' and f[10] or ''
-local last = string.match(ranges, '%d+$')
-if last and (first <= tonumber(last) or #ranges >= ${MAX_RANGES}) then return {'other'} end
-bytes = bytes + tonumber(ARGV[7])
-if events + n > tonumber(ARGV[5]) then return {'limit_exceeded', 'events'} end
-if bytes > tonumber(ARGV[6]) then return {'limit_exceeded', 'bytes'} end
-local off = events + 1 - tonumber(ARGV[9])
-if off == 0 then ${push('ARGV', 10)} else
-  local texts = {}
-  for i = 10, #ARGV do
-    local space = string.find(ARGV[i], ' ', 1, true)
-    texts[i - 9] = format('%d', tonumber(string.sub(ARGV[i], 1, space - 1)) + off) .. string.sub(ARGV[i], space)
-  end
-  ${push('texts', 1)}
-end
-events = events + n
-local to = n == 1 and ARGV[3] or format('%.0f', first + n - 1)
-if not last then ranges = ARGV[3] .. ' ' .. to
-elseif first == tonumber(last) + 1 then ranges = string.sub(ranges, 1, -1 - #last) .. to
-else ranges = ranges .. ' ' .. ARGV[3] .. ' ' .. to end
-local count = format('%d', events)
-redis.call('HSET', KEYS[1], 'events', count, 'elements', format('%d', elements), 'bytes', format('%.0f', bytes),
-  'expiresAt', format('%.0f', expiresAt), ARGV[1], ranges)
-if tonumber(ARGV[8]) > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', ARGV[8]) end
-${RENEW}
-return {'appended', count, ''}
-`);
-
-/** The writer's field and the number, if the id has the form of a writer's. */
-const WRITER_OF = `
+/** Which ids the ranges of the writers have. A field is read and taken apart once, however many ids ask for it. */
+const WRITERS = `
 local function writerOf(id)
   local prefix, digits = string.match(id, '^(.*%-)([1-9]%d*)$')
   if prefix and #digits <= 15 then return 'w:' .. prefix, digits end
 end
-local function within(ranges, number)
-  for from, to in string.gmatch(ranges, '(%d+) (%d+)') do
-    if number >= tonumber(from) and number <= tonumber(to) then return true end
-  end
-  return false
-end
-local cache = {}
+local writers = {}
 local function rangesOf(field)
-  if cache[field] == nil then
-    local ranges = redis.call('HGET', KEYS[1], field)
-    cache[field] = type(ranges) == 'string' and ranges or ''
+  local ranges = writers[field]
+  if ranges then return ranges end
+  local text = redis.call('HGET', KEYS[1], field)
+  if type(text) ~= 'string' then text = '' end
+  ranges = {length = #text}
+  for number in string.gmatch(text, '%d+') do ranges[#ranges + 1] = tonumber(number) end
+  writers[field] = ranges
+  return ranges
+end
+local function within(ranges, number)
+  if number > (ranges[#ranges] or 0) then return false end
+  for i = 2, #ranges, 2 do
+    if number <= ranges[i] then return number >= ranges[i - 1] end
   end
-  return cache[field]
 end
 `;
 
 /**
- * ARGV: '', as of when or '', max events, max bytes, n, whether some ids have the form of a writer's, then n different
- * ids, then n texts `topic json`, each for an element of its own. Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
+ * Any events, one by one: `given` has n different ids behind place `skip`, then n texts `topic json`, each for an element of
+ * its own. `numbered`: some of the ids may have the form of a writer's.
  */
-export const APPEND = bareScript(`${OPEN_SESSION}${WRITER_OF}
-local n, largest, loose = tonumber(ARGV[5]), tonumber(f[7]), tonumber(f[8])
-local duplicates, ids, texts, changed = '', {}, {}, {}
+const APPEND_EACH = `${WRITERS}
+local largest, loose = tonumber(f[7]), tonumber(f[8])
+local duplicates, ids, texts, changed = {}, {}, {}, {}
 
-local function extend(field, digits)
-  local ranges, number = rangesOf(field), tonumber(digits)
-  local last = string.match(ranges, '%d+$')
-  if not last then cache[field] = digits .. ' ' .. digits
-  elseif number == tonumber(last) + 1 then cache[field] = string.sub(ranges, 1, -1 - #last) .. digits
-  elseif number > tonumber(last) and #ranges < ${MAX_RANGES} then cache[field] = ranges .. ' ' .. digits .. ' ' .. digits
+local function extend(field, number, digits)
+  local ranges = rangesOf(field)
+  local last = ranges[#ranges]
+  if last and number == last + 1 then
+    ranges.length = ranges.length + #digits - #format('%.0f', last)
+    ranges[#ranges] = number
+  elseif not last or (number > last and ranges.length < ${MAX_RANGES}) then
+    ranges.length = ranges.length + (last and 1 or 0) + 2 * #digits + 1
+    ranges[#ranges + 1] = number
+    ranges[#ranges + 1] = number
   else return false end
   changed[field] = true
   return true
@@ -200,19 +170,20 @@ end
 
 for from = 1, n, 4000 do
   local to = math.min(from + 3999, n)
-  local flags = redis.call('SMISMEMBER', KEYS[3], unpack(ARGV, 6 + from, 6 + to))
+  local flags = redis.call('SMISMEMBER', KEYS[3], unpack(given, skip + from, skip + to))
   for i = from, to do
-    local id, event = ARGV[6 + i], ARGV[6 + n + i]
+    local id, event = given[skip + i], given[skip + n + i]
     local known, field, digits = tonumber(flags[i - from + 1]) == 1, nil, nil
-    if ARGV[6] == '1' then field, digits = writerOf(id) end
-    if known or (field and within(rangesOf(field), tonumber(digits))) then
-      duplicates = duplicates .. (duplicates == '' and '' or ',') .. format('%d', i - 1)
+    if numbered and not known then field, digits = writerOf(id) end
+    local number = tonumber(digits or '')
+    if known or (field and within(rangesOf(field), number)) then
+      duplicates[#duplicates + 1] = format('%d', i - 1)
     else
       texts[#texts + 1] = format('%d', events + #texts + 1) .. ' ' .. event
       local size = #event - string.find(event, ' ', 1, true)
       bytes = bytes + size
       if size > largest then largest = size end
-      if not (field and extend(field, digits)) then ids[#ids + 1] = id end
+      if not (field and extend(field, number, digits)) then ids[#ids + 1] = id end
     end
   end
 end
@@ -223,13 +194,77 @@ if #texts > 0 then
 end
 ${push('texts', 1)}
 for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
-for field in pairs(changed) do redis.call('HSET', KEYS[1], field, cache[field]) end
+for field in pairs(changed) do
+  local numbers = {}
+  for i, number in ipairs(writers[field]) do numbers[i] = format('%.0f', number) end
+  redis.call('HSET', KEYS[1], field, table.concat(numbers, ' '))
+end
 local count = format('%d', events)
 redis.call('HSET', KEYS[1], 'events', count, 'elements', format('%d', elements), 'bytes', format('%.0f', bytes),
   'largest', format('%d', largest), 'loose', format('%d', loose + #ids), 'expiresAt', format('%.0f', expiresAt))
 if loose == 0 and #ids > 0 then redis.call('PEXPIRE', KEYS[3], format('%.0f', tonumber(f[6]) - now)) end
 ${RENEW}
-return {'appended', count, duplicates}
+return {'appended', count, table.concat(duplicates, ',')}
+`;
+
+/**
+ * The ids of a library's own making, as they come as a rule: one writer, numbers without a gap, above all before. If they
+ * are not above all before, each is looked at by itself, here and now: what is sent after this must come after it.
+ *
+ * ARGV: writer's field, as of when or '', max events, max bytes, n, first number, bytes of the envelopes, bytes of the
+ * largest element, the position that the first event is expected to have, then the elements with their positions. If the
+ * first event is at another one, all are moved. Answers like {@link APPEND}.
+ */
+export const APPEND_RUN = bareScript(`${OPEN_SESSION}
+local n, first = tonumber(ARGV[5]), tonumber(ARGV[6])
+local ranges = type(f[10]) == 'string' and f[10] or ''
+local last = string.match(ranges, '%d+$')
+if last and (first <= tonumber(last) or #ranges >= ${MAX_RANGES}) then
+  local given, skip, numbered, prefix = {}, 0, true, string.sub(ARGV[1], 3)
+  for i = 1, n do given[i] = prefix .. format('%.0f', first + i - 1) end
+  for i = 10, #ARGV do
+    local element = ARGV[i]
+    local at = string.find(element, ' ', 1, true) + 1
+    while at do
+      local newline = string.find(element, '\\n', at, true)
+      given[#given + 1] = string.sub(element, at, (newline or 0) - 1)
+      at = newline and newline + 1
+    end
+  end
+  ${APPEND_EACH}
+end
+bytes = bytes + tonumber(ARGV[7])
+if events + n > tonumber(ARGV[3]) then return {'limit_exceeded', 'events'} end
+if bytes > tonumber(ARGV[4]) then return {'limit_exceeded', 'bytes'} end
+local off = events + 1 - tonumber(ARGV[9])
+if off == 0 then ${push('ARGV', 10)} else
+  local texts = {}
+  for i = 10, #ARGV do
+    local space = string.find(ARGV[i], ' ', 1, true)
+    texts[i - 9] = format('%d', tonumber(string.sub(ARGV[i], 1, space - 1)) + off) .. string.sub(ARGV[i], space)
+  end
+  ${push('texts', 1)}
+end
+events = events + n
+local to = n == 1 and ARGV[6] or format('%.0f', first + n - 1)
+if not last then ranges = ARGV[6] .. ' ' .. to
+elseif first == tonumber(last) + 1 then ranges = string.sub(ranges, 1, -1 - #last) .. to
+else ranges = ranges .. ' ' .. ARGV[6] .. ' ' .. to end
+local count = format('%d', events)
+redis.call('HSET', KEYS[1], 'events', count, 'elements', format('%d', elements), 'bytes', format('%.0f', bytes),
+  'expiresAt', format('%.0f', expiresAt), ARGV[1], ranges)
+if tonumber(ARGV[8]) > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', ARGV[8]) end
+${RENEW}
+return {'appended', count, ''}
+`);
+
+/**
+ * ARGV: '', as of when or '', max events, max bytes, n, whether some ids have the form of a writer's, then n different
+ * ids, then n texts `topic json`, each for an element of its own. Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
+ */
+export const APPEND = bareScript(`${OPEN_SESSION}
+local n, given, skip, numbered = tonumber(ARGV[5]), ARGV, 6, ARGV[6] == '1'
+${APPEND_EACH}
 `);
 
 /** ARGV: ttl, or '' for the session's own. Answers the expiry and the ttl. */
@@ -399,7 +434,7 @@ return {int(low), range(low, taken)}
 `);
 
 /** ARGV: event ids. */
-export const CONTAINS = bareScript(`${WRITER_OF}
+export const CONTAINS = bareScript(`${WRITERS}
 local flags = redis.call('SMISMEMBER', KEYS[3], unpack(ARGV))
 for i = 1, #ARGV do
   local field, digits = writerOf(ARGV[i])

@@ -228,6 +228,33 @@ describeWith('redis', ({ url }) => {
     },
   );
 
+  test('what is sent behind an append is carried out behind it, whatever ids the append has', async () => {
+    const store = storeAt(url, { prefix: `order-${newId()}` });
+    const sessionId = await started(store);
+    const append = (...ids: string[]) =>
+      store.append(
+        sessionId,
+        ids.map((id) => newEvent(sessionId, { id })),
+        LIMITS,
+      );
+    await append('other');
+    await append('n-5');
+    const below = append('n-3', 'n-4', 'n-5');
+    await new Promise(process.nextTick);
+    const next = append('later');
+    await new Promise(process.nextTick);
+    const last = append('n-2');
+    const commit = store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 60_000, cause: CAUSE });
+    expect(await Promise.all([below, next, last, commit])).toMatchObject([
+      { outcome: 'appended', duplicates: [2], events: 4 },
+      { outcome: 'appended', duplicates: [], events: 5 },
+      { outcome: 'appended', duplicates: [], events: 6 },
+      { outcome: 'granted', events: 6 },
+    ]);
+    const ids = (await readAll(store, sessionId)).map((json) => JSON.parse(json).id);
+    expect(ids).toEqual(['other', 'n-5', 'n-3', 'n-4', 'later', 'n-2']);
+  });
+
   test('an index entry whose session is gone, or has ended, is not named and does not stay', async () => {
     const client = later(new Redis(url), (redis) => redis.disconnect());
     const prefix = `index-${newId()}`;
