@@ -144,11 +144,16 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
 
   return {
     async start({ sessionId, metadata, ttlMs, cause }) {
-      await index.add(sessionId, ttlMs);
-      const [outcome, status] = await run(scripts.START, sessionId, metadata, ttlMs, causeJson(cause));
+      const undo = await index.add(sessionId, ttlMs);
+      const reply = await run(scripts.START, sessionId, metadata, ttlMs, causeJson(cause));
+      const [outcome] = reply;
       if (outcome === 'created') return { outcome };
       if (outcome !== 'exists') throw unexpected('an outcome of a start', outcome);
-      return { outcome, status: oneOf(STATUSES, status, 'a status') };
+      const [status, kept] = [oneOf(STATUSES, reply[1], 'a status'), oneOf(STATUSES, reply[2], 'a status')];
+      // An entry that was there may be another start's of this id, which has yet to begin.
+      if (kept !== 'open' && kept !== 'committing')
+        await (undo === undefined ? index.hasten(sessionId, 0) : undo());
+      return { outcome, status };
     },
 
     append: appends.append,

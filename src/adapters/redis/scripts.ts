@@ -61,10 +61,10 @@ function bareScript(lua: string): Script {
 /** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep or a replay: 24 hours, at least 12. */
 export const OVERDUE_MS = 86_400_000;
 
-/** ARGV: metadata, ttl, cause. */
+/** ARGV: metadata, ttl, cause. Of one that exists, answers the effective status and the one that it has: an overdue session has not ended. */
 export const START = script(`
 local f = fields('status', 'expiresAt')
-if exists(f[1]) then return {'exists', effective(f[1], f[2])} end
+if exists(f[1]) then return {'exists', effective(f[1], f[2]), f[1]} end
 local ttl = tonumber(ARGV[2])
 redis.call('HSET', KEYS[1], 'status', 'open', 'metadata', ARGV[1], 'ttl', ARGV[2], 'createdAt', int(now),
   'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${OVERDUE_MS}), 'events', '0', 'elements', '0', 'bytes', '0', 'largest', '0',

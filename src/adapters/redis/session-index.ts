@@ -26,13 +26,13 @@ import type { RedisSessionRecord } from './session-record.js';
  * a correction is made only if the score is still the one that was read.
  */
 export interface SessionIndex {
-  /** Before a session begins: there is an entry then, due in that time or earlier. */
-  add(sessionId: string, dueInMs: number): Promise<void>;
   /**
-   * The same for a session that has begun, and that may be due earlier than before. Never fails: an entry is there. If
-   * there was none, answers what undoes it: then nobody else has needed the entry since, or it stays.
+   * Before a session begins: there is an entry then, due in that time or earlier. If there was none, answers what undoes
+   * it: then nobody else has needed the entry since, or it stays.
    */
-  hasten(sessionId: string, dueInMs: number): Promise<(() => Promise<void>) | undefined>;
+  add(sessionId: string, dueInMs: number): Promise<Undo | undefined>;
+  /** The same for a session that has begun, and that may be due earlier than before. Never fails: an entry is there. */
+  hasten(sessionId: string, dueInMs: number): Promise<Undo | undefined>;
   /** Never fails: a leftover entry is removed by the next look at it. */
   remove(sessionId: string): Promise<void>;
   due(get: GetSession, limit: number): Promise<string[]>;
@@ -44,6 +44,9 @@ export interface SessionIndex {
   ): Promise<SessionPage>;
   count(): Promise<number>;
 }
+
+/** Never fails: what it leaves is removed by the next look at it. */
+type Undo = () => Promise<void>;
 
 type GetSession = (sessionId: string) => Promise<RedisSessionRecord | undefined>;
 
@@ -60,11 +63,14 @@ const MAX_TIES = 10_000;
 export function createSessionIndex(redis: RedisConnection, key: string): SessionIndex {
   const run = (script: Script, ...args: (string | number)[]) => redis.run(script, [key], args);
 
-  /** The score of an entry that was made, or '' if there was one. */
-  const put = async (sessionId: string, dueInMs: number) => {
-    const score = await run(INDEX_PUT, sessionId, dueInMs);
-    return score === '' ? score : whole(score, 'a score');
-  };
+  async function add(sessionId: string, dueInMs: number): Promise<Undo | undefined> {
+    const reply = await run(INDEX_PUT, sessionId, dueInMs);
+    if (reply === '') return undefined;
+    const score = whole(reply, 'a score');
+    return async () => {
+      await correct({ sessionId, score }, '');
+    };
+  }
 
   /** Whether the session needs somebody now; otherwise sets its entry right. */
   async function look(session: RedisSessionRecord | undefined, entry: Entry, now: number): Promise<Look> {
@@ -86,16 +92,8 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
   }
 
   return {
-    async add(sessionId, dueInMs) {
-      await put(sessionId, dueInMs);
-    },
-    async hasten(sessionId, dueInMs) {
-      const score = await put(sessionId, dueInMs).catch(() => '' as const);
-      if (score === '') return undefined;
-      return async () => {
-        await correct({ sessionId, score }, '');
-      };
-    },
+    add,
+    hasten: (sessionId, dueInMs) => add(sessionId, dueInMs).catch(() => undefined),
     async remove(sessionId) {
       await run(INDEX_REMOVE, sessionId).catch(() => {});
     },

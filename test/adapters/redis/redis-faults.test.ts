@@ -312,6 +312,43 @@ describeWith('redis', ({ url }) => {
     }
   });
 
+  test('a start of a session that has ended leaves no index entry, and one of any other sees to it that there is one', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `index-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const startAgain = (sessionId: string) => store.start(newSession({ sessionId, ttlMs: 600_000 }));
+    const [rolledBack, expired, overdue, open, committing] = [
+      await started(store),
+      await started(store),
+      await started(store),
+      await started(store),
+      await started(store),
+    ];
+    await store.rollback(rolledBack, RETENTION);
+    for (const sessionId of [expired, overdue]) {
+      await store.extend(sessionId, 1);
+      await expect.poll(async () => (await store.get(sessionId))?.status).toBe('expired');
+    }
+    expect((await store.expire(expired, { ...RETENTION, graceMs: 0 })).outcome).toBe('expired');
+    await store.beginCommit(committing, { attemptId: 'a', leaseMs: 60_000, cause: CAUSE });
+    await client.del(`${prefix}:index`);
+
+    expect(await startAgain(rolledBack)).toEqual({ outcome: 'exists', status: 'rolled_back' });
+    expect(await startAgain(expired)).toEqual({ outcome: 'exists', status: 'expired' });
+    expect(await store.countActive()).toBe(0);
+    expect(await startAgain(overdue)).toEqual({ outcome: 'exists', status: 'expired' });
+    expect(await startAgain(open)).toEqual({ outcome: 'exists', status: 'open' });
+    expect(await startAgain(committing)).toEqual({ outcome: 'exists', status: 'committing' });
+    const entries = await client.zrange(`${prefix}:index`, 0, -1);
+    expect(entries.sort()).toEqual([overdue, open, committing].sort());
+
+    // One that was there, as a start leaves it whose answer was lost, goes with the next look at it.
+    await client.zadd(`${prefix}:index`, Date.now() + 600_000, rolledBack);
+    await startAgain(rolledBack);
+    await store.due(10);
+    expect(await client.zscore(`${prefix}:index`, rolledBack)).toBeNull();
+  });
+
   test('a commit that is repeated when it is done leaves no index entry', async () => {
     const client = later(new Redis(url), (redis) => redis.disconnect());
     const prefix = `index-${newId()}`;

@@ -39,7 +39,14 @@ const receiptWith = (change: object) => ['committed', JSON.stringify({ ...RECEIP
 
 /** Answers that begin well. */
 const HALF: Partial<Record<Method, unknown[]>> = {
-  start: [['exists'], ['exists', 'gone'], ['exists', 1], []],
+  start: [
+    ['exists'],
+    ['exists', 'gone', 'open'],
+    ['exists', 1, 'open'],
+    ['exists', 'open'],
+    ['exists', 'open', 'gone'],
+    [],
+  ],
   append: [
     ['appended'],
     ['appended', '-1', ''],
