@@ -181,11 +181,14 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
           elements: whole(reply[5], 'the elements of the list'),
           largest: whole(reply[6], 'the bytes of an element'),
         });
+      else if (outcome.outcome !== 'in_progress') committing.ended(sessionId);
       return outcome;
     },
 
     async advance(sessionId, { epoch, cursor, deferred, leaseMs }) {
-      return fenced(await run(scripts.ADVANCE, sessionId, epoch, cursor, deferred, leaseMs));
+      const outcome = fenced(await run(scripts.ADVANCE, sessionId, epoch, cursor, deferred, leaseMs));
+      if (outcome.outcome !== 'done') committing.ended(sessionId);
+      return outcome;
     },
 
     async finishCommit(sessionId, { epoch, cursor, deferred, receipt, retentionMs, cause }) {

@@ -369,6 +369,42 @@ describeWith('redis', ({ url }) => {
     expect(await client.zcard(`${prefix}:index`)).toBe(0);
   });
 
+  test.each(['beginCommit', 'advance'] as const)(
+    'whoever learns by %s that its commit was finished by another reads the next session of that id as it is',
+    async (command) => {
+      const client = later(new Redis(url), (redis) => redis.disconnect());
+      const prefix = `lost-${newId()}`;
+      const [store, other] = [storeAt(url, { prefix }), storeAt(url, { prefix })];
+      const session = newSession();
+      const { sessionId } = session;
+      await store.start(session);
+      for (let i = 0; i < 4; i += 1) await store.append(sessionId, [newEvent(sessionId)], LIMITS);
+      const attempt = { attemptId: 'a', leaseMs: 1, cause: CAUSE };
+      await store.beginCommit(sessionId, attempt);
+      await store.read(sessionId, { after: 0, limit: 2, maxBytes: 10_000 });
+
+      const takeOver = { attemptId: 'b', leaseMs: 60_000, cause: CAUSE };
+      await expect.poll(async () => (await other.beginCommit(sessionId, takeOver)).outcome).toBe('granted');
+      const counts = { events: 4, published: 4, deferred: 0, durationMs: 1 };
+      const receipt = { sessionId, status: 'committed', ...counts } as const;
+      await other.finishCommit(sessionId, { epoch: 2, cursor: 4, deferred: 0, receipt, ...RETENTION });
+      const { outcome } = await (command === 'beginCommit'
+        ? store.beginCommit(sessionId, attempt)
+        : store.advance(sessionId, { epoch: 1, cursor: 2, deferred: 0, leaseMs: 60_000 }));
+      expect(outcome).toBe(command === 'beginCommit' ? 'committed' : 'stale');
+
+      await client.del(`${prefix}:{${sessionId}}`, `${prefix}:{${sessionId}}:events`);
+      await client.del(`${prefix}:{${sessionId}}:ids`);
+      await other.start(session);
+      const events = Array.from({ length: 6 }, (_, i) =>
+        newEvent(sessionId, { id: `in-one-element-${i + 1}` }),
+      );
+      await other.append(sessionId, events, LIMITS);
+      const page = await store.read(sessionId, { after: 2, limit: 10, maxBytes: 10_000 });
+      expect(page.map(({ sequence }) => sequence)).toEqual([3, 4, 5, 6]);
+    },
+  );
+
   describe('between a look at a session and the correction of its entry', () => {
     /** `due()` over an entry that is long overdue; `meanwhile` runs when it has read the session. */
     async function dueWhile(store: SessionStore, prefix: string, meanwhile: () => Promise<unknown>) {
