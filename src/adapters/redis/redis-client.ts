@@ -11,6 +11,8 @@ export interface RedisClient {
   eval(lua: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>;
   /** A commit reads with it what it publishes; without it, by a script and as text. */
   lrangeBuffer?(key: string, start: number, stop: number): Promise<Buffer[]>;
+  /** A `Cluster` with `scaleReads` may send a plain read to a replica. */
+  readonly options?: object | undefined;
 }
 
 export interface RedisConnection {
@@ -108,10 +110,16 @@ export interface ConnectionSource {
   close(): Promise<void>;
 }
 
-/** A client that the user made and will close. Its own queueing, retrying and reconnecting is its own business. */
+/**
+ * A client that the user made and will close. Its own queueing, retrying and reconnecting is its own business.
+ *
+ * If it reads from replicas, only scripts will do, which go to the master: a replica that lags behind would make an
+ * acknowledged event look like a lost one.
+ */
 export function borrowedClient(client: RedisClient): ConnectionSource {
+  const { scaleReads = 'master' } = (client.options ?? {}) as { readonly scaleReads?: unknown };
   return {
-    hasRange: client.lrangeBuffer !== undefined,
+    hasRange: client.lrangeBuffer !== undefined && scaleReads === 'master',
     client: () => client,
     unanswered() {},
     demoted() {},

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isEventSessionsError, type SessionStore } from 'event-sessions';
-import { redisStore } from 'event-sessions/redis';
+import { type RedisClient, redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createConnection, ownClient } from '../../../src/adapters/redis/redis-client.js';
@@ -628,6 +628,35 @@ describeWith('redis', ({ url }) => {
     await store.close();
     expect(await client.ping()).toBe('PONG');
   });
+
+  test.each([
+    ['slave', false],
+    ['all', false],
+    [() => undefined, false],
+    ['master', true],
+    [undefined, true],
+  ])(
+    'a commit through a client with scaleReads: %s takes plain reads for what it publishes: %s',
+    async (scaleReads, plain) => {
+      const redis = later(new Redis(url), (client) => client.disconnect());
+      let reads = 0;
+      const client: RedisClient = {
+        evalsha: (...args) => redis.evalsha(...args),
+        eval: (...args) => redis.eval(...args),
+        lrangeBuffer: (...args) => {
+          reads += 1;
+          // A replica that lags behind has nothing of it yet.
+          return plain ? redis.lrangeBuffer(...args) : Promise.resolve([]);
+        },
+        options: { scaleReads },
+      };
+      const store = redisStore({ client, prefix: `replicas-${newId()}` });
+      const { sessionId, events } = await filled(store, 3);
+      await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 60_000, cause: CAUSE });
+      expect(await readAll(store, sessionId)).toEqual(events.map(({ json }) => json));
+      expect(reads > 0).toBe(plain);
+    },
+  );
 
   test('concurrent first commands share one connection', async () => {
     const own = await ownServer();
