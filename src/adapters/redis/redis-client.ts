@@ -142,9 +142,11 @@ export function borrowedClient(client: RedisClient): ConnectionSource {
  */
 export function ownClient(url: string, deadlineMs: number): ConnectionSource {
   let current: OwnConnection | undefined;
+  let closed = false;
   return {
     hasRange: true,
     client() {
+      if (closed) return hasBeenClosed();
       // A connection is used once: behind its end there is another one, with its own clock and its own errors.
       if (current === undefined || current.isOver()) current = openConnection(url, deadlineMs);
       const { redis, ready } = current;
@@ -157,9 +159,15 @@ export function ownClient(url: string, deadlineMs: number): ConnectionSource {
       if (current?.redis === client) current.leave();
     },
     async close() {
+      closed = true;
       current?.redis.disconnect();
     },
   };
+}
+
+function hasBeenClosed(): Promise<never> {
+  const message = 'The Redis store has been closed';
+  return Promise.reject(new EventSessionsError('STORE_UNAVAILABLE', message, { outcome: 'not_done' }));
 }
 
 /** A connection may take longer than a short deadline: a command that waits for it fails, and the next one has it. */

@@ -629,6 +629,20 @@ describeWith('redis', ({ url }) => {
     expect(await client.ping()).toBe('PONG');
   });
 
+  test('G8: a client of our own makes no connection once the store is closed', async () => {
+    const { proxy, store } = await behindProxy();
+    const unused = storeAt(`redis://127.0.0.1:${proxy.port}`);
+    await store.ping();
+    await Promise.all([store.close(), unused.close()]);
+    // Its connection takes some turns to end.
+    for (let i = 0; i < 100; i += 1) {
+      expect(await outcomeOf(store.start(newSession()))).toBe('not_done');
+      expect(await outcomeOf(unused.start(newSession()))).toBe('not_done');
+      await new Promise(setImmediate);
+    }
+    expect(proxy.accepted).toBe(1);
+  });
+
   test.each([
     ['slave', false],
     ['all', false],
