@@ -1,20 +1,32 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
-import type { RecoveryPass } from './recovery-pass.js';
+import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
 
-/** Sessions in the store that nobody looks after any more, of whatever instance: overdue ones, and commits whose lease is over. */
+/**
+ * Sessions in the store that nobody looks after any more, of whatever instance: overdue ones, and commits whose lease is
+ * over. One of which the store cannot take care, though it is there, keeps none of the others waiting.
+ */
 export async function recoverInterrupted(pass: RecoveryPass): Promise<void> {
   const { ask, logger, down } = pass;
   const seen = new Set<string>();
+  let isLeft = false;
   try {
     while (!down.store && !pass.closing.aborted) {
       // Those that could not be finished are still the longest due.
       const due = (await ask((store) => store.due(100 + seen.size))).filter((id) => !seen.has(id));
-      if (due.length === 0) return;
+      if (due.length === 0) break;
       for (const sessionId of due) {
         if (pass.closing.aborted) return;
         seen.add(sessionId);
         pass.tally.sessions += 1;
-        await recoverOne(pass, sessionId);
+        await recoverOne(pass, sessionId).catch(async (error: unknown) => {
+          // Something about this one session, or nothing works?
+          if (await isStoreAway(pass)) throw error;
+          isLeft = true;
+          logger.warn('An interrupted session could not be recovered yet', {
+            sessionId,
+            cause: messageOf(error),
+          });
+        });
         pass.progress();
       }
     }
@@ -22,6 +34,8 @@ export async function recoverInterrupted(pass: RecoveryPass): Promise<void> {
     down.store = true;
     logger.warn('The store could not be asked for interrupted sessions', { cause: messageOf(error) });
   }
+  // For these it was away, and the report must not say that all is done.
+  if (isLeft) down.store = true;
 }
 
 /**

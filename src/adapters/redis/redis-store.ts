@@ -19,7 +19,7 @@ import { toElements, toPage } from './list-elements.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
 import { answer, list, object, oneOf, text, unexpected, whole } from './replies.js';
 import * as scripts from './scripts.js';
-import { createSessionIndex } from './session-index.js';
+import { createSessionIndex, type GetSession } from './session-index.js';
 import { type RedisSessionRecord, STATUSES, toRecord } from './session-record.js';
 import { isWriters, runOf } from './writer-ids.js';
 
@@ -125,6 +125,20 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   const get = async (sessionId: string): Promise<RedisSessionRecord | undefined> => {
     const [status, hash] = await run(scripts.GET, sessionId);
     return status === 'not_found' ? undefined : toRecord(sessionId, status, hash);
+  };
+
+  const ping = async (key: string) => {
+    whole(await redis.run(scripts.PING, [key], []), 'what an empty write has changed');
+  };
+
+  /** One session that cannot be read must not keep anybody from the others. @throws `STORE_UNAVAILABLE` if its server is away. */
+  const getIfReadable: GetSession = async (sessionId) => {
+    try {
+      return await get(sessionId);
+    } catch {
+      await ping(`${prefix}:{${sessionId}}:ping`);
+      return 'unreadable';
+    }
   };
 
   /** The elements that the range is in, and the number of the first. */
@@ -250,13 +264,11 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
       return known;
     },
 
-    list: ({ status, cursor, limit }) => index.list(get, status, cursor, limit),
-    due: (limit) => index.due(get, limit),
+    list: ({ status, cursor, limit }) => index.list(getIfReadable, status, cursor, limit),
+    due: (limit) => index.due(getIfReadable, limit),
     countActive: () => index.count(),
 
-    async ping() {
-      whole(await redis.run(scripts.PING, [`${prefix}:index`], []), 'what an empty write has changed');
-    },
+    ping: () => ping(`${prefix}:index`),
     close: () => redis.close(),
   };
 }

@@ -35,6 +35,7 @@ export interface SessionIndex {
   hasten(sessionId: string, dueInMs: number): Promise<Undo | undefined>;
   /** Never fails: a leftover entry is removed by the next look at it. */
   remove(sessionId: string): Promise<void>;
+  /** Those that cannot be read come last: whoever takes care of the others need not know of them. */
   due(get: GetSession, limit: number): Promise<string[]>;
   list(
     get: GetSession,
@@ -48,7 +49,8 @@ export interface SessionIndex {
 /** Never fails: what it leaves is removed by the next look at it. */
 type Undo = () => Promise<void>;
 
-type GetSession = (sessionId: string) => Promise<RedisSessionRecord | undefined>;
+/** `unreadable`: somebody else has spoiled the session. It is only this one, the store itself is well. */
+export type GetSession = (sessionId: string) => Promise<RedisSessionRecord | 'unreadable' | undefined>;
 
 /** A missing session this long overdue is gone for good, not about to be written. */
 const GONE_AFTER_MS = 60_000;
@@ -73,10 +75,11 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
   }
 
   /** Whether the session needs somebody now; otherwise sets its entry right. */
-  async function look(session: RedisSessionRecord | undefined, entry: Entry, now: number): Promise<Look> {
+  async function look(session: Awaited<ReturnType<GetSession>>, entry: Entry, now: number): Promise<Look> {
     if (session === undefined) {
       return entry.score < now - GONE_AFTER_MS ? correct(entry, '') : 'stays';
     }
+    if (session === 'unreadable') return session;
     if (session.status === 'committed' || session.status === 'rolled_back') return correct(entry, '');
     const dueAt = session.leaseExpiresAt ?? session.graceUntil ?? session.expiresAt ?? now;
     return dueAt <= now ? 'due' : correct(entry, dueAt - now);
@@ -100,6 +103,7 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
 
     async due(get, limit) {
       const due = new Set<string>();
+      const unreadable = new Set<string>();
       for (let looked = 0, staying = 0; due.size < limit && looked < MAX_LOOKS; ) {
         const count = Math.max(limit - due.size, MIN_LOOKS);
         // What was not due has left the range, and what stays is before the entries that have not been looked at.
@@ -111,12 +115,13 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
         );
         entries.forEach(({ sessionId }, i) => {
           if (looks[i] === 'due') due.add(sessionId);
+          if (looks[i] === 'unreadable') unreadable.add(sessionId);
         });
         staying += looks.filter((found) => found !== 'moved').length;
         looked += entries.length;
         if (entries.length < count) break;
       }
-      return [...due].slice(0, limit);
+      return [...due, ...unreadable].slice(0, limit);
     },
 
     async list(get, status, cursor, limit) {
@@ -140,6 +145,7 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
       return {
         sessions: records.flatMap((record) =>
           record !== undefined &&
+          record !== 'unreadable' &&
           isActive(record.status) &&
           (status === undefined || record.status === status)
             ? [
@@ -163,7 +169,7 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
 }
 
 /** `moved`: its entry is no longer among those whose time has come. */
-type Look = 'due' | 'stays' | 'moved';
+type Look = 'due' | 'unreadable' | 'stays' | 'moved';
 
 interface Entry {
   readonly sessionId: string;
