@@ -1,27 +1,22 @@
 import * as z from 'zod/mini';
 import { EventSessionsError } from '../../core/errors.js';
-import type { AcceptedEvent } from '../../core/event.js';
 import type { Cause, CommitReceipt } from '../../core/lifecycle.js';
 import { timerMs, validate, withMethods } from '../../core/validate.js';
 import type {
-  AppendOutcome,
   BeginCommitOutcome,
   FencedOutcome,
-  NotFound,
-  NotOpen,
   ReadRange,
   SessionStore,
 } from '../../ports/session-store.js';
+import { createAppend } from './append.js';
 import { appendQueue } from './append-queue.js';
 import { committingSessions } from './committing-sessions.js';
-import { expectedPositions } from './expected-positions.js';
-import { toElements, toPage } from './list-elements.js';
+import { toPage } from './list-elements.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
-import { answer, list, object, oneOf, text, unexpected, whole } from './replies.js';
+import { answer, list, object, oneOf, unexpected, whole } from './replies.js';
 import * as scripts from './scripts.js';
 import { createSessionIndex, type GetSession } from './session-index.js';
-import { type RedisSessionRecord, STATUSES, toRecord } from './session-record.js';
-import { isWriters, runOf } from './writer-ids.js';
+import { type RedisSessionRecord, refusal, STATUSES, toRecord } from './session-record.js';
 
 export type RedisStoreOptions = {
   /** Before every key. Default `event-sessions`. Stores with different prefixes know nothing of each other. */
@@ -86,7 +81,6 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   const source = client === undefined ? ownClient(url as string, deadlineMs) : borrowedClient(client);
   const redis = createConnection(source, deadlineMs);
   const committing = committingSessions();
-  const positions = expectedPositions();
   const index = createSessionIndex(redis, `${prefix}:index`);
 
   const keysOf = (sessionId: string) => {
@@ -101,26 +95,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
 
   const run = async (...command: Parameters<typeof send>) => answer(await send(...command));
 
-  const appends = appendQueue(async (sessionId, given, { maxSessionEvents, maxSessionBytes }, asOf) => {
-    const keys = keysOf(sessionId);
-    const limits = [maxSessionEvents, maxSessionBytes] as const;
-    const run = runOf(given);
-    if (run !== undefined) {
-      const position = positions.take(sessionId, given.length);
-      const { texts, bytes, largest } = toElements(given, position.first);
-      const head = [`w:${run.prefix}`, asOf ?? '', ...limits, given.length, run.first, bytes, largest];
-      const reply = answer(await redis.run(scripts.APPEND_RUN, keys, [...head, position.first, ...texts]));
-      const outcome = toAppendOutcome(reply, given, given);
-      if (outcome.outcome === 'appended') position.appended(outcome.events);
-      return outcome;
-    }
-    const events = withoutRepeats(given);
-    const ids = events.map(({ id }) => id);
-    const texts = events.map(({ topic, json }) => `${topic} ${json}`);
-    const head = ['', asOf ?? '', ...limits, ids.length, ids.some(isWriters) ? 1 : 0];
-    const reply = answer(await redis.run(scripts.APPEND, keys, [...head, ...ids, ...texts]));
-    return toAppendOutcome(reply, given, events);
-  });
+  const appends = appendQueue(createAppend(redis, keysOf));
 
   const get = async (sessionId: string): Promise<RedisSessionRecord | undefined> => {
     const [status, hash] = await run(scripts.GET, sessionId);
@@ -273,60 +248,12 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   };
 }
 
-const LIMITS = ['events', 'bytes'] as const;
 const NOT_EXPIRED = ['not_due', 'not_found'] as const;
 const FENCED = ['done', 'stale', 'not_found'] as const;
-const CLOSED = STATUSES.filter((status) => status !== 'open');
 
 /** The tail of a history line; the script puts the status and the time before it. */
 function causeJson({ instance, reason }: Cause): string {
   return JSON.stringify({ instance, reason }).slice(1);
-}
-
-/** Of those with the same id the first. */
-function withoutRepeats(given: readonly AcceptedEvent[]): readonly AcceptedEvent[] {
-  const events = new Map<string, AcceptedEvent>();
-  for (const event of given) if (!events.has(event.id)) events.set(event.id, event);
-  return events.size === given.length ? given : [...events.values()];
-}
-
-/** The reply tells of `sent`, which is what was `given` without repeats. */
-function toAppendOutcome(
-  reply: readonly unknown[],
-  given: readonly AcceptedEvent[],
-  sent: readonly AcceptedEvent[],
-): AppendOutcome {
-  const [outcome, second, positions] = reply;
-  if (outcome === 'limit_exceeded') return { outcome, limit: oneOf(LIMITS, second, 'a limit') };
-  if (outcome !== 'appended') return refusal(reply, 'an append');
-  const events = whole(second, 'the events of the session');
-  const known = new Set(positionsIn(positions, sent.length));
-  if (known.size === 0 && sent === given) return { outcome, duplicates: [], events };
-  const duplicates: number[] = [];
-  const seen = new Set<string>();
-  given.forEach(({ id }, i) => {
-    if (seen.has(id) || known.has(seen.size)) duplicates.push(i);
-    seen.add(id);
-  });
-  return { outcome, duplicates, events };
-}
-
-/** Positions with commas between them, each below `count`. */
-function positionsIn(reply: unknown, count: number): number[] {
-  const expected = 'positions of events';
-  const positions = text(reply, expected);
-  if (positions === '') return [];
-  return positions.split(',').map((digits) => {
-    const position = whole(digits, expected);
-    if (position >= count) throw unexpected(`${expected}, below ${count}`, reply);
-    return position;
-  });
-}
-
-function refusal([outcome, status]: readonly unknown[], command: string): NotOpen | NotFound {
-  if (outcome === 'not_found') return { outcome };
-  if (outcome === 'not_open') return { outcome, status: oneOf(CLOSED, status, 'a status') };
-  throw unexpected(`an outcome of ${command}`, outcome);
 }
 
 function fenced([outcome]: readonly unknown[]): FencedOutcome {

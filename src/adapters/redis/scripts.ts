@@ -60,6 +60,8 @@ function bareScript(lua: string): Script {
 
 /** Milliseconds that the keys of an open session outlive its expiry, to be found by a sweep or a replay: 24 hours, at least 12. */
 export const OVERDUE_MS = 86_400_000;
+/** Half of that time: then it is renewed. */
+export const MIN_OVERDUE_MS = OVERDUE_MS / 2;
 
 /** ARGV: metadata, ttl, cause. Of one that exists, answers the effective status and the one that it has: an overdue session has not ended. */
 export const START = script(`
@@ -97,14 +99,18 @@ const push = (table: string, from: number) => `
 for i = ${from}, #${table}, 4000 do
   redis.call('RPUSH', KEYS[2], unpack(${table}, i, math.min(i + 3999, #${table})))
 end
+`;
+const pushAndCount = (table: string, from: number) => `${push(table, from)}
 elements = elements + #${table} - ${from - 1}
 `;
 
 const RENEW = `
 if due <= now then redis.call('HDEL', KEYS[1], 'graceUntil') end
-if f[4] == '0' or tonumber(f[6]) - expiresAt < ${OVERDUE_MS / 2} then
-  redis.call('HSET', KEYS[1], 'keepUntil', format('%.0f', expiresAt + ${OVERDUE_MS}))
-  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], format('%.0f', expiresAt + ${OVERDUE_MS} - now)) end
+local keepUntil = tonumber(f[6])
+if f[4] == '0' or keepUntil - expiresAt < ${MIN_OVERDUE_MS} then
+  keepUntil = expiresAt + ${OVERDUE_MS}
+  redis.call('HSET', KEYS[1], 'keepUntil', format('%.0f', keepUntil))
+  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], format('%.0f', keepUntil - now)) end
 end
 `;
 
@@ -118,7 +124,7 @@ end
  * grown too long, goes into the set like any id of another form. So as long as the ranges are short, a number above
  * the last one is new, whatever the set has: {@link APPEND_RUN} looks at nothing else.
  */
-const MAX_RANGES = 480;
+export const MAX_RANGES = 480;
 
 /** Which ids the ranges of the writers have. A field is read and taken apart once, however many ids ask for it. */
 const WRITERS = `
@@ -192,7 +198,7 @@ if #texts > 0 then
   if events > tonumber(ARGV[3]) then return {'limit_exceeded', 'events'} end
   if bytes > tonumber(ARGV[4]) then return {'limit_exceeded', 'bytes'} end
 end
-${push('texts', 1)}
+${pushAndCount('texts', 1)}
 for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
 for field in pairs(changed) do
   local numbers = {}
@@ -211,18 +217,36 @@ return {'appended', count, table.concat(duplicates, ',')}
  * The ids of a library's own making, as they come as a rule: one writer, numbers without a gap, above all before. If they
  * are not above all before, each is looked at by itself, here and now: what is sent after this must come after it.
  *
+ * Most of the time that it takes goes into reading what the session is like, and writing down what it is like then. The
+ * writer knows both as a rule, and sends what it expects, and what that will be (session-state.ts). Every append changes
+ * `events`, and `extend` changes `expiresAt`: so if these two are as expected, nothing else has changed.
+ *
  * ARGV: writer's field, as of when or '', max events, max bytes, n, first number, bytes of the envelopes, bytes of the
- * largest element, the position that the first event is expected to have, then the elements with their positions. If the
- * first event is at another one, all are moved. Answers like {@link APPEND}.
+ * largest element, the position that the first event is expected to have, then the expiry that is expected, or '', and if
+ * so what events, expiry, elements, bytes and the writer's ranges will be, then the elements with their positions. If the
+ * first event is at another one, all are moved.
+ *
+ * Answers 1 if all was as expected; otherwise like {@link APPEND}, and when all were above all before, with what the
+ * session is like now: elements, bytes, the largest element, expiry, until when its keys stay, the time, the time to live,
+ * the writer's ranges.
  */
-export const APPEND_RUN = bareScript(`${OPEN_SESSION}
+export const APPEND_RUN = bareScript(`
+if ARGV[10] ~= '' then
+  local f = redis.call('HMGET', KEYS[1], 'status', 'expiresAt', 'events')
+  if f[1] == 'open' and f[2] == ARGV[10] and tonumber(f[3]) == tonumber(ARGV[9]) - 1 then
+    ${push('ARGV', 16)}
+    redis.call('HSET', KEYS[1], 'events', ARGV[11], 'expiresAt', ARGV[12], 'elements', ARGV[13], 'bytes', ARGV[14], ARGV[1], ARGV[15])
+    return 1
+  end
+end
+${OPEN_SESSION}
 local n, first = tonumber(ARGV[5]), tonumber(ARGV[6])
 local ranges = type(f[10]) == 'string' and f[10] or ''
 local last = string.match(ranges, '%d+$')
 if last and (first <= tonumber(last) or #ranges >= ${MAX_RANGES}) then
   local given, skip, numbered, prefix = {}, 0, true, string.sub(ARGV[1], 3)
   for i = 1, n do given[i] = prefix .. format('%.0f', first + i - 1) end
-  for i = 10, #ARGV do
+  for i = 16, #ARGV do
     local element = ARGV[i]
     local at = string.find(element, ' ', 1, true) + 1
     while at do
@@ -237,13 +261,13 @@ bytes = bytes + tonumber(ARGV[7])
 if events + n > tonumber(ARGV[3]) then return {'limit_exceeded', 'events'} end
 if bytes > tonumber(ARGV[4]) then return {'limit_exceeded', 'bytes'} end
 local off = events + 1 - tonumber(ARGV[9])
-if off == 0 then ${push('ARGV', 10)} else
+if off == 0 then ${pushAndCount('ARGV', 16)} else
   local texts = {}
-  for i = 10, #ARGV do
+  for i = 16, #ARGV do
     local space = string.find(ARGV[i], ' ', 1, true)
-    texts[i - 9] = format('%d', tonumber(string.sub(ARGV[i], 1, space - 1)) + off) .. string.sub(ARGV[i], space)
+    texts[i - 15] = format('%d', tonumber(string.sub(ARGV[i], 1, space - 1)) + off) .. string.sub(ARGV[i], space)
   end
-  ${push('texts', 1)}
+  ${pushAndCount('texts', 1)}
 end
 events = events + n
 local to = n == 1 and ARGV[6] or format('%.0f', first + n - 1)
@@ -253,9 +277,10 @@ else ranges = ranges .. ' ' .. ARGV[6] .. ' ' .. to end
 local count = format('%d', events)
 redis.call('HSET', KEYS[1], 'events', count, 'elements', format('%d', elements), 'bytes', format('%.0f', bytes),
   'expiresAt', format('%.0f', expiresAt), ARGV[1], ranges)
-if tonumber(ARGV[8]) > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', ARGV[8]) end
+local largest = math.max(tonumber(f[7]), tonumber(ARGV[8]))
+if largest > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', ARGV[8]) end
 ${RENEW}
-return {'appended', count, ''}
+return {'appended', count, '', elements, bytes, largest, expiresAt, keepUntil, now, tonumber(f[3]), ranges}
 `);
 
 /**

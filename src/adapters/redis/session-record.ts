@@ -1,6 +1,6 @@
 import type { HistoryEntry, SessionStatus } from '../../core/lifecycle.js';
-import type { SessionRecord } from '../../ports/session-store.js';
-import { list, object, oneOf, text, whole } from './replies.js';
+import type { NotFound, NotOpen, SessionRecord } from '../../ports/session-store.js';
+import { list, object, oneOf, text, unexpected, whole } from './replies.js';
 import { RECORD_FIELDS } from './scripts.js';
 
 type RecordField = (typeof RECORD_FIELDS)[number];
@@ -17,6 +17,15 @@ export const STATUSES = [
   'rolled_back',
   'expired',
 ] as const satisfies readonly SessionStatus[];
+
+const CLOSED = STATUSES.filter((status) => status !== 'open');
+
+/** What a script has answered that needs an open session, and has found none. */
+export function refusal([outcome, status]: readonly unknown[], command: string): NotOpen | NotFound {
+  if (outcome === 'not_found') return { outcome };
+  if (outcome === 'not_open') return { outcome, status: oneOf(CLOSED, status, 'a status') };
+  throw unexpected(`an outcome of ${command}`, outcome);
+}
 
 /** From the values of {@link RECORD_FIELDS}. */
 export function toRecord(sessionId: string, given: unknown, values: unknown): RedisSessionRecord {

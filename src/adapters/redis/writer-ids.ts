@@ -6,15 +6,21 @@ export function isWriters(id: string): boolean {
   return WRITERS.test(id);
 }
 
-/** The ids of the events as one writer's numbers without a gap, if they are that. */
-export function runOf(
-  events: readonly { readonly id: string }[],
-): { readonly prefix: string; readonly first: number } | undefined {
+/** A writer's numbers without a gap. */
+export interface WriterRun {
+  readonly prefix: string;
+  readonly first: number;
+  /** How many. */
+  readonly length: number;
+}
+
+/** The ids of the events, if they are that. */
+export function runOf(events: readonly { readonly id: string }[]): WriterRun | undefined {
   const match = WRITERS.exec(events[0]?.id ?? '');
   if (match === null) return undefined;
   const [, prefix = '', digits] = match;
   const first = Number(digits);
   if (first + events.length - 1 > MAX_NUMBER) return undefined;
   for (let i = 1; i < events.length; i += 1) if (events[i]?.id !== `${prefix}${first + i}`) return undefined;
-  return { prefix, first };
+  return { prefix, first, length: events.length };
 }
