@@ -124,6 +124,22 @@ const RULES: Readonly<Record<string, Check>> = {
     await settleAll(sealed);
   },
 
+  'two that read a sealed part at the same time find the same at the same places': async ({ log }) => {
+    const records = ids(1_000).map((id) => added(id, 1, 'x'.repeat(1_000)));
+    for (let from = 0; from < 1_000; from += 100) await log.append(records.slice(from, from + 100));
+    const sealed = await sealOf(log);
+    for await (const _ of sealed.read()) break;
+    const [one, two] = await Promise.all([entriesOf(sealed), entriesOf(sealed)]);
+    assert.deepEqual(
+      one.map(({ place }) => place),
+      two.map(({ place }) => place),
+    );
+    const places = [999, 500, 0].map((i) => one[i]?.place ?? -1);
+    assert.deepEqual((await sealed.fetch(places, Number.MAX_SAFE_INTEGER)).map(idOf), ['999', '500', '0']);
+    assert.deepEqual((await read(sealed)).map(idOf), ids(1_000));
+    await settleAll(sealed);
+  },
+
   'appends go on behind a sealed part, which does not change': async ({ log }) => {
     await log.append([added('0')]);
     const sealed = await sealOf(log);
@@ -181,6 +197,22 @@ const RULES: Readonly<Record<string, Check>> = {
     await sealed.release();
     assert.equal(await log.seal(), 'busy');
     await next.release();
+  },
+
+  'a part that is released twice at the same moment loses nothing': async ({ log }) => {
+    for (let round = 0; round < 8; round += 1) {
+      await log.append(ids(20).map((id) => added(`${round}-${id}`, 1, 'x'.repeat(2_000))));
+      const sealed = await sealOf(log);
+      const places = (await entriesOf(sealed)).map(({ place }) => place);
+      await sealed.settle(places.slice(0, 15));
+      await Promise.all([sealed.release(), sealed.release()]);
+      assert.deepEqual(
+        await sealedIds(log),
+        ids(20)
+          .slice(15)
+          .map((id) => `${round}-${id}`),
+      );
+    }
   },
 
   'what is settled is forgotten': async ({ log }) => {
@@ -381,6 +413,21 @@ const RULES: Readonly<Record<string, Check>> = {
     await log.append([added('2')]);
     await log.close();
     await using(await reopen(), async (next) => assert.deepEqual(await sealedIds(next), ['0', '1', '2']));
+  },
+
+  'a log that is closed while its part is released loses nothing': async ({ log, reopen }) => {
+    if (reopen === undefined) return;
+    await log.append(ids(400).map((id) => added(id, 1, 'x'.repeat(2_000))));
+    const sealed = await sealOf(log);
+    const places = (await entriesOf(sealed)).map(({ place }) => place);
+    await sealed.settle(places.filter((_, i) => i % 3 !== 0));
+    await Promise.all([sealed.release(), log.close()]);
+    await using(await reopen(), async (next) => {
+      assert.deepEqual(
+        await sealedIds(next),
+        ids(400).filter((_, i) => i % 3 === 0),
+      );
+    });
   },
 
   'what is settled stays settled, although nobody ended the part': async ({ log, reopen }) => {

@@ -1,5 +1,6 @@
 import { EventSessionsError, ignoringUntilAwaited } from '../../core/errors.js';
-import type { ContingencyRecord, SealedRecords } from '../../ports/contingency-log.js';
+import { oneByOne } from '../../core/one-by-one.js';
+import type { ContingencyRecord, QuarantinedEntry, SealedRecords } from '../../ports/contingency-log.js';
 import type { AppendFile } from './append-file.js';
 import { ioFailure } from './io-failure.js';
 import { encodeQuarantined, encodeRecord } from './record-line.js';
@@ -7,8 +8,9 @@ import type { RecoveryLock } from './recovery-lock.js';
 import type { SealedSegments } from './sealed-segments.js';
 import type { SegmentReader } from './segment-reader.js';
 
-/** Entries of one write to the quarantine file. */
+/** Entries of one write to the quarantine file, and bytes: the entry that reaches them is the last one. */
 const QUARANTINE_GROUP = 100;
+const QUARANTINE_GROUP_BYTES = 1024 * 1024;
 /** So many segments are merged when something of them is left: one comes with each recovery during an outage. */
 const MAX_SEGMENTS = 8;
 /** A place is the number of the segment times this, plus the number of the line in it. */
@@ -27,6 +29,9 @@ export interface SealedRecordsOptions {
 export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
   const { path, parts, segments, lock, quarantine } = options;
   let over = false;
+  let released: Promise<void> | undefined;
+  /** Calls under way: what they work on is not to be taken from under them. */
+  const underWay = new Set<Promise<unknown>>();
 
   async function mustHold(): Promise<void> {
     if (over)
@@ -38,17 +43,20 @@ export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
     );
   }
 
-  async function attempt<T>(action: string, work: () => Promise<T>): Promise<T> {
-    await mustHold();
-    try {
-      return await work();
-    } catch (error) {
-      throw ioFailure(action, path, error);
-    }
+  function attempt<T>(action: string, work: () => Promise<T>): Promise<T> {
+    const call = mustHold()
+      .then(work)
+      .catch((error: unknown) => {
+        throw ioFailure(action, path, error);
+      })
+      .finally(() => underWay.delete(call));
+    underWay.add(call);
+    return call;
   }
 
-  async function settle(places: readonly number[]): Promise<void> {
-    for (const [part, lines] of byPart(places)) await parts[part]?.settle(lines);
+  /** What the disk does not take of it is at least known in memory. */
+  function settle(places: readonly number[]): Promise<void> {
+    return oneByOne(byPart(places), ([part, lines]) => parts[part]?.settle(lines));
   }
 
   /**
@@ -56,18 +64,33 @@ export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
    * that there may be room: the next recovery may be that of another process.
    */
   async function clear(): Promise<void> {
-    const settled = parts.filter((part) => part.left === 0);
-    const rest = parts.filter((part) => part.left !== 0);
-    if (settled.length > 0) await segments.remove(settled.map(({ segment }) => segment));
-    const known = rest.every((part) => part.left !== undefined && part.allReadable);
-    const sparse = rest.some((part) => (part.left ?? 0) * 2 < part.lines);
-    if (known && (rest.length > MAX_SEGMENTS || sparse)) {
+    let unmerged = parts.filter((part) => part.left !== 0);
+    const tidyUp = async () => {
+      await segments.remove(parts.flatMap((part) => (part.left === 0 ? part.segment : [])));
+      const known = unmerged.every((part) => part.left !== undefined && part.allReadable);
+      const sparse = unmerged.some((part) => (part.left ?? 0) * 2 < part.lines);
+      if (!known || !(unmerged.length > MAX_SEGMENTS || sparse)) return;
       await segments.merge(
-        rest.map(({ segment }) => segment),
-        linesOf(rest),
+        unmerged.map(({ segment }) => segment),
+        linesOf(unmerged),
       );
-    } else {
-      for (const part of rest) await part.settle([]);
+      unmerged = [];
+    };
+    const mark = () => oneByOne(unmerged, (part) => part.settle([]));
+    await oneByOne([tidyUp, mark], (step) => step());
+  }
+
+  async function letGo(): Promise<void> {
+    over = true;
+    await Promise.allSettled(underWay);
+    try {
+      if (await lock.isHeld()) await clear();
+    } catch (error) {
+      throw ioFailure('clear', path, error);
+    } finally {
+      options.ended();
+      await Promise.allSettled(parts.map((part) => part.close()));
+      await lock.release();
     }
   }
 
@@ -108,28 +131,33 @@ export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
 
     quarantine: (entries) =>
       attempt('quarantine records of', async () => {
-        for (let from = 0; from < entries.length; from += QUARANTINE_GROUP) {
-          const group = entries.slice(from, from + QUARANTINE_GROUP);
-          const at = Date.now();
-          await quarantine.append(Buffer.concat(group.map((entry) => encodeQuarantined(entry, at))));
-          await settle(group.map(({ place }) => place));
+        for (const { lines, places } of groupsOf(entries)) {
+          await quarantine.append(Buffer.concat(lines));
+          await settle(places);
         }
       }),
 
-    async release() {
-      if (over) return;
-      try {
-        if (await lock.isHeld()) await clear();
-      } catch (error) {
-        throw ioFailure('clear', path, error);
-      } finally {
-        over = true;
-        options.ended();
-        for (const part of parts) await part.close();
-        await lock.release();
-      }
-    },
+    // The holder, and whoever closes the log.
+    release: () => (released ??= letGo()),
   };
+}
+
+/** Of lines for the quarantine file, in groups that are each written at once. */
+function* groupsOf(
+  entries: readonly (QuarantinedEntry & { readonly place: number })[],
+): Generator<{ lines: Buffer[]; places: number[] }> {
+  const at = Date.now();
+  let [lines, places, bytes]: [Buffer[], number[], number] = [[], [], 0];
+  for (const entry of entries) {
+    const line = encodeQuarantined(entry, at);
+    lines.push(line);
+    places.push(entry.place);
+    bytes += line.length;
+    if (lines.length < QUARANTINE_GROUP && bytes < QUARANTINE_GROUP_BYTES) continue;
+    yield { lines, places };
+    [lines, places, bytes] = [[], [], 0];
+  }
+  if (lines.length > 0) yield { lines, places };
 }
 
 /** Neighbours of one segment together, in the order given. */

@@ -22,7 +22,7 @@ export interface SegmentReader {
   readonly lines: number;
   /** Lines that are not settled; undefined until the segment has been read to its end. */
   readonly left: number | undefined;
-  /** False if a line was found that can't be read and is not settled. */
+  /** False if the last reading to the end has found a line that can't be read and was not settled. */
   readonly allReadable: boolean;
   /** What is not settled, some entries at a time. The place of an entry is `firstPlace` and the number of its line. */
   read(firstPlace: number): AsyncGenerator<SealedEntry[]>;
@@ -33,6 +33,7 @@ export interface SegmentReader {
     atLeastOne: boolean,
   ): Promise<{ records: ContingencyRecord[]; bytes: number }>;
   settle(lines: readonly number[]): Promise<void>;
+  /** Nothing can be read after it. */
   close(): Promise<void>;
 }
 
@@ -41,18 +42,23 @@ export function segmentReader(segment: Segment, settled: SettledLines): SegmentR
   let counted = 0;
   let readToEnd = false;
   let allReadable = true;
-  let handle: FileHandle | undefined;
+  let handle: Promise<FileHandle> | undefined;
+  let closed = false;
 
-  const opened = async () => {
-    handle ??= await open(segment.path, 'r');
+  function opened(): Promise<FileHandle> {
+    if (closed) return Promise.reject(new Error('it is not open any more'));
+    handle ??= open(segment.path, 'r').catch((error: unknown) => {
+      handle = undefined;
+      throw error;
+    });
     return handle;
-  };
+  }
 
   async function* read(firstPlace: number): AsyncGenerator<SealedEntry[]> {
     const appends = wholeAppends();
-    starts.clear();
-    readToEnd = false;
-    allReadable = true;
+    // Counts for itself: it may be left half-way, and another may go on beside it.
+    let number = 0;
+    let readable = true;
     let ignored = 0;
     let end = 0;
     const unsettled = () => {
@@ -61,15 +67,15 @@ export function segmentReader(segment: Segment, settled: SettledLines): SegmentR
         settled.lines.size === 0
           ? entries
           : entries.filter(({ place }) => !settled.lines.has(place - firstPlace));
-      if (left.some((entry) => 'unreadable' in entry)) allReadable = false;
+      if (left.some((entry) => 'unreadable' in entry)) readable = false;
       return left;
     };
     const take = (line: Line) => {
-      const number = starts.length;
-      starts.push(line.end - line.bytes.length - (line.form === 'whole' ? 1 : 0));
+      starts.set(number, line.end - line.bytes.length - (line.form === 'whole' ? 1 : 0));
       end = line.end;
       if (number === 0 && replacedBy(line.bytes) !== undefined) ignored = 1;
       else appends.add(line, firstPlace + number);
+      number += 1;
     };
     for await (const lines of linesOf(await opened(), { settleMs: SETTLE_MS })) {
       lines.forEach(take);
@@ -77,8 +83,9 @@ export function segmentReader(segment: Segment, settled: SettledLines): SegmentR
     }
     appends.end();
     yield unsettled();
-    counted = starts.length - ignored;
-    starts.push(end);
+    starts.set(number, end);
+    counted = number - ignored;
+    allReadable = readable;
     readToEnd = true;
   }
 
@@ -130,10 +137,9 @@ export function segmentReader(segment: Segment, settled: SettledLines): SegmentR
     settle: (lines) => settled.settle(lines),
 
     async close() {
-      const open = handle;
-      handle = undefined;
-      await open?.close();
+      closed = true;
       await settled.close();
+      await (await handle)?.close();
     },
   };
 }
@@ -159,22 +165,15 @@ async function readAll(handle: FileHandle, position: number, length: number): Pr
 /** Numbers of eight bytes in an array that grows. */
 function offsets() {
   let values = new Float64Array(1_024);
-  let length = 0;
   return {
-    get length() {
-      return length;
-    },
     at: (index: number) => values[index] as number,
-    push(value: number) {
-      if (length === values.length) {
-        const larger = new Float64Array(length * 2);
+    set(index: number, value: number) {
+      if (index === values.length) {
+        const larger = new Float64Array(index * 2);
         larger.set(values);
         values = larger;
       }
-      values[length++] = value;
-    },
-    clear() {
-      length = 0;
+      values[index] = value;
     },
   };
 }
