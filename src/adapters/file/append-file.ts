@@ -55,8 +55,13 @@ export interface AppendFileOptions {
   /** `always`: synced before it is acknowledged; a number: so many milliseconds later at most. */
   readonly sync: 'always' | 'never' | number;
   readonly open: OpenFile;
-  /** Throws if there is no room for `bytes` more. `size` is what the file had when it was last looked at. */
-  readonly checkRoom?: (bytes: number, size: number) => Promise<void>;
+  /**
+   * Throws if there is no room for `bytes` more. `size` is what the file had when it was last looked at; undefined when
+   * it is not open.
+   */
+  readonly checkRoom?: (bytes: number, size: number | undefined) => Promise<void>;
+  /** Somebody has renamed the file away. */
+  readonly onMoved?: () => void;
   /** Renames the file away; called after a failed sync. Without it such a failure is final. */
   readonly setAside?: () => Promise<void>;
 }
@@ -96,7 +101,7 @@ class SyncFailure {
 }
 
 export function appendFile(options: AppendFileOptions): AppendFile {
-  const { path, mode, sync, open, checkRoom, setAside } = options;
+  const { path, mode, sync, open, checkRoom, onMoved, setAside } = options;
   let waiting: Waiting[] = [];
   let waitingBytes = 0;
   let pumping: Promise<void> | undefined;
@@ -217,7 +222,10 @@ export function appendFile(options: AppendFileOptions): AppendFile {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw error;
     });
-    if (there?.ino !== opened.identity.ino || there.dev !== opened.identity.dev) return false;
+    if (there?.ino !== opened.identity.ino || there.dev !== opened.identity.dev) {
+      onMoved?.();
+      return false;
+    }
     opened.size = Number(there.size);
     return true;
   }
@@ -260,16 +268,10 @@ export function appendFile(options: AppendFileOptions): AppendFile {
     }
   }
 
-  /** 0 also if it can't be told: the write will say why. */
-  async function sizeOnDisk(): Promise<number> {
-    const there = await stat(path).catch(() => undefined);
-    return there?.isFile() ? there.size : 0;
-  }
-
   /** Those for which there is room: as a rule all of them. */
   async function withRoom(group: readonly Waiting[]): Promise<readonly Waiting[]> {
     if (checkRoom === undefined) return group;
-    const size = current?.size ?? (await sizeOnDisk());
+    const size = current?.size;
     try {
       await checkRoom(bytesOf(group), size);
       return group;

@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import * as z from 'zod/mini';
 import { EventSessionsError } from '../../core/errors.js';
+import { oneByOne } from '../../core/one-by-one.js';
 import { turns } from '../../core/turns.js';
 import { timerMs, validate, wholeNumber } from '../../core/validate.js';
 import type { ContingencyBacklog, ContingencyLog, SealedRecords } from '../../ports/contingency-log.js';
@@ -12,8 +13,8 @@ import { ioFailure } from './io-failure.js';
 import { encodeRecords } from './record-line.js';
 import { acquireLock } from './recovery-lock.js';
 import { sealedRecords } from './sealed-records.js';
-import { sealedSegments } from './sealed-segments.js';
-import { segmentReader } from './segment-reader.js';
+import { type Segment, sealedSegments } from './sealed-segments.js';
+import { type SegmentReader, segmentReader } from './segment-reader.js';
 import { type SettledLines, settledLines } from './settled-lines.js';
 
 export interface FileContingencyOptions {
@@ -91,6 +92,7 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
   const durable = fsync === 'never' ? 'never' : 'always';
   const segments = sealedSegments(path, mode, fsync !== 'never');
   const count = backlogCounter();
+  /** As last measured; undefined when a file may have been sealed since. */
   let sealedBytes: number | undefined;
   let held: SealedRecords | undefined;
   /** Of the segments of the last recovery: what a full disk did not take of it is only here. */
@@ -99,7 +101,7 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
   let closed = false;
 
   const sync = fsync === 'interval' ? fsyncIntervalMs : durable;
-  const live = appendFile({ path, mode, sync, open: openFile, checkRoom, setAside: segments.setAside });
+  const live = appendFile({ path, mode, sync, open: openFile, checkRoom, onMoved: measureAgain, setAside });
   // What goes there is removed from the log right after: it never waits for the interval.
   const quarantine = appendFile({ path: `${path}.quarantine.jsonl`, mode, sync: durable, open: openFile });
 
@@ -109,8 +111,17 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
     return { live: (await segments.live())?.bytes ?? 0, sealed };
   }
 
-  async function checkRoom(bytes: number, size: number): Promise<void> {
-    if (sealedBytes !== undefined && sealedBytes + size + bytes <= maxBytes) return;
+  function measureAgain(): void {
+    sealedBytes = undefined;
+  }
+
+  async function setAside(): Promise<void> {
+    await segments.setAside().finally(measureAgain);
+  }
+
+  async function checkRoom(bytes: number, size?: number): Promise<void> {
+    const known = size === undefined || sealedBytes === undefined ? undefined : sealedBytes + size;
+    if (known !== undefined && known + bytes <= maxBytes) return;
     const now = await measure();
     const used = now.live + now.sealed;
     if (used + bytes <= maxBytes) return;
@@ -141,27 +152,14 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
     if (lock === undefined) return 'busy';
     try {
       await segments.removeUnfinished();
-      await live.between(segments.setAside);
-      const parts = await segments.list();
+      await live.between(setAside);
+      const parts = await readersOf(await segments.list());
       if (parts.length > 0 && !closed) {
-        settled = new Map(
-          parts.map((part) => [
-            part.path,
-            settled.get(part.path) ?? settledLines(part.path, mode, fsync !== 'never'),
-          ]),
-        );
-        const readers = [];
-        for (const part of parts) {
-          const lines = settled.get(part.path) as SettledLines;
-          await lines.load();
-          readers.push(segmentReader(part, lines));
-        }
         const ended = () => {
           held = undefined;
-          sealedBytes = undefined;
+          measureAgain();
         };
-        sealedBytes = undefined;
-        held = sealedRecords({ path, parts: readers, segments, lock, quarantine, ended });
+        held = sealedRecords({ path, parts, segments, lock, quarantine, ended });
         return held;
       }
     } catch (error) {
@@ -173,10 +171,25 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
     return 'empty';
   }
 
+  async function readersOf(sealed: readonly Segment[]): Promise<SegmentReader[]> {
+    settled = new Map(
+      sealed.map((part) => [
+        part.path,
+        settled.get(part.path) ?? settledLines(part.path, mode, fsync !== 'never'),
+      ]),
+    );
+    const readers: SegmentReader[] = [];
+    for (const part of sealed) {
+      const lines = settled.get(part.path) as SettledLines;
+      await lines.load();
+      readers.push(segmentReader(part, lines));
+    }
+    return readers;
+  }
+
   async function backlog(): Promise<ContingencyBacklog> {
     const sealed = await segments.list();
-    const current = await segments.live();
-    return count(current === undefined ? sealed : [...sealed, current]);
+    return count(sealed, await segments.live());
   }
 
   return {
@@ -193,14 +206,12 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
     ping: () =>
       attempt('write to', async () => {
         await checkWritable(path);
-        const now = await measure();
-        await checkRoom(1, now.live);
+        await checkRoom(1);
       }),
 
     async close() {
       closed = true;
-      await held?.release();
-      await Promise.all([live.close(), quarantine.close()]);
+      await oneByOne([() => held?.release(), live.close, quarantine.close], (letGo) => letGo());
     },
   };
 }

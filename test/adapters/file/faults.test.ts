@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { contingencyOn } from '../../../src/adapters/file/file-contingency.js';
@@ -245,7 +245,51 @@ describe('a record on its way while another process seals, reads and removes the
   });
 });
 
+describe('a sealed part that cannot be cleared at close', () => {
+  it('does not keep the files open', async () => {
+    await inFolder(async (folder, path) => {
+      const { openFile, opened } = filesWith({});
+      const log = contingencyOn({ path, fsync: 'interval', fsyncIntervalMs: 60_000 }, openFile);
+      await log.append([added('0'), added('1')]);
+      const sealed = await sealOf(log);
+      const [first = -1, second = -1] = await placesOf(sealed);
+      await sealed.quarantine([{ place: first, record: added('0'), reason: 'unknown' }]);
+      await sealed.settle([second]);
+      await log.append([added('2')]);
+      const [segment] = (await readdir(folder)).filter((name) => name.endsWith('.sealed'));
+      await rm(join(folder, segment ?? ''));
+      await mkdir(join(folder, segment ?? ''));
+      await expect(log.close()).rejects.toMatchObject({
+        code: 'CONTINGENCY_FAILED',
+        message: expect.stringMatching(`^cannot clear ${path}: `),
+      });
+      expect(opened).toMatchObject([{ closed: true }, { closed: true }, { syncs: 1, closed: true }]);
+      await expect(access(`${path}.lock`)).rejects.toThrow();
+    });
+  });
+});
+
 describe('marks of what is settled', () => {
+  it('that could not be written hold in memory, of all segments', async () => {
+    await inFolder(async (folder, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('0'), added('1')]);
+      await (await sealOf(log)).release();
+      await log.append([added('2'), added('3')]);
+      const sealed = await sealOf(log);
+      const places = await placesOf(sealed);
+      const segments = (await readdir(folder)).filter((name) => name.endsWith('.sealed'));
+      const marks = segments.map((segment) => join(folder, `${segment}.settled`));
+      for (const path of marks) await mkdir(path);
+      const settled = sealed.settle([places[1] ?? -1, places[2] ?? -1]);
+      await expect(settled).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+      await sealed.release().catch(() => {});
+      for (const path of marks) await rmdir(path);
+      expect(await idsOf(log)).toEqual(['0', '3']);
+      await log.close();
+    });
+  });
+
   it('that could not be written are there for the next process, if they can be at the release', async () => {
     await inFolder(async (folder, path) => {
       const [one, two] = [fileContingency({ path }), fileContingency({ path })];

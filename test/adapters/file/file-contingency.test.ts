@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   access,
   appendFile,
   mkdir,
+  open,
   readdir,
   readFile,
   rename,
@@ -14,9 +15,12 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { backlogCounter } from '../../../src/adapters/file/backlog-count.js';
 import { fileContingency } from '../../../src/adapters/file/index.js';
 import { decodeRecord } from '../../../src/adapters/file/record-line.js';
+import { sealedSegments } from '../../../src/adapters/file/sealed-segments.js';
 import type { QuarantinedEntry } from '../../../src/ports/contingency-log.js';
 import { contingencyLogCases } from '../../../src/testing/contingency-cases.js';
 import {
@@ -348,6 +352,82 @@ describe('fileContingency', () => {
       await sealed.release();
       expect(await two.backlog()).toEqual({ records: 0, bytes: 0, oldestAt: undefined });
       await Promise.all([one.close(), two.close()]);
+    });
+  });
+
+  it('counts a torn line once it is sealed, since a recovery settles it too', async () => {
+    await inFolder(async (_, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('0')]);
+      await appendFile(path, '\n{"v":1,"kind":"event.add');
+      expect(await log.backlog()).toMatchObject({ records: 1 });
+      const sealed = await sealOf(log);
+      expect(await log.backlog()).toMatchObject({ records: 2 });
+      const places = await placesOf(sealed);
+      expect(places).toHaveLength(2);
+      await sealed.quarantine([{ place: places[1] ?? -1, unreadable: '{"v":1', reason: 'torn' }]);
+      expect(await log.backlog()).toMatchObject({ records: 1 });
+      await sealed.release();
+      expect(await fileContingency({ path }).backlog()).toMatchObject({ records: 1 });
+      await log.close();
+    });
+  });
+
+  it('counts what waits, although a segment is gone and what says it is settled is still there', async () => {
+    await inFolder(async (folder, path) => {
+      const log = fileContingency({ path });
+      await log.append([added('0'), added('1')]);
+      const sealed = await sealOf(log);
+      await sealed.settle(await placesOf(sealed));
+      await log.append([added('2')]);
+      const segments = sealedSegments(path, 0o600, true);
+      const [listed, live] = [await segments.list(), await segments.live()];
+      const [segment] = (await readdir(folder)).filter((name) => name.endsWith('.sealed'));
+      await rm(join(folder, segment ?? ''));
+      expect(await backlogCounter()(listed, live)).toMatchObject({ records: 1 });
+      await sealed.release();
+      await log.close();
+    });
+  });
+
+  it('is bounded although another process seals it', async () => {
+    await inFolder(async (_, path) => {
+      const [log, other] = [fileContingency({ path, maxBytes: 20_000 }), fileContingency({ path })];
+      const taken: string[] = [];
+      for (let i = 0; i < 8; i += 1) {
+        const append = log.append([added(`${i}`, { text: 'x'.repeat(6_000) })]);
+        await append.then(
+          () => taken.push(`${i}`),
+          () => {},
+        );
+        await (await sealOf(other)).release();
+      }
+      expect(taken).toEqual(['0', '1', '2']);
+      expect(await idsOf(other)).toEqual(taken);
+      await log.append([added('later')]);
+      await Promise.all([log.close(), other.close()]);
+    });
+  });
+
+  it('keeps nobody out when it is closed while a part is being sealed', async () => {
+    await inFolder(async (folder, path) => {
+      const [log, other] = [fileContingency({ path }), fileContingency({ path })];
+      await log.append([added('0')]);
+      await (await sealOf(log)).release();
+      const [segment] = (await readdir(folder)).filter((name) => name.endsWith('.sealed'));
+      const marks = join(folder, `${segment}.settled`);
+      await promisify(execFile)('mkfifo', [marks]);
+      const sealing = log.seal();
+      sealing.catch(() => {});
+      // Opens as soon as the seal reads it, and is read to its end when it is closed.
+      const writer = await open(marks, 'w');
+      await log.close();
+      await writer.close();
+      await expect(sealing).rejects.toMatchObject({ code: 'CLOSED' });
+      await expect(access(`${path}.lock`)).rejects.toThrow();
+      await rm(marks);
+      expect(await idsOf(other)).toEqual(['0']);
+      await other.close();
     });
   });
 
