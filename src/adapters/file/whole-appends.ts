@@ -4,6 +4,14 @@ import { MAX_LINE_BYTES } from './lines.js';
 import { type Decoded, decodeRecord, reachesItsEnd, textOf, type Undecodable } from './record-line.js';
 
 /**
+ * Bytes of damaged lines in a row that may be held back: how many parts an append has is only what its lines say. An
+ * append of which more than that is damaged counts as one that was cut short, unless one of those lines reaches its end.
+ */
+const MAX_DAMAGED_BYTES = 16 * 1024 * 1024;
+/** What a line takes of memory besides its bytes, or more. */
+const LINE_OVERHEAD = 500;
+
+/**
  * Turns lines into entries so that an append of several records counts as a whole or not at all.
  *
  * Such an append is one write, which a full disk or the death of the process may cut short behind any of its records.
@@ -17,6 +25,8 @@ export function wholeAppends() {
   let held: { place: number; line: Buffer; decoded: Decoded | Undecodable }[] = [];
   let last = 0;
   let parts = 0;
+  /** Those behind the last part that can be read. */
+  let damaged = { lines: 0, bytes: 0 };
 
   const release = (cutShort: boolean): void => {
     for (const { place, line, decoded } of held) {
@@ -30,13 +40,14 @@ export function wholeAppends() {
     held = [];
     last = 0;
     parts = 0;
+    damaged = { lines: 0, bytes: 0 };
   };
 
   /** Nothing more of the append can come whose parts are held back. */
   const end = (): void => {
     if (held.length === 0) return;
-    const lastReadable = held.findLastIndex(({ decoded }) => 'record' in decoded);
-    const lastIsDamaged = held.slice(lastReadable + 1).some(({ line }) => reachesItsEnd(line));
+    const behind = held.slice(held.length - damaged.lines);
+    const lastIsDamaged = behind.some(({ line }) => reachesItsEnd(line));
     release(!lastIsDamaged);
   };
 
@@ -44,14 +55,15 @@ export function wholeAppends() {
     const decoded = decodeLine(line);
     if ('reason' in decoded) {
       held.push({ place, line: line.bytes, decoded });
-      const damagedAtMost = 2 * (parts - last);
-      const lastReadable = held.findLastIndex((entry) => 'record' in entry.decoded);
-      if (held.length - 1 - lastReadable > damagedAtMost) end();
+      damaged.lines += 1;
+      damaged.bytes += line.bytes.length + LINE_OVERHEAD;
+      if (damaged.lines > 2 * (parts - last) || damaged.bytes > MAX_DAMAGED_BYTES) end();
       return;
     }
     const continues = parts === decoded.parts && decoded.part > last;
     if (parts > 0 && !continues) end();
     held.push({ place, line: line.bytes, decoded });
+    damaged = { lines: 0, bytes: 0 };
     last = decoded.part;
     parts = decoded.parts;
     if (last === parts) release(false);
