@@ -1,5 +1,5 @@
 import { catchRejection, messageOf } from '../core/errors.js';
-import type { QuarantinedEntry, SealedRecords } from '../ports/contingency-log.js';
+import type { SealedRecords } from '../ports/contingency-log.js';
 import type { HeldMark, WaitingSession } from './held-records.js';
 import { owedEvents } from './publish-owed.js';
 import { recoverInterrupted } from './recover-interrupted.js';
@@ -13,6 +13,7 @@ import {
 } from './recovery-pass.js';
 import { type SealedWork, sealedWork } from './sealed-work.js';
 import { backlogs } from './session-backlog.js';
+import { unusableEntries } from './unusable-entries.js';
 
 /**
  * One pass over everything that is owed: first the contingency log, then the sessions in the store that nobody looks
@@ -100,16 +101,14 @@ async function recoverLog(
     onProgress: pass.progress,
   });
   onStart(work);
-  const unusable: (QuarantinedEntry & { place: number })[] = [];
   const { sessions, read } = backlogs({
     owed: owedEvents(pass, work),
     work,
-    unusable: (entry) => unusable.push(entry),
+    unusable: unusableEntries(work),
     signal: closing,
   });
   try {
     await read(sealed.read());
-    await work.quarantine(unusable);
     const waiting = new Map<string, WaitingSession>();
     for (const session of sessions.values()) {
       if (closing.aborted) return;

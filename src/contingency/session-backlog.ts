@@ -1,8 +1,9 @@
-import { type NumberRanges, numberRanges } from '../core/number-ranges.js';
-import type { ContingencyRecord, QuarantinedEntry, SealedEntry } from '../ports/contingency-log.js';
+import type { ContingencyRecord, SealedEntry } from '../ports/contingency-log.js';
 import { addTo, NOTHING, type OwedEvents, type OwingSession } from './publish-owed.js';
 import { flawOf } from './record-flaw.js';
 import type { SealedWork } from './sealed-work.js';
+import { seenEvents } from './seen-events.js';
+import type { UnusableEntries } from './unusable-entries.js';
 import { withoutBytes } from './without-bytes.js';
 
 /** What a sealed part of the log has of one session, as places: the records themselves may not fit in memory. */
@@ -18,15 +19,16 @@ export interface SessionBacklog extends OwingSession {
 interface Growing extends SessionBacklog {
   readonly forStore: number[];
   end: SessionBacklog['end'];
-  /** Of the events that the broker is owed. */
-  sequences: NumberRanges | undefined;
+  /** From 0, in the order in which sessions first appear. */
+  readonly number: number;
 }
 
 export interface BacklogReader {
   /** Takes what the broker is owed, as it comes. */
   readonly owed: OwedEvents;
   readonly work: Pick<SealedWork, 'found' | 'settle'>;
-  unusable(entry: QuarantinedEntry & { readonly place: number }): void;
+  /** Takes what can never be replayed, as it comes. */
+  readonly unusable: UnusableEntries;
   /** Ends the reading early. */
   readonly signal: AbortSignal;
 }
@@ -34,17 +36,19 @@ export interface BacklogReader {
 export interface Backlogs {
   /** What there is of each session, as far as it was read, in the order in which sessions first appear. */
   readonly sessions: ReadonlyMap<string, SessionBacklog>;
-  /** Reads the whole part. It keeps some ten bytes a record and some two hundred a session. */
+  /** Reads the whole part. It keeps some twenty bytes a record and some two hundred a session. */
   read(part: AsyncIterable<readonly SealedEntry[]>): Promise<void>;
 }
 
 export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backlogs {
   const sessions = new Map<string, Growing>();
+  const seen = seenEvents();
 
   function backlogOf(sessionId: string): Growing {
     const known = sessions.get(sessionId);
     if (known !== undefined) return known;
-    const session = { sessionId, forStore: [], end: undefined, sequences: undefined, recovered: NOTHING };
+    const number = sessions.size;
+    const session = { sessionId, number, forStore: [], end: undefined, recovered: NOTHING };
     sessions.set(sessionId, session);
     return session;
   }
@@ -58,18 +62,18 @@ export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backl
           work.found(entries.length);
           for (const entry of entries) {
             if ('unreadable' in entry) {
-              unusable(entry);
+              await unusable.add(entry);
               continue;
             }
             const { record, place } = entry;
             const flaw = flawOf(record);
             if (flaw !== undefined) {
-              unusable({ record: withoutBytes(record), place, reason: flaw });
+              await unusable.add({ record: withoutBytes(record), place, reason: flaw });
               continue;
             }
             const session = backlogOf(record.sessionId);
             if (record.kind !== 'event.unpublished') takeForStore(session, record, place);
-            else if (isNew(session, record.sequence)) {
+            else if (seen.add(session.number, record)) {
               if (!owed.hasRoomFor(session)) await owed.send();
               owed.add(session, record, place);
             } else {
@@ -80,16 +84,12 @@ export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backl
           }
         }
         await owed.send();
+        await unusable.flush();
       } finally {
         await owed.sent();
       }
     },
   };
-}
-
-function isNew(session: Growing, sequence: number): boolean {
-  session.sequences ??= numberRanges();
-  return session.sequences.add(sequence) > 0;
 }
 
 function takeForStore(session: Growing, record: ContingencyRecord, place: number): void {

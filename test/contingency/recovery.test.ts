@@ -347,6 +347,47 @@ test('an event recorded twice by one append that was repeated is published once'
   expect(publisher.published).toHaveLength(3);
 });
 
+test('G3: an event that a later attempt has recorded again is published once', async () => {
+  const log = memoryContingency();
+  const again = { ...owed('s-1', 1), at: 2, outcome: 'unknown' } as ContingencyRecord;
+  await log.append([owed('s-1', 1), owed('s-1', 2), again, owed('s-1', 3)]);
+  const publisher = memoryPublisher();
+  const sessions = instanceOn({ store: memoryStore(), publisher, contingency: log });
+  expect(await sessions.recover()).toMatchObject({ published: 3, remaining: 0 });
+  expect(publisher.published.map(({ event }) => Number(event.sequence))).toEqual([1, 2, 3]);
+});
+
+test('G1: what is owed of a session whose id is used again after its retention is published too', async () => {
+  const now = { ms: 1_000_000 };
+  const store = memoryStore({ now: () => now.ms });
+  let isDown = true;
+  const publisher = memoryPublisher({
+    onPublish: () => {
+      if (isDown) throw new EventSessionsError('PUBLISH_FAILED', 'down', { outcome: 'not_done' });
+    },
+  });
+  const log = memoryContingency();
+  const sessions = instanceOn({ store, publisher, contingency: log, retention: 60_000 });
+  for (const day of ['first', 'second', 'third']) {
+    const session = await sessions.startSession({ sessionId: 'daily' });
+    // Of the first day less is owed than of the others.
+    const events = day === 'first' ? [1] : [1, 2];
+    await session.addMany(events.map((n) => ({ type: 'a', data: `${day} ${n}`, id: `e-${n}` })));
+    expect(await session.commit()).toMatchObject({ deferred: events.length });
+    now.ms += 120_000;
+  }
+  await log.append(log.records);
+  isDown = false;
+  expect(await sessions.recover()).toMatchObject({ published: 5, remaining: 0 });
+  expect(publisher.published.map(({ event }) => event.data)).toEqual([
+    'first 1',
+    'second 1',
+    'second 2',
+    'third 1',
+    'third 2',
+  ]);
+});
+
 test('G3: a late event that the log has twice is published once', async () => {
   const store = memoryStore();
   const log = memoryContingency();
