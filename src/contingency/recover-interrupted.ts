@@ -2,10 +2,11 @@ import { isEventSessionsError, messageOf } from '../core/errors.js';
 import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
 
 /**
- * Sessions in the store that nobody looks after any more, of whatever instance: overdue ones, and commits whose lease is
- * over. One of which the store cannot take care, though it is there, keeps none of the others waiting.
+ * Sessions in the store that nobody looks after any more, of whatever instance: overdue ones, unless they may not expire
+ * now, and commits whose lease is over. One of which the store cannot take care, though it is there, keeps none of the
+ * others waiting.
  */
-export async function recoverInterrupted(pass: RecoveryPass): Promise<void> {
+export async function recoverInterrupted(pass: RecoveryPass, mayExpire: boolean): Promise<void> {
   const { ask, logger, down } = pass;
   const seen = new Set<string>();
   let isLeft = false;
@@ -18,7 +19,8 @@ export async function recoverInterrupted(pass: RecoveryPass): Promise<void> {
         if (pass.closing.aborted) return;
         seen.add(sessionId);
         pass.tally.sessions += 1;
-        await recoverOne(pass, sessionId).catch(async (error: unknown) => {
+        const recovering = mayExpire ? expireOrFinish(pass, sessionId) : finishCommit(pass, sessionId);
+        await recovering.catch(async (error: unknown) => {
           // Something about this one session, or nothing works?
           if (await isStoreAway(pass)) throw error;
           isLeft = true;
@@ -45,7 +47,7 @@ export async function recoverInterrupted(pass: RecoveryPass): Promise<void> {
 const EXPIRY_GRACE_MS = 120_000;
 
 /** @throws `STORE_UNAVAILABLE` */
-async function recoverOne(pass: RecoveryPass, sessionId: string): Promise<void> {
+async function expireOrFinish(pass: RecoveryPass, sessionId: string): Promise<void> {
   const { ask, metrics, events, logger, replay, tally } = pass;
   const cause = { instance: replay.instance };
   const request = { retentionMs: replay.retentionMs, graceMs: EXPIRY_GRACE_MS, cause };

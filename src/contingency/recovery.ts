@@ -62,14 +62,21 @@ export function createRecovery(
     const pass: RecoveryPass = { ...config, tally, down, progress };
 
     const mark = held.mark();
-    const sealed = (await log?.seal()) ?? 'empty';
-    if (sealed === 'empty') held.settle(mark, new Map());
-    else if (sealed !== 'busy') {
-      await recoverLog(pass, sealed, mark, (started) => {
-        work = started;
-      });
+    let sealed: SealedRecords | 'empty' | 'busy';
+    try {
+      sealed = (await log?.seal()) ?? 'empty';
+      if (sealed === 'empty') held.settle(mark, new Map());
+      else if (sealed !== 'busy') {
+        await recoverLog(pass, sealed, mark, (started) => {
+          work = started;
+        });
+      }
+    } catch (error) {
+      // What is interrupted needs no log to be finished; but what is overdue may have more in it.
+      await recoverInterrupted(pass, false);
+      throw error;
     }
-    await recoverInterrupted(pass);
+    await recoverInterrupted(pass, true);
     const sawAll = sealed !== 'busy' && !closing.aborted;
     awaitsStore = sawAll && down.store && !down.broker;
     if (closing.aborted) return report(false, await backlog().catch(remaining));
