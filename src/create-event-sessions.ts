@@ -216,6 +216,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   const runPass = createRecovery({
     log,
     held,
+    ends,
     ask: (call) => probing.ask(undefined, call),
     commit: createCommitSession({ ...commitContext, repository: probing, processor: probingProcessor }),
     processor: probingProcessor,

@@ -138,6 +138,7 @@ interface Replayed {
 async function replay(pass: RecoveryPass, { places, records }: Chunk): Promise<Replayed> {
   const notReplayed =
     records.length === 0 ? [] : await pass.ask((store) => replayIntoStore(store, records, pass.replay));
+  pass.ends.replayed(records, notReplayed);
   const problems = new Map(notReplayed.map(({ record, problem }) => [record, problem]));
   const result: Replayed = {
     settled: [],

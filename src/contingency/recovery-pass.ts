@@ -6,6 +6,7 @@ import type { Logger } from '../ports/logger.js';
 import type { SessionStore } from '../ports/session-store.js';
 import type { EventProcessor } from '../publishing/event-processor.js';
 import type { HeldRecords } from './held-records.js';
+import type { KnownEnds } from './known-ends.js';
 import type { ReplayContext } from './replay.js';
 
 export interface RecoverOptions {
@@ -47,6 +48,7 @@ export interface RecoveryReport {
 export interface RecoveryConfig {
   readonly log: ContingencyLog | undefined;
   readonly held: HeldRecords;
+  readonly ends: KnownEnds;
   /** One call of the store, with the breaker. */
   readonly ask: <T>(call: (store: SessionStore) => Promise<T>) => Promise<T>;
   /** A commit whose outages are errors, not more records. */

@@ -18,6 +18,7 @@ import type {
   FencedOutcome,
   NewSession,
   NotFound,
+  NotOpen,
   RollbackOutcome,
   RollbackRequest,
   SessionLimits,
@@ -25,7 +26,7 @@ import type {
   StartOutcome,
 } from '../ports/session-store.js';
 import type { HeldRecords } from './held-records.js';
-import type { KnownEnd, KnownEnds } from './known-ends.js';
+import { type KnownEnd, type KnownEnds, statusOf } from './known-ends.js';
 import { type ReplayContext, replayIntoStore } from './replay.js';
 
 /**
@@ -186,6 +187,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
       }
       const batch = firstOf(session.records);
       const notReplayed = await guarded(sessionId, (target) => replayIntoStore(target, batch, config.replay));
+      ends.replayed(batch, notReplayed);
       // What the store has no other place for is still in the log, for recovery to decide on.
       const early = new Set(
         notReplayed.flatMap(({ record, problem }) => (problem === 'session_unknown' ? [record] : [])),
@@ -290,7 +292,24 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
   /** How a session ends, if this instance has recorded its end, or has asked the store for it. */
   function endOf(sessionId: string): KnownEnd | undefined {
     const end = held.of(sessionId)?.end;
-    return end === undefined ? ends.of(sessionId) : STATUS_OF[end];
+    return end === undefined ? ends.of(sessionId) : { status: statusOf(end), isSure: true };
+  }
+
+  /** The refusal of an end that another one of this instance has forestalled, or may have. */
+  function forestalled(
+    sessionId: string,
+    { status, isSure }: KnownEnd,
+    failure: EventSessionsError,
+  ): NotOpen {
+    if (isSure || failure.outcome === 'not_done') return { outcome: 'not_open', status };
+    const { outcome, message } = failure;
+    throw new EventSessionsError(
+      'CONTINGENCY_FAILED',
+      `Session ${sessionId} may be ${status} by an earlier call that the contingency log could not take, ` +
+        `and this one could not be recorded behind it: ${message}`,
+      { sessionId, outcome },
+      failure,
+    );
   }
 
   /** Records the end of a session once, however often it is asked for. */
@@ -298,8 +317,9 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     const { sessionId, kind } = end;
     if (held.of(sessionId)?.end !== undefined) return;
     // A record that the log has refused may be in it all the same.
-    if (ends.of(sessionId) === undefined) ends.set(sessionId, STATUS_OF[kind]);
+    ends.suspect(sessionId, statusOf(kind));
     await record([end], failure);
+    ends.set(sessionId, statusOf(kind));
   }
 
   async function beginIn(target: SessionStore, sessionId: string, attempt: CommitAttempt) {
@@ -342,7 +362,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         async (failure) => {
           const { sessionId, metadata, ttlMs } = session;
           const end = endOf(sessionId);
-          if (end !== undefined) return { outcome: 'exists', status: end } as const;
+          if (end !== undefined) return { outcome: 'exists', status: end.status } as const;
           if (!held.of(sessionId)?.started)
             await record([{ kind: 'session.started', sessionId, at: Date.now(), metadata, ttlMs }], failure);
           return { outcome: 'deferred' } as const;
@@ -361,7 +381,8 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         async (failure) => {
           const end = endOf(sessionId);
           // Events that may have come before the end are not refused: once they are in, a commit would publish them.
-          if (end !== undefined && failure.outcome !== 'unknown') return { outcome: 'not_open', status: end };
+          if (end !== undefined && failure.outcome !== 'unknown')
+            return { outcome: 'not_open', status: end.status } as const;
           const known = held.of(sessionId)?.eventIds;
           const seen = new Set<string>();
           const duplicates: number[] = [];
@@ -385,7 +406,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           (target) => beginIn(target, sessionId, attempt),
           async (failure) => {
             const end = endOf(sessionId);
-            if (end === 'rolled_back') return { outcome: 'not_open', status: end } as const;
+            if (end?.status === 'rolled_back') return forestalled(sessionId, end, failure);
             const { attemptId, expectedEvents } = attempt;
             await recordEnd(
               { kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId, expectedEvents },
@@ -411,8 +432,8 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           (target) => rollBackIn(target, sessionId, request),
           async (failure) => {
             const end = endOf(sessionId);
-            if (end !== undefined && end !== 'rolled_back')
-              return { outcome: 'not_open', status: end } as const;
+            if (end !== undefined && end.status !== 'rolled_back')
+              return forestalled(sessionId, end, failure);
             const { reason } = request.cause;
             await recordEnd(
               { kind: 'session.rollback_requested', sessionId, at: Date.now(), reason },
@@ -453,11 +474,6 @@ type Healed = 'done' | 'session_unknown';
 const NOT_FOUND: NotFound = { outcome: 'not_found' };
 
 type End = CommitRequestedRecord | RollbackRequestedRecord;
-
-const STATUS_OF = {
-  'session.commit_requested': 'committing',
-  'session.rollback_requested': 'rolled_back',
-} as const satisfies Record<End['kind'], KnownEnd>;
 
 /** Some of them, from the first on. */
 function firstOf(records: readonly ContingencyRecord[]): readonly ContingencyRecord[] {

@@ -108,6 +108,21 @@ describe('a history without a fault', () => {
     expect(check(it.history, it.observations(), SETTINGS).totals.quarantined).toBe(2);
   });
 
+  it('passes when an end cannot be recorded behind another one that the log has refused, and only then', () => {
+    for (const refused of [true, false]) {
+      const it = committed('e1');
+      const failure = { code: 'CONTINGENCY_FAILED', outcome: 'unknown' } as const;
+      if (refused)
+        it.w1.invoke({ command: 'commit', sessionId: 's' }).fail({ ...failure, message: 'it is full' });
+      it.w1
+        .invoke({ command: 'rollback', sessionId: 's' })
+        .fail({ ...failure, message: 'it may be committing' });
+      it.w1.end();
+      const { violations } = check(it.history, it.observations(), { ...SETTINGS, smallLogs: ['log-a'] });
+      expect(violations.map(({ rule }) => rule)).toEqual(refused ? [] : ['aborted']);
+    }
+  });
+
   it('passes when an event came after its session had run out, and another log renewed it, and only then', () => {
     for (const [ttl, renews] of [
       [1_000, true],

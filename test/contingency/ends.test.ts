@@ -101,6 +101,23 @@ describe.each(CASES)('G2 G5: the store is %s, and the log refuses an end %s', (f
     expect(published()).toBe(0);
   });
 
+  test.each(['cut before', 'cut after'] as const)(
+    'of a rollback behind it that is %s as well nobody can know, and its caller is told so',
+    async (second) => {
+      const { sessions, store, refusing, recover } = setUp();
+      const session = await sessionWithAnEvent(sessions);
+      store.fault = fault;
+      refusing.next = refusal;
+      await expect(session.commit()).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+      store.fault = second;
+      await expect(session.rollback()).rejects.toMatchObject({
+        code: 'CONTINGENCY_FAILED',
+        outcome: 'unknown',
+      });
+      await recover();
+    },
+  );
+
   test('a transaction that fails there tells nobody that it was rolled back', async () => {
     const { sessions, store, refusing } = setUp();
     const rolledBack = vi.fn();
@@ -208,7 +225,7 @@ describe('knownEnds', () => {
       const ends = knownEnds(1_000);
       ends.set('s-1', 'committed');
       vi.advanceTimersByTime(999);
-      expect(ends.of('s-1')).toBe('committed');
+      expect(ends.of('s-1')).toMatchObject({ status: 'committed', isSure: true });
       vi.advanceTimersByTime(1);
       expect(ends.of('s-1')).toBeUndefined();
     } finally {
@@ -219,10 +236,7 @@ describe('knownEnds', () => {
   test('keeps the last of many', () => {
     const ends = knownEnds(60_000);
     for (let i = 0; i <= 50_000; i += 1) ends.set(`s-${i}`, 'committed');
-    expect([ends.of('s-0'), ends.of('s-1'), ends.of('s-50000')]).toEqual([
-      undefined,
-      'committed',
-      'committed',
-    ]);
+    const statuses = ['s-0', 's-1', 's-50000'].map((sessionId) => ends.of(sessionId)?.status);
+    expect(statuses).toEqual([undefined, 'committed', 'committed']);
   });
 });

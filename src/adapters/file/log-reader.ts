@@ -4,7 +4,7 @@ import type { NumberRanges } from '../../core/number-ranges.js';
 import type { SealedContent } from '../../ports/contingency-log.js';
 import { errnoOf, ioFailure } from './io-failure.js';
 import { linesOf } from './lines.js';
-import { replacedBy, type Segment, sealedSegments } from './sealed-segments.js';
+import { identityOf, replacedBy, type Segment, sealedSegments } from './sealed-segments.js';
 import { settledLines } from './settled-lines.js';
 import { wholeAppends } from './whole-appends.js';
 
@@ -99,9 +99,19 @@ async function openAll(path: string): Promise<OpenedFile[]> {
   }
 }
 
+/** Undefined if it has been renamed, and perhaps made anew, since it was looked at. */
 async function openLive(segment: Segment): Promise<OpenedFile | undefined> {
   const handle = await openIfThere(segment.path);
-  return handle && { ...segment, live: true, handle, settled: undefined };
+  if (handle === undefined) return undefined;
+  try {
+    if (identityOf(await handle.stat({ bigint: true })) === segment.identity)
+      return { ...segment, live: true, handle, settled: undefined };
+  } catch (error) {
+    await handle.close().catch(() => {});
+    throw error;
+  }
+  await handle.close().catch(() => {});
+  return undefined;
 }
 
 /** Undefined if it is gone, or was about to go: the file that says what of it is settled is removed behind it. */

@@ -173,9 +173,12 @@ async function replacedByFile(path: string): Promise<string[]> {
 async function segmentAt(path: string): Promise<Segment | undefined> {
   const found: BigIntStats | undefined = await stat(path, { bigint: true }).catch(missing);
   if (found === undefined || !found.isFile()) return undefined;
-  // An inode number alone may be used again for a later file.
-  const identity = `${found.dev}:${found.ino}:${found.birthtimeNs}`;
-  return { path, bytes: Number(found.size), identity, born: found.birthtimeNs };
+  return { path, bytes: Number(found.size), identity: identityOf(found), born: found.birthtimeNs };
+}
+
+/** An inode number alone may be used again for a later file. */
+export function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${birthtimeNs}`;
 }
 
 function missing(error: unknown): undefined {

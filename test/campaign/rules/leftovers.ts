@@ -19,7 +19,8 @@ const FAULTS = ['STORE_UNAVAILABLE', 'PUBLISH_FAILED', 'CONTINGENCY_FAILED', 'SE
 function aborted(stories: Stories, operation: Operation, settings: CheckerSettings): Violation[] {
   const { failure, command, process } = operation;
   if (failure === undefined || !FAULTS.includes(failure.code)) return [];
-  if (failure.code === 'CONTINGENCY_FAILED' && logWasAway(stories, operation, settings)) return [];
+  const isExcused = logWasAway(stories, operation, settings) || isBehindRefusedEnd(stories, operation);
+  if (failure.code === 'CONTINGENCY_FAILED' && isExcused) return [];
   const { sessionId } = command;
   const message = `${command.command} of ${process} failed with ${failure.code}: ${failure.message}`;
   return [{ guarantee: 'G6', rule: 'aborted', sessionId, message }];
@@ -39,6 +40,20 @@ function logWasAway(
       fault.fault.startsWith('disk') &&
       fault.from <= until &&
       fault.until >= invoked.at,
+  );
+}
+
+/** The other end was asked for before, and the log refused it; so either may count, and neither can be acknowledged. */
+function isBehindRefusedEnd({ sessions }: Stories, { process, command, invoked }: Operation): boolean {
+  const session = sessions.get(command.sessionId ?? '');
+  const others = { commit: session?.rollbacks, rollback: session?.commits };
+  const before =
+    command.command === 'commit' || command.command === 'rollback' ? others[command.command] : [];
+  return (before ?? []).some(
+    (other) =>
+      other.process === process &&
+      other.invoked.n < invoked.n &&
+      other.failure?.code === 'CONTINGENCY_FAILED',
   );
 }
 
