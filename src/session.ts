@@ -25,7 +25,7 @@ export interface Session<C extends Catalogue = Catalogue> extends AsyncDisposabl
   readonly id: string;
   /** When it resolves, the event will be published by the commit (G1), unless the receipt says `duplicate`. */
   add<T extends EventType<C>>(type: T, data: EventData<C, T>, options?: AddOptions): Promise<AddReceipt>;
-  /** All of them or none, in this order. At most 10,000 at once. */
+  /** All of them or none, in this order. 1 to 10,000 at once: of none, `INVALID_INPUT`. */
   addMany(events: readonly EventOf<C>[]): Promise<AddManyReceipt>;
   commit(options?: Omit<CommitSessionInput, 'sessionId'>): Promise<CommitReceipt>;
   rollback(options?: Omit<RollbackSessionInput, 'sessionId'>): Promise<RollbackReceipt>;
