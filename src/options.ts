@@ -12,6 +12,7 @@ import {
   wholeNumber,
   withMethods,
 } from './core/validate.js';
+import { DEFAULT_RECOVERY_MS, DEFAULT_TTL_MS } from './defaults.js';
 import type { ContingencyLog } from './ports/contingency-log.js';
 import type { EventPublisher } from './ports/event-publisher.js';
 import type { Instrumentation } from './ports/instrumentation.js';
@@ -117,7 +118,7 @@ const schema = z.strictObject({
     ),
   ),
   topic: z.optional(functionOf<TopicRule>('a function (event) => topic')),
-  ttl: z._default(durationMs(), 86_400_000),
+  ttl: z._default(durationMs(), DEFAULT_TTL_MS),
   retention: z._default(durationMs(), 86_400_000),
   limits: z.prefault(
     z.strictObject({
@@ -139,7 +140,7 @@ const schema = z.strictObject({
     {},
   ),
   recovery: z.prefault(
-    z.union([z.literal(false), z.strictObject({ intervalMs: z._default(timerMs(), 30_000) })], {
+    z.union([z.literal(false), z.strictObject({ intervalMs: z._default(timerMs(), DEFAULT_RECOVERY_MS) })], {
       error: 'false, or { intervalMs } in whole milliseconds',
     }),
     {},

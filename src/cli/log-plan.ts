@@ -1,5 +1,6 @@
 import { openLogSnapshot } from '../adapters/file/log-reader.js';
 import { flawOf } from '../contingency/record-flaw.js';
+import { DEFAULT_TTL_MS } from '../defaults.js';
 import type { SessionStore } from '../ports/session-store.js';
 import { outlineOf, planSession, type RecordOutline, type SessionPlan } from './session-plan.js';
 import type { Settings } from './settings.js';
@@ -13,7 +14,7 @@ export interface PlannedSession extends SessionPlan {
 
 /** How long a record waits for what the log of another host may bring: as long as an open session lives. */
 export function patienceOf({ options }: Settings): number {
-  return options.ttl ?? 86_400_000;
+  return options.ttl ?? DEFAULT_TTL_MS;
 }
 
 /** Records that wait, and for what. */

@@ -5,6 +5,7 @@ import { lockHolder } from '../adapters/file/recovery-lock.js';
 import type { RecoveryProgress, RecoveryReport } from '../contingency/recovery-pass.js';
 import { isEventSessionsError, messageOf } from '../core/errors.js';
 import type { EventSessions } from '../create-event-sessions.js';
+import { DEFAULT_RECOVERY_MS } from '../defaults.js';
 import type { ContingencyLog } from '../ports/contingency-log.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
 import type { Logger } from '../ports/logger.js';
@@ -26,7 +27,6 @@ export interface RecoveryParts {
 
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 15_000;
-const RECOVERY_INTERVAL_MS = 30_000;
 
 /** Passes, until nothing is left, the time is over, or somebody asks for the end. Answers the exit code. */
 export async function recoverNow(context: CommandContext, parts: RecoveryParts): Promise<number> {
@@ -175,7 +175,7 @@ async function whatWaits(
 /** So long `--until-done` waits for the instances of other hosts, which recover by themselves: two of their passes. */
 function othersMs({ options: { recovery } }: Settings): number {
   const intervalMs = recovery === false ? undefined : recovery?.intervalMs;
-  return 2 * (intervalMs ?? RECOVERY_INTERVAL_MS);
+  return 2 * (intervalMs ?? DEFAULT_RECOVERY_MS);
 }
 
 /** What cannot be reached, in words. */

@@ -85,6 +85,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     try {
       for (let round = 1; ; round += 1) {
         const askedAt = performance.now();
+        // Once it has begun, the signal stops it between batches, and it answers.
         const attempt = { attemptId, leaseMs, expectedEvents, cause };
         const begun = await repository.beginCommit(sessionId, attempt, round === 1 ? signal : undefined);
         if (begun.outcome === 'granted') {

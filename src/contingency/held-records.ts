@@ -159,7 +159,7 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
   };
 }
 
-function isEnd(record: ContingencyRecord): record is ContingencyRecord & { kind: SessionEnd } {
+export function isEnd(record: ContingencyRecord): record is ContingencyRecord & { kind: SessionEnd } {
   return record.kind === 'session.commit_requested' || record.kind === 'session.rollback_requested';
 }
 

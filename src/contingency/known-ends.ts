@@ -1,7 +1,7 @@
 import { forgetOldest } from '../core/forget-oldest.js';
 import type { SessionStatus } from '../core/lifecycle.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
-import type { SessionEnd } from './held-records.js';
+import { isEnd, type SessionEnd } from './held-records.js';
 import type { NotReplayed } from './replay.js';
 
 /** How a session has ended, or may have. */
@@ -60,10 +60,9 @@ export function knownEnds(retentionMs: number): KnownEnds {
     },
     replayed(records, notReplayed) {
       for (const record of records) {
-        const { kind, sessionId } = record;
-        if (kind !== 'session.commit_requested' && kind !== 'session.rollback_requested') continue;
-        if (notReplayed.some((other) => other.record === record)) ends.delete(sessionId);
-        else set(sessionId, statusOf(kind));
+        if (!isEnd(record)) continue;
+        if (notReplayed.some((other) => other.record === record)) ends.delete(record.sessionId);
+        else set(record.sessionId, statusOf(record.kind));
       }
     },
   };

@@ -112,10 +112,6 @@ export async function publishChunk(
   const { left, refused } = await processor.publishOwed(sessionId, owed);
   const published = owed.length - left.length - refused.length;
   tally.published += published;
-  if (published === owed.length) {
-    await work.settle(places);
-    return { records: places.length, published };
-  }
   const isRefused = new Set<StoredEvent | undefined>(refused);
   const isUndone = new Set<StoredEvent | undefined>([...left, ...refused]);
   const settled = places.filter((_, i) => !isUndone.has(events[i]));

@@ -1,4 +1,5 @@
 import type { ContingencyRecord, SealedEntry } from '../ports/contingency-log.js';
+import { isEnd, type SessionEnd } from './held-records.js';
 import { addTo, NOTHING, type OwedEvents, type OwingSession } from './publish-owed.js';
 import { flawOf } from './record-flaw.js';
 import type { SealedWork } from './sealed-work.js';
@@ -11,9 +12,7 @@ export interface SessionBacklog extends OwingSession {
   /** Records for the store, in order, but for a start: it comes first, though an add may have been recorded before it. */
   readonly forStore: readonly number[];
   /** The first request to end it, which is one of those. */
-  readonly end:
-    | { readonly place: number; readonly kind: 'session.commit_requested' | 'session.rollback_requested' }
-    | undefined;
+  readonly end: { readonly place: number; readonly kind: SessionEnd } | undefined;
 }
 
 interface Growing extends SessionBacklog {
@@ -95,7 +94,5 @@ export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backl
 function takeForStore(session: Growing, record: ContingencyRecord, place: number): void {
   if (record.kind === 'session.started') session.forStore.unshift(place);
   else session.forStore.push(place);
-  if (record.kind === 'session.commit_requested' || record.kind === 'session.rollback_requested') {
-    session.end ??= { place, kind: record.kind };
-  }
+  if (isEnd(record)) session.end ??= { place, kind: record.kind };
 }

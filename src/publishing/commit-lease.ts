@@ -55,12 +55,11 @@ export function holdLease(store: Pick<SessionStore, 'advance'>, grant: CommitGra
   }
 
   const renewal = setInterval(() => {
-    if (over.aborted) stop();
+    if (over.aborted) clearInterval(renewal);
     // A renewal that fails is no reason to stop: the lease lasts for two more.
     else advance(cursor, deferred).catch(() => {});
   }, leaseMs / 3);
   renewal.unref();
-  const stop = () => clearInterval(renewal);
 
   return {
     get cursor() {
@@ -71,6 +70,6 @@ export function holdLease(store: Pick<SessionStore, 'advance'>, grant: CommitGra
     },
     holds: () => !lost && performance.now() < until,
     advance,
-    stop,
+    stop: () => clearInterval(renewal),
   };
 }

@@ -202,6 +202,39 @@ describe('G2 G5: the store goes away behind an end that it has carried out', () 
   });
 });
 
+describe('G5: what the log had of ends, and recovery has brought to the store', () => {
+  test('is known: an end that an earlier process has recorded is not contradicted in the next outage', async () => {
+    const store = faultyStore(memoryStore());
+    const log = memoryContingency();
+    const shared = { ...log, close: async () => {} };
+    const first = createEventSessions({ store, contingency: shared, recovery: false, logger: false });
+    await first.startSession({ sessionId: 's-1' });
+    store.fault = 'down';
+    await first.session('s-1').rollback();
+    await first.close();
+    store.fault = 'up';
+    const next = createEventSessions({ store, contingency: log, recovery: false, logger: false });
+    expect(await next.recover()).toMatchObject({ complete: true, remaining: 0 });
+    store.fault = 'down';
+    await expect(next.session('s-1').commit()).rejects.toMatchObject({
+      code: 'SESSION_NOT_OPEN',
+      status: 'rolled_back',
+    });
+  });
+
+  test('and one that the store had no place for is none: the session can still be ended the other way', async () => {
+    const { sessions, store } = setUp();
+    const session = await sessionWithAnEvent(sessions);
+    await session.add('a', 2);
+    store.fault = 'down';
+    expect(await session.commit({ expectedEvents: 1 })).toMatchObject({ status: 'committing' });
+    store.fault = 'up';
+    expect(await sessions.recover()).toMatchObject({ quarantined: 1, remaining: 0 });
+    store.fault = 'down';
+    expect(await session.rollback()).toMatchObject({ status: 'rolled_back', deferred: true });
+  });
+});
+
 test('a commit whose signal aborts while it waits for what an outage held back has not begun', async () => {
   const { sessions, store } = setUp();
   const session = await sessions.startSession({ sessionId: 's-1' });
