@@ -1,5 +1,6 @@
 import type { AcceptedEvent } from '../../core/event.js';
 import type { AppendOutcome, SessionLimits, SessionStore } from '../../ports/session-store.js';
+import type { RedisConnection } from './redis-client.js';
 
 /**
  * Appends to one session that come in the same turn of the event loop go to Redis as one.
@@ -32,7 +33,13 @@ interface Waiting {
 const MAX_EVENTS = 10_000;
 const MAX_LENGTH = 4 * 1_048_576;
 
-export function appendQueue(send: SessionStore['append']): AppendQueue {
+/** So many sessions' appends leave in one write: a write for each costs much, and one for all leaves Redis idle meanwhile. */
+const SESSIONS_PER_WRITE = 16;
+
+export function appendQueue(
+  send: SessionStore['append'],
+  inOneWrite: RedisConnection['inOneWrite'],
+): AppendQueue {
   const waiting = new Map<string, Waiting>();
 
   function flush(sessionId: string): void {
@@ -44,11 +51,17 @@ export function appendQueue(send: SessionStore['append']): AppendQueue {
   }
 
   function flushAll(): void {
-    for (const sessionId of [...waiting.keys()]) flush(sessionId);
+    const sessionIds = [...waiting.keys()];
+    for (let i = 0; i < sessionIds.length; i += SESSIONS_PER_WRITE) {
+      const some = sessionIds.slice(i, i + SESSIONS_PER_WRITE);
+      if (some.length === 1) some.forEach(flush);
+      else inOneWrite(() => some.forEach(flush));
+    }
   }
 
   function sendTogether(sessionId: string, { calls, limits, asOf }: Waiting): void {
-    const events = calls.flatMap((call) => call.events);
+    const events: AcceptedEvent[] = [];
+    for (const call of calls) for (const event of call.events) events.push(event);
     send(sessionId, events, limits, asOf)
       .then((outcome) => {
         if (outcome.outcome === 'limit_exceeded') sendSingly(sessionId, { calls, limits, asOf });

@@ -27,21 +27,20 @@ export function createAppend(
     const { texts, bytes, largest } = elements;
     const askedAt = performance.now();
     const next = state && asOf === undefined ? stateAfter(state, run, elements, limits, askedAt) : undefined;
-    const what = [
-      field,
-      asOf ?? '',
-      maxSessionEvents,
-      maxSessionBytes,
-      run.length,
-      run.first,
-      bytes,
-      largest,
-    ];
+    const what = `${asOf ?? '-'} ${maxSessionEvents} ${maxSessionBytes} ${run.length} ${run.first} ${bytes} ${largest} ${first}`;
     const expected =
       state && next
-        ? [first, state.expiresAt, next.events, next.expiresAt, next.elements, next.bytes, next.ranges]
-        : [first, ...NOTHING_EXPECTED];
-    const reply = await redis.run(APPEND_RUN, keysOf(sessionId), [...what, ...expected, ...texts]);
+        ? [
+            state.events,
+            state.expiresAt,
+            next.events,
+            next.expiresAt,
+            next.elements,
+            next.bytes,
+            next.ranges + next.last,
+          ]
+        : NOTHING_EXPECTED;
+    const reply = await redis.run(APPEND_RUN, keysOf(sessionId), [field, what, ...expected, ...texts]);
     // A client may give integers as text.
     if (next !== undefined && (reply === 1 || reply === '1')) {
       appended(next.events, next);
@@ -69,7 +68,7 @@ export function createAppend(
   };
 }
 
-const NOTHING_EXPECTED = ['', '', '', '', '', ''];
+const NOTHING_EXPECTED = ['', '', '', '', '', '', ''];
 const LIMITS = ['events', 'bytes'] as const;
 
 /** Of those with the same id the first. */

@@ -13,6 +13,13 @@ export interface RedisClient {
   lrangeBuffer?(key: string, start: number, stop: number): Promise<Buffer[]>;
   /** A `Cluster` with `scaleReads` may send a plain read to a replica. */
   readonly options?: object | undefined;
+  /** Of a `Redis` that is connected: commands of one turn go out in fewer writes. */
+  readonly stream?: Corkable | undefined;
+}
+
+interface Corkable {
+  cork(): void;
+  uncork(): void;
 }
 
 export interface RedisConnection {
@@ -20,6 +27,8 @@ export interface RedisConnection {
   /** Elements of a list, as bytes. Only if `hasRange`. */
   range(key: string, start: number, stop: number): Promise<readonly Buffer[]>;
   readonly hasRange: boolean;
+  /** What the work sends goes to the socket at once, where the client has one. */
+  inOneWrite(work: () => void): void;
   close(): Promise<void>;
 }
 
@@ -82,6 +91,15 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
       ),
     hasRange: source.hasRange,
     range: (key, start, stop) => call((client) => client.lrangeBuffer?.(key, start, stop) ?? noRange()),
+    inOneWrite(work) {
+      const stream = source.stream();
+      stream?.cork();
+      try {
+        work();
+      } finally {
+        stream?.uncork();
+      }
+    },
     close: () => source.close(),
   };
 }
@@ -103,6 +121,8 @@ export interface ConnectionSource {
   readonly hasRange: boolean;
   /** A client that is ready to take commands; a promise if it must first connect. */
   client(): RedisClient | Promise<RedisClient>;
+  /** Of a client that is connected, if it has one. */
+  stream(): Corkable | undefined;
   /** The client has left a command without an answer since then (of `performance.now()`), for the whole deadline. */
   unanswered(client: RedisClient, since: number): void;
   /** The server behind the client has become a replica. */
@@ -121,6 +141,7 @@ export function borrowedClient(client: RedisClient): ConnectionSource {
   return {
     hasRange: client.lrangeBuffer !== undefined && scaleReads === 'master',
     client: () => client,
+    stream: () => (typeof client.stream?.cork === 'function' ? client.stream : undefined),
     unanswered() {},
     demoted() {},
     close: async () => {},
@@ -152,6 +173,7 @@ export function ownClient(url: string, deadlineMs: number): ConnectionSource {
       const { redis, ready } = current;
       return redis.status === 'ready' ? redis : ready.then(() => redis);
     },
+    stream: () => (current?.isOver() === false ? current.redis.stream : undefined),
     unanswered(client, since) {
       if (current?.redis === client && current.heardAt() < since) current.abandon();
     },

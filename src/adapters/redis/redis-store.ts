@@ -95,7 +95,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
 
   const run = async (...command: Parameters<typeof send>) => answer(await send(...command));
 
-  const appends = appendQueue(createAppend(redis, keysOf));
+  const appends = appendQueue(createAppend(redis, keysOf), redis.inOneWrite);
 
   const get = async (sessionId: string): Promise<RedisSessionRecord | undefined> => {
     const [status, hash] = await run(scripts.GET, sessionId);

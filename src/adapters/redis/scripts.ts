@@ -78,7 +78,7 @@ return {'created'}
 `);
 
 /**
- * What both ways to append have in common: the session must be open as of ARGV[2], and its time to live is renewed. It is
+ * What both ways to append have in common: the session must be open as of `asOf`, and its time to live is renewed. It is
  * run for every add, so it makes no functions and formats no number twice. `%d` takes half the time of `%.0f`, and is for
  * what stays below 2^31: where Redis has 32 bits, it takes no more.
  */
@@ -88,7 +88,7 @@ if type(f[1]) ~= 'string' then return {'not_found'} end
 if f[1] ~= 'open' then return {'not_open', f[1]} end
 local time = redis.call('TIME')
 local now, due = tonumber(time[1]) * 1000.0 + math.floor(tonumber(time[2]) / 1000), tonumber(f[2])
-if due <= math.min(tonumber(ARGV[2]) or now, now) then return {'not_open', 'expired'} end
+if due <= math.min(asOf or now, now) then return {'not_open', 'expired'} end
 local format = string.format
 local events, bytes, elements = tonumber(f[4]), tonumber(f[5]), tonumber(f[9])
 local expiresAt = math.max(now + tonumber(f[3]), due)
@@ -195,8 +195,8 @@ for from = 1, n, 4000 do
 end
 if #texts > 0 then
   events = events + #texts
-  if events > tonumber(ARGV[3]) then return {'limit_exceeded', 'events'} end
-  if bytes > tonumber(ARGV[4]) then return {'limit_exceeded', 'bytes'} end
+  if events > maxEvents then return {'limit_exceeded', 'events'} end
+  if bytes > maxBytes then return {'limit_exceeded', 'bytes'} end
 end
 ${pushAndCount('texts', 1)}
 for from = 1, #ids, 4000 do redis.call('SADD', KEYS[3], unpack(ids, from, math.min(from + 3999, #ids))) end
@@ -213,6 +213,9 @@ ${RENEW}
 return {'appended', count, table.concat(duplicates, ',')}
 `;
 
+/** In the arguments. */
+const FIRST_ELEMENT = 10;
+
 /**
  * The ids of a library's own making, as they come as a rule: one writer, numbers without a gap, above all before. If they
  * are not above all before, each is looked at by itself, here and now: what is sent after this must come after it.
@@ -221,32 +224,35 @@ return {'appended', count, table.concat(duplicates, ',')}
  * writer knows both as a rule, and sends what it expects, and what that will be (session-state.ts). Every append changes
  * `events`, and `extend` changes `expiresAt`: so if these two are as expected, nothing else has changed.
  *
- * ARGV: writer's field, as of when or '', max events, max bytes, n, first number, bytes of the envelopes, bytes of the
- * largest element, the position that the first event is expected to have, then the expiry that is expected, or '', and if
- * so what events, expiry, elements, bytes and the writer's ranges will be, then the elements with their positions. If the
- * first event is at another one, all are moved.
+ * ARGV: writer's field; what is needed to look: as of when or -, max events, max bytes, n, first number, bytes of the
+ * envelopes, bytes of the largest element, the position that the first event has in its element; how many events are
+ * expected, or '', and with which expiry, and if so what events, expiry, elements, bytes and the writer's ranges will be;
+ * then the elements. If the first event is at another position, all are moved. What is needed to look comes as one text, and
+ * is taken apart when it is: for a client every argument has its price.
  *
  * Answers 1 if all was as expected; otherwise like {@link APPEND}, and when all were above all before, with what the
  * session is like now: elements, bytes, the largest element, expiry, until when its keys stay, the time, the time to live,
  * the writer's ranges.
  */
 export const APPEND_RUN = bareScript(`
-if ARGV[10] ~= '' then
-  local f = redis.call('HMGET', KEYS[1], 'status', 'expiresAt', 'events')
-  if f[1] == 'open' and f[2] == ARGV[10] and tonumber(f[3]) == tonumber(ARGV[9]) - 1 then
-    ${push('ARGV', 16)}
-    redis.call('HSET', KEYS[1], 'events', ARGV[11], 'expiresAt', ARGV[12], 'elements', ARGV[13], 'bytes', ARGV[14], ARGV[1], ARGV[15])
+if ARGV[3] ~= '' then
+  local f = redis.call('HMGET', KEYS[1], 'status', 'events', 'expiresAt')
+  if f[1] == 'open' and f[2] == ARGV[3] and f[3] == ARGV[4] then
+    ${push('ARGV', FIRST_ELEMENT)}
+    redis.call('HSET', KEYS[1], 'events', ARGV[5], 'expiresAt', ARGV[6], 'elements', ARGV[7], 'bytes', ARGV[8], ARGV[1], ARGV[9])
     return 1
   end
 end
+local what = {}
+for part in string.gmatch(ARGV[2], '%S+') do what[#what + 1] = tonumber(part) or false end
+local asOf, maxEvents, maxBytes, n, first = what[1], what[2], what[3], what[4], what[5]
 ${OPEN_SESSION}
-local n, first = tonumber(ARGV[5]), tonumber(ARGV[6])
 local ranges = type(f[10]) == 'string' and f[10] or ''
 local last = string.match(ranges, '%d+$')
 if last and (first <= tonumber(last) or #ranges >= ${MAX_RANGES}) then
   local given, skip, numbered, prefix = {}, 0, true, string.sub(ARGV[1], 3)
   for i = 1, n do given[i] = prefix .. format('%.0f', first + i - 1) end
-  for i = 16, #ARGV do
+  for i = ${FIRST_ELEMENT}, #ARGV do
     local element = ARGV[i]
     local at = string.find(element, ' ', 1, true) + 1
     while at do
@@ -257,28 +263,28 @@ if last and (first <= tonumber(last) or #ranges >= ${MAX_RANGES}) then
   end
   ${APPEND_EACH}
 end
-bytes = bytes + tonumber(ARGV[7])
-if events + n > tonumber(ARGV[3]) then return {'limit_exceeded', 'events'} end
-if bytes > tonumber(ARGV[4]) then return {'limit_exceeded', 'bytes'} end
-local off = events + 1 - tonumber(ARGV[9])
-if off == 0 then ${pushAndCount('ARGV', 16)} else
+bytes = bytes + what[6]
+if events + n > maxEvents then return {'limit_exceeded', 'events'} end
+if bytes > maxBytes then return {'limit_exceeded', 'bytes'} end
+local off = events + 1 - what[8]
+if off == 0 then ${pushAndCount('ARGV', FIRST_ELEMENT)} else
   local texts = {}
-  for i = 16, #ARGV do
+  for i = ${FIRST_ELEMENT}, #ARGV do
     local space = string.find(ARGV[i], ' ', 1, true)
-    texts[i - 15] = format('%d', tonumber(string.sub(ARGV[i], 1, space - 1)) + off) .. string.sub(ARGV[i], space)
+    texts[#texts + 1] = format('%d', tonumber(string.sub(ARGV[i], 1, space - 1)) + off) .. string.sub(ARGV[i], space)
   end
   ${pushAndCount('texts', 1)}
 end
 events = events + n
-local to = n == 1 and ARGV[6] or format('%.0f', first + n - 1)
-if not last then ranges = ARGV[6] .. ' ' .. to
+local from, to = format('%.0f', first), format('%.0f', first + n - 1)
+if not last then ranges = from .. ' ' .. to
 elseif first == tonumber(last) + 1 then ranges = string.sub(ranges, 1, -1 - #last) .. to
-else ranges = ranges .. ' ' .. ARGV[6] .. ' ' .. to end
+else ranges = ranges .. ' ' .. from .. ' ' .. to end
 local count = format('%d', events)
 redis.call('HSET', KEYS[1], 'events', count, 'elements', format('%d', elements), 'bytes', format('%.0f', bytes),
   'expiresAt', format('%.0f', expiresAt), ARGV[1], ranges)
-local largest = math.max(tonumber(f[7]), tonumber(ARGV[8]))
-if largest > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', ARGV[8]) end
+local largest = math.max(tonumber(f[7]), what[7])
+if largest > tonumber(f[7]) then redis.call('HSET', KEYS[1], 'largest', format('%d', largest)) end
 ${RENEW}
 return {'appended', count, '', elements, bytes, largest, expiresAt, keepUntil, now, tonumber(f[3]), ranges}
 `);
@@ -287,7 +293,9 @@ return {'appended', count, '', elements, bytes, largest, expiresAt, keepUntil, n
  * ARGV: '', as of when or '', max events, max bytes, n, whether some ids have the form of a writer's, then n different
  * ids, then n texts `topic json`, each for an element of its own. Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
  */
-export const APPEND = bareScript(`${OPEN_SESSION}
+export const APPEND = bareScript(`
+local asOf, maxEvents, maxBytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+${OPEN_SESSION}
 local n, given, skip, numbered = tonumber(ARGV[5]), ARGV, 6, ARGV[6] == '1'
 ${APPEND_EACH}
 `);

@@ -21,8 +21,9 @@ export interface SessionState {
   readonly askedAt: number;
   readonly ttlMs: number;
   readonly writer: string;
-  /** The numbers of the writer's that are in the session, as {@link MAX_RANGES} says. */
+  /** The numbers of the writer's that are in the session, as {@link MAX_RANGES} says, without the last one. */
   readonly ranges: string;
+  readonly last: number;
 }
 
 /** From what the script for an append of this writer has answered; undefined if that tells no more than the outcome. */
@@ -33,6 +34,8 @@ export function toState(
 ): SessionState | undefined {
   if (reply.length <= 3) return undefined;
   const number = (index: number) => whole(reply[index], 'what a session is like');
+  const ranges = text(reply[10], 'ranges of numbers');
+  const lastAt = ranges.lastIndexOf(' ') + 1;
   return {
     events: number(1),
     elements: number(3),
@@ -44,7 +47,8 @@ export function toState(
     askedAt,
     ttlMs: number(9),
     writer,
-    ranges: text(reply[10], 'ranges of numbers'),
+    ranges: ranges.slice(0, lastAt),
+    last: Number(ranges.slice(lastAt)),
   };
 }
 
@@ -66,34 +70,30 @@ export function stateAfter(
   askedAt: number,
 ): SessionState | undefined {
   const age = Math.round(askedAt - state.askedAt);
-  const last = lastOf(state.ranges);
+  const isOld = age > MAX_AGE_MS || age > state.ttlMs / 10;
+  const { first, length, prefix } = run;
+  if (isOld || largest > state.largest || prefix !== state.writer || first <= state.last) return undefined;
   const next = {
-    ...state,
-    events: state.events + run.length,
+    events: state.events + length,
     elements: state.elements + texts.length,
     bytes: state.bytes + bytes,
+    largest: state.largest,
     expiresAt: Math.max(state.expiresAt, state.now + age + state.ttlMs),
-    ranges: rangesWith(state.ranges, last, run),
+    keepUntil: state.keepUntil,
+    now: state.now,
+    askedAt: state.askedAt,
+    ttlMs: state.ttlMs,
+    writer: prefix,
+    ranges: first === state.last + 1 ? state.ranges : `${state.ranges}${state.last} ${first} `,
+    last: first + length - 1,
   };
   const mayBeRefused =
-    run.prefix !== state.writer ||
-    run.first <= last ||
-    next.ranges.length > MAX_RANGES ||
+    next.ranges.length + MAX_DIGITS > MAX_RANGES ||
     next.events > maxSessionEvents ||
     next.bytes > maxSessionBytes;
-  const mustBeRenewed = largest > state.largest || next.keepUntil - next.expiresAt < MIN_OVERDUE_MS;
-  const isOld = age > MAX_AGE_MS || age > state.ttlMs / 10;
-  return mayBeRefused || mustBeRenewed || isOld ? undefined : next;
+  const mustBeRenewed = next.keepUntil - next.expiresAt < MIN_OVERDUE_MS;
+  return mayBeRefused || mustBeRenewed ? undefined : next;
 }
 
-function lastOf(ranges: string): number {
-  return Number(ranges.slice(ranges.lastIndexOf(' ') + 1));
-}
-
-/** `1 500 503 510` with numbers above the last one. As in the scripts. */
-function rangesWith(ranges: string, last: number, { first, length }: WriterRun): string {
-  const to = first + length - 1;
-  return first === last + 1
-    ? `${ranges.slice(0, ranges.lastIndexOf(' '))} ${to}`
-    : `${ranges} ${first} ${to}`;
-}
+/** Of a number of a writer's. */
+const MAX_DIGITS = 15;
