@@ -64,6 +64,11 @@ function toRequest(incoming: NodeRequest, url: string): Request {
       allow: 'GET, HEAD, POST, OPTIONS',
     });
   if (!url.startsWith('/')) throw new HttpProblem('INVALID_INPUT', 'The target of a request is a path');
+  // Prefixed as text: resolved against a base, `//x/y` would name a host.
+  const target = new URL(`http://localhost${url}`);
+  // Without `..` and `\`, which it resolves: what guards a path in front of the routes has seen them as they came.
+  if (target.pathname !== url.split(/[?#]/, 1)[0])
+    throw new HttpProblem('NOT_FOUND', 'There is nothing here');
   const headers = new Headers();
   for (let i = 0; i + 1 < incoming.rawHeaders.length; i += 2) {
     const name = incoming.rawHeaders[i] as string;
@@ -73,8 +78,7 @@ function toRequest(incoming: NodeRequest, url: string): Request {
   const init: RequestInit = { method, headers };
   if (method !== 'GET' && method !== 'HEAD')
     Object.assign(init, { body: bodyOf(incoming, headers), duplex: 'half' });
-  // Prefixed as text: resolved against a base, `//x/y` would name a host.
-  return new Request(`http://localhost${url}`, init);
+  return new Request(target, init);
 }
 
 /** A middleware may have read the stream; an object in `body` alone does not say so (Express 4 has one anyway). */

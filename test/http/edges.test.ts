@@ -307,3 +307,27 @@ describe('as a listener of node:http', () => {
     expect(failures).toEqual([]);
   });
 });
+
+describe('a path is what came, so that nobody gets around what guards a part of the routes', () => {
+  const sessions = createEventSessions({ logger: false, recovery: false });
+  afterAll(() => sessions.close());
+
+  const statusOf = async (url: string, target: string): Promise<number> => {
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname);
+    socket.write(`POST ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    const chunks = await socket.toArray();
+    return Number(/^HTTP\/1\.1 (\d{3}) /.exec(Buffer.concat(chunks).toString())?.[1]);
+  };
+
+  const guarded = ['Express', 'Fastify'].map(
+    (name) => EDGES.find(([edge]) => edge === name) as (typeof EDGES)[number],
+  );
+  test.each(guarded)('on %s', async (_, start) => {
+    const edge = await start(sessions, { authorize: () => true });
+    expect(await statusOf(edge.url, '/events/recover')).toBe(200);
+    for (const target of ['x/../recover', 'x/%2e%2E/recover', './recover', 'x\\..\\recover', 'sessions\\x'])
+      expect(await statusOf(edge.url, `/events/${target}`), target).toBe(404);
+    await edge.close();
+  });
+});
