@@ -1,5 +1,7 @@
-import type { StartSessionInput } from '../commands/start-session.js';
+import * as z from 'zod/mini';
+import { type StartSessionInput, startSessionSchema } from '../commands/start-session.js';
 import type { ActiveStatus } from '../core/lifecycle.js';
+import { validate } from '../core/validate.js';
 import { readJson } from './body.js';
 import { eventsOf, idFrom, keyOf, mediaTypeOf, requireEventsType, requireType } from './event-body.js';
 import { HttpProblem } from './problem.js';
@@ -18,10 +20,14 @@ export const eventsController: readonly Route[] = [
   { method: 'POST', path: '/recover', action: 'recover', handle: recover },
 ];
 
+/** A hook is asked about nothing but ids. */
+const ownId = z.object({ sessionId: startSessionSchema.shape.sessionId });
+
 async function start(call: Call): Promise<Response> {
   const key = keyOf(call.request);
   const input = (await objectOf(call)) as StartSessionInput;
-  const sessionId = input.sessionId ?? (key === undefined ? undefined : idFrom(key));
+  const own = validate(ownId, input, 'startSession').sessionId;
+  const sessionId = own ?? (key === undefined ? undefined : idFrom(key));
   // The hook sees whose session a chosen id would open.
   await call.permit(sessionId);
   const receipt = await call.sessions.commands.startSession({ ...input, sessionId });

@@ -87,8 +87,16 @@ export function createRoutes<R>(
       if (isOurFault(error)) logger.error('An HTTP request failed', { cause: messageOf(error) });
       return problemResponse(error);
     });
-    return request.method === 'HEAD' ? new Response(null, response) : response;
+    return request.method === 'HEAD' ? headOf(response) : response;
   };
+}
+
+/** With the length that the body would have: where none is said, Fastify says 0. */
+async function headOf(response: Response): Promise<Response> {
+  const { byteLength } = await response.arrayBuffer();
+  const head = new Response(null, response);
+  head.headers.set('content-length', `${byteLength}`);
+  return head;
 }
 
 /** Thrown for what `authorize` answers in its own words. */

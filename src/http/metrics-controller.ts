@@ -1,5 +1,5 @@
 import { preferenceFor } from './accept.js';
-import { HttpProblem } from './problem.js';
+import { HttpProblem, NO_STORE } from './problem.js';
 import { type Call, jsonResponse, type Route } from './route.js';
 
 /** A prom-client `Registry` fits as it is. */
@@ -17,7 +17,9 @@ export function metricsController(registry: PrometheusRegistry | undefined): rea
     if (registry !== undefined) {
       const text = preferenceFor(registry.contentType.split(';', 1)[0] ?? '', accept);
       if (text > 0 && text >= json)
-        return new Response(await registry.metrics(), { headers: { 'content-type': registry.contentType } });
+        return new Response(await registry.metrics(), {
+          headers: { 'content-type': registry.contentType, ...NO_STORE },
+        });
     }
     if (json === 0) throw new HttpProblem('NOT_ACCEPTABLE', 'There is nothing of the types in Accept');
     return jsonResponse(200, await sessions.metrics());

@@ -50,6 +50,9 @@ export const STATUS: Readonly<Record<ProblemCode, number>> = {
   INTERNAL_ERROR: 500,
 };
 
+/** Also of a problem: caches keep a 404 that does not say so, and the session may be started meanwhile. */
+export const NO_STORE = { 'cache-control': 'no-store' } as const;
+
 /** Seconds after which a part that is down is worth another try: the circuit breaker asks it again after 5 s. */
 const UNAVAILABLE_RETRY_S = 5;
 
@@ -81,7 +84,7 @@ export interface ProblemDetails
 
 export interface Problem {
   readonly status: number;
-  /** `content-type`, and `retry-after` where another try may help. */
+  /** `content-type`, `cache-control`, and `retry-after` where another try may help. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: ProblemDetails;
 }
@@ -126,7 +129,7 @@ function problem(
   const title = STATUS_CODES[status] ?? code;
   return {
     status,
-    headers: { ...headers, 'content-type': 'application/problem+json' },
+    headers: { ...headers, 'content-type': 'application/problem+json', ...NO_STORE },
     body: { type: 'about:blank', title, status, detail, code, ...facts },
   };
 }

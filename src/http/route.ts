@@ -1,5 +1,6 @@
 import type { EventSessions } from '../create-event-sessions.js';
 import type { BodyLimits } from './body.js';
+import { NO_STORE } from './problem.js';
 
 /** What a request wants to do: the second argument of `authorize`. */
 export type Action =
@@ -40,5 +41,5 @@ export interface Route {
 }
 
 export function jsonResponse(status: number, body: unknown): Response {
-  return Response.json(body, { status, headers: { 'cache-control': 'no-store' } });
+  return Response.json(body, { status, headers: NO_STORE });
 }

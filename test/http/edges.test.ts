@@ -141,6 +141,20 @@ describe.each(EDGES)('on %s', (name, start) => {
     });
   });
 
+  test('HEAD tells what GET would, with the length of its body', async () => {
+    for (const path of ['/health/live', '/sessions', '/sessions/unknown', '/nothing']) {
+      const [head, get] = [await call('HEAD', path), await edge.fetch(`${edge.url}${path}`)];
+      expect(head, path).toMatchObject({ status: get.status, body: undefined });
+      expect(head.headers.get('content-length'), path).toBe(`${(await get.arrayBuffer()).byteLength}`);
+    }
+  });
+
+  test('no cache may keep what is told of a session, nor that there is none', async () => {
+    await call('POST', '/sessions', { sessionId: 'cached' });
+    for (const path of ['/sessions/cached', '/sessions/unknown', '/sessions', '/nothing', '/metrics'])
+      expect((await call('GET', path)).headers.get('cache-control'), path).toBe('no-store');
+  });
+
   test('a compressed body is refused with what is taken, unless a middleware has undone it', async () => {
     const send = (coding: string, body: Buffer) =>
       edge.fetch(`${edge.url}/sessions`, {

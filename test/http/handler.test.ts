@@ -140,6 +140,19 @@ describe('what is refused', () => {
     expect((await handle(new Request('http://localhost/sessions', init))).status).toBe(408);
   });
 
+  it.each([[5], [['mine']], [{}], [''], ['a b']])(
+    'the hook is never asked about the id %j',
+    async (sessionId) => {
+      const authorize = vi.fn(() => true);
+      const answer = await client({ authorize })('POST', '/sessions', { sessionId });
+      expect(answer).toMatchObject({
+        status: 400,
+        body: { code: 'INVALID_INPUT', issues: [{ path: 'sessionId' }] },
+      });
+      expect(authorize).not.toHaveBeenCalled();
+    },
+  );
+
   it('what the hook refuses; what it throws stays inside', async () => {
     const asked: unknown[] = [];
     const authorize: HttpOptions['authorize'] = (_, action, id) => asked.push([action, id]) > 99;
@@ -278,6 +291,7 @@ describe('operation', () => {
     expect(response.headers.get('content-type')).toBe(type);
     expect(response.status).toBe(type.includes('problem') ? 406 : 200);
     if (type.startsWith('text/')) expect(await response.text()).toContain('told 1');
+    expect(response.headers.get('cache-control')).toBe('no-store');
   });
 
   it('answers 202 while the log stands in for the store, and is not ready without either', async () => {
