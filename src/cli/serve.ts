@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { messageOf } from '../core/errors.js';
-import type { HttpOptions } from '../http/options.js';
+import type { HttpHandler } from '../http/handler.js';
 import { HttpProblem, problemResponse } from '../http/problem.js';
 import type { Command, CommandContext } from './command.js';
 import { EXIT, UsageError } from './exit-codes.js';
@@ -12,6 +12,8 @@ const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PORT = '3000';
 const TOKEN_ENV = 'EVENT_SESSIONS_TOKEN';
 const MIN_TOKEN = 16;
+/** To everybody. */
+const OPEN: ReadonlySet<string> = new Set(['/health/live', '/health/ready', '/openapi.json']);
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 /** How long requests under way may take to end. `close()` of the sessions has its own bound behind it. */
 const DRAIN_MS = 10_000;
@@ -46,7 +48,7 @@ export const serve: Command = {
     ['130', 'ended by a second Ctrl-C (143: SIGTERM), at once'],
   ],
   async run(context) {
-    const { flags, settings, env } = context;
+    const { flags, settings, env, signal } = context;
     const host = (flags.host as string | undefined) ?? DEFAULT_HOST;
     const port = readPort((flags.port as string | undefined) ?? DEFAULT_PORT);
     const token = readToken(env[TOKEN_ENV]);
@@ -63,8 +65,12 @@ export const serve: Command = {
     const { createHttpHandler, nodeListener } = await import('event-sessions/http');
     const sessions = createEventSessions({ ...settings.options, store, publisher, contingency });
     try {
-      const authorize = token === undefined ? undefined : bearerOf(token);
-      const server = createServer(nodeListener(createHttpHandler(sessions, { authorize })));
+      const { logger } = settings.options;
+      const handle =
+        token === undefined
+          ? createHttpHandler(sessions, { logger })
+          : needingToken(token, createHttpHandler(sessions, { logger, authorize: () => true }));
+      const server = createServer(nodeListener(closingOnceAborted(signal, handle)));
       await listen(server, host, port);
       await served(server, context);
     } finally {
@@ -87,19 +93,32 @@ function readToken(text: string | undefined): string | undefined {
   throw new UsageError(`${TOKEN_ENV}: expected at least ${MIN_TOKEN} characters of ASCII without spaces`);
 }
 
-/** Compares digests, so that neither the time nor the length of a guess tells anything. */
-function bearerOf(token: string): NonNullable<HttpOptions['authorize']> {
+/**
+ * In front of the routes: who has no token does not get a body read. Compares digests, so that neither the time nor the
+ * length of a guess tells anything.
+ */
+function needingToken(token: string, handle: HttpHandler): HttpHandler {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   const expected = digest(token);
-  return (request) => {
+  return async (request) => {
     const [, given = ''] = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '') ?? [];
-    return timingSafeEqual(digest(given), expected) || unauthorized();
+    const may = OPEN.has(new URL(request.url).pathname) || timingSafeEqual(digest(given), expected);
+    return may ? handle(request) : unauthorized();
   };
 }
 
 function unauthorized(): Response {
   const detail = 'The header Authorization must be Bearer and the access token';
   return problemResponse(new HttpProblem('UNAUTHORIZED', detail, { 'www-authenticate': 'Bearer' }));
+}
+
+/** A connection that is busy would bring one request behind the other, until it is cut in one of them. */
+function closingOnceAborted(signal: AbortSignal, handle: HttpHandler): HttpHandler {
+  return async (request) => {
+    const response = await handle(request);
+    if (signal.aborted) response.headers.set('connection', 'close');
+    return response;
+  };
 }
 
 async function listen(server: Server, host: string, port: number): Promise<void> {
@@ -113,6 +132,12 @@ async function listen(server: Server, host: string, port: number): Promise<void>
 
 /** Until the signal; then no connection is taken any more, and what is under way is answered. */
 async function served(server: Server, { signal, stdout, stderr }: CommandContext): Promise<void> {
+  const silent = new Set<Socket>();
+  server.on('connection', (socket) => {
+    silent.add(socket);
+    socket.once('close', () => silent.delete(socket));
+  });
+  server.on('request', ({ socket }) => silent.delete(socket));
   const { address, port, family } = server.address() as AddressInfo;
   stdout.line(`Serving on http://${family === 'IPv6' ? `[${address}]` : address}:${port}`);
   await new Promise<void>((resolve) => {
@@ -121,6 +146,8 @@ async function served(server: Server, { signal, stdout, stderr }: CommandContext
   });
   stderr.line('Stopping when the requests under way are answered. Press Ctrl-C again to stop at once.');
   const closed = new Promise((resolve) => server.close(resolve));
+  // Those that have not brought a request yet are none of the idle ones of Node.
+  for (const socket of silent) socket.destroy();
   // A connection that is kept alive would go on for seconds behind its last answer.
   const sweep = setInterval(() => server.closeIdleConnections(), 50);
   const late = setTimeout(() => server.closeAllConnections(), DRAIN_MS);

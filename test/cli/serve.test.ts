@@ -1,10 +1,104 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import {
+  createEventSessions,
+  type EventSessionsOptions,
+  memoryContingency,
+  memoryPublisher,
+  memoryStore,
+} from 'event-sessions';
+import { describe, expect, test } from 'vitest';
 import { describeWithAll } from '../support/services.js';
 import { startBin } from './support/run-bin.js';
-import { inFolder, runMain } from './support/run-main.js';
+import { inFolder, runMain, withConfig } from './support/run-main.js';
 
 const TOKEN = 'a-token-for-this-test';
+
+describe('within this process', () => {
+  /** Serves on memory until `use` is done, or has asked for the end itself. */
+  async function serving(
+    use: (url: string, end: () => void) => Promise<void>,
+    { options = {}, env = {} }: { options?: EventSessionsOptions; env?: Record<string, string> } = {},
+  ) {
+    const parts = { store: memoryStore(), publisher: memoryPublisher(), contingency: memoryContingency() };
+    Object.assign(globalThis, { configOfServe: { ...parts, ...options } });
+    await withConfig('export default globalThis.configOfServe', async (cwd) => {
+      const controller = new AbortController();
+      const end = () => controller.abort('SIGTERM');
+      let ended: ReturnType<typeof runMain> | undefined;
+      const url = await new Promise<string>((resolve) => {
+        const onStdout = (text: string) => resolve(text.replace('Serving on ', '').trim());
+        ended = runMain(['serve', '--port', '0'], { cwd, env, onStdout, signal: controller.signal });
+      });
+      try {
+        await use(url, end);
+      } finally {
+        end();
+      }
+      expect(await ended).toMatchObject({ code: 0 });
+    });
+  }
+
+  test('nobody without the token gets more than a 401, whatever they send', async () => {
+    await serving(
+      async (url) => {
+        const body = '{';
+        const requests: [path: string, init: RequestInit][] = [
+          ['/sessions', { method: 'POST', body, headers: { 'content-type': 'application/json' } }],
+          ['/sessions', { method: 'POST', body, headers: { 'content-type': 'text/plain' } }],
+          ['/sessions', { method: 'DELETE' }],
+          ['/sessions', { method: 'OPTIONS' }],
+          ['/nothing', {}],
+        ];
+        for (const [path, init] of requests)
+          expect((await fetch(`${url}${path}`, init)).status, `${init.method} ${path}`).toBe(401);
+      },
+      { env: { EVENT_SESSIONS_TOKEN: TOKEN } },
+    );
+  });
+
+  test('the logger of the config file hears of what fails', async () => {
+    const logged: unknown[] = [];
+    const quiet = () => {};
+    const logger = {
+      debug: quiet,
+      info: quiet,
+      warn: quiet,
+      error: (message: string) => logged.push(message),
+    };
+    const store = { ...memoryStore(), read: async () => [] };
+    await serving(
+      async (url) => {
+        const sessions = createEventSessions({ store, recovery: false, logger: false });
+        const session = await sessions.startSession();
+        await session.add('a', 1);
+        expect((await fetch(`${url}/sessions/${session.id}/events`)).status).toBe(500);
+        await sessions.close();
+      },
+      { options: { store, logger } },
+    );
+    expect(logged).toContain('An HTTP request failed');
+  });
+
+  test('only requests under way keep it from its end: their connections end with their answers, silent ones at once', async () => {
+    await serving(async (url, end) => {
+      const { hostname, port } = new URL(url);
+      const silent = connect(Number(port), hostname).resume();
+      const underWay = connect(Number(port), hostname);
+      const head =
+        'POST /sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n';
+      underWay.write(`${head}{`);
+      // One that has been answered shows that those before have arrived.
+      expect((await fetch(`${url}/health/live`)).status).toBe(200);
+      end();
+      await once(silent, 'close');
+      underWay.write('}');
+      const answer = Buffer.concat(await underWay.toArray()).toString();
+      expect(answer).toMatch(/^HTTP\/1\.1 201 [\s\S]*^connection: close\r$/im);
+    });
+  });
+});
 
 describeWithAll(['redis', 'nsqd'], ({ redis, nsqd }) => {
   const argumentsIn = (folder: string) => [
