@@ -9,7 +9,8 @@ import { Registry } from 'prom-client';
 import { createApp } from './app.js';
 import { shopEvents } from './shop-events.js';
 
-const SHUTDOWN_WITHIN_MS = 10_000;
+/** For requests under way when it is told to end. */
+const DRAIN_MS = 5_000;
 
 const {
   REDIS_URL,
@@ -60,13 +61,14 @@ function adapters(): Pick<EventSessionsOptions, 'store' | 'publisher' | 'conting
 /** No new connections, an answer for every request under way, then the sessions: in this order. */
 async function shutDown(signal: string): Promise<void> {
   console.log(`${signal}: finishing what is under way`);
-  setTimeout(() => process.exit(1), SHUTDOWN_WITHIN_MS).unref();
-
   const closed = new Promise((resolve) => server.close(resolve));
   // A client that keeps its connection open after its answer would hold the server until its timeout.
   const sweep = setInterval(() => server.closeIdleConnections(), 50);
+  // One that has brought no request yet is not idle for Node. Whatever is left, the sessions are to be closed.
+  const late = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
   await closed;
   clearInterval(sweep);
+  clearTimeout(late);
 
   await sessions.close();
   console.log('Closed');

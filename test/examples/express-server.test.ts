@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CloudEvent } from 'event-sessions';
@@ -44,6 +45,17 @@ test('without servers it says what is in memory, works, and ends cleanly on SIGI
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toContain('Not set: REDIS_URL, NSQD, CONTINGENCY_LOG. Kept in memory instead');
   expect(stdout).toMatch(/SIGINT: finishing what is under way\nClosed\n$/);
+});
+
+test('a connection that never brings a request does not keep it from closing its sessions', async () => {
+  const { server, url } = await startServer({ REDIS_URL: '', NSQD: '', CONTINGENCY_LOG: '' });
+  const { hostname, port } = new URL(url);
+  const silent = connect(Number(port), hostname).resume();
+  // One that has been answered shows that the one before has arrived.
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  server.signal('SIGTERM');
+  await once(silent, 'close');
+  expect(await server.ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/Closed\n$/) });
 });
 
 test('a request under way when it is told to end still gets its answer', async () => {
