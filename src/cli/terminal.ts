@@ -60,7 +60,7 @@ export function tableLines(
   paint: Paint,
 ): string[] {
   const widths = columns.map(({ title }, i) =>
-    Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)),
+    rows.reduce((width, row) => Math.max(width, row[i]?.length ?? 0), title.length),
   );
   const lineOf = (cells: readonly string[]) =>
     cells
