@@ -17,7 +17,7 @@ import { redisChecks } from './doctor/redis-checks.js';
 import { EXIT } from './exit-codes.js';
 import type { Settings } from './settings.js';
 import type { Terminal } from './terminal.js';
-import { countText, harmless } from './wording.js';
+import { countText } from './wording.js';
 
 export const doctor: Command = {
   name: 'doctor',
@@ -128,7 +128,7 @@ async function pinged(name: string, part: { ping(): Promise<void>; close(): Prom
     await part.ping();
     return ok(name, 'takes commands');
   } catch (failure) {
-    return error(name, harmless(messageOf(failure)));
+    return error(name, messageOf(failure));
   } finally {
     await part.close().catch(() => {});
   }

@@ -11,6 +11,7 @@ import { serve } from './serve.js';
 import { SETTING_FLAGS } from './setting-list.js';
 import { resolveSettings } from './settings.js';
 import { type Environment, type Output, terminal } from './terminal.js';
+import { harmless } from './wording.js';
 
 /** Everything that the command line tool gets from outside. */
 export interface Surroundings {
@@ -46,7 +47,7 @@ export async function main(surroundings: Surroundings): Promise<number> {
       stderr.line(`${label} ${error instanceof Error ? error.stack : messageOf(error)}`);
       return EXIT.left;
     }
-    stderr.line(`${label} ${error.message}`);
+    stderr.line(`${label} ${harmless(error.message)}`);
     const isUnreachable = error.code === 'STORE_UNAVAILABLE' || error.code === 'PUBLISH_FAILED';
     return isUnreachable ? EXIT.unreachable : EXIT.left;
   }

@@ -1,4 +1,5 @@
 import { parseNsqdAddress } from '../adapters/nsq/nsqd-address.js';
+import { isRedisUrl } from '../adapters/redis/redis-url.js';
 import type { Flags } from './arguments.js';
 import { parseBytes } from './wording.js';
 
@@ -46,7 +47,8 @@ export const SETTINGS = {
     value: 'URL',
     help: 'the store: redis://[user:password@]host[:port][/db] or rediss://',
     expected: 'a redis:// or rediss:// URL',
-    read: matching(/^rediss?:\/\/\S+$/),
+    read: (value: unknown) =>
+      typeof value === 'string' && /^\S+$/.test(value) && isRedisUrl(value) ? value : undefined,
   },
   prefix: {
     flag: 'prefix',

@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import * as z from 'zod/mini';
 import { EventSessionsError, type InputIssue, isEventSessionsError } from './errors.js';
+import { withoutPassword } from './without-password.js';
 
 /**
  * The input, if it is what the schema asks for.
@@ -56,10 +57,16 @@ export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (types.isProxy(value)) return 'a Proxy';
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === 'string') return shown(value, 60);
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'undefined')
     return String(value);
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/** The beginning of a text that somebody gave, on one line. */
+export function shown(text: string, maxLength: number): string {
+  const open = withoutPassword(text);
+  return JSON.stringify(open.length > maxLength ? `${open.slice(0, maxLength)}…` : open);
 }
 
 /** A whole number within bounds, both of which are allowed. */

@@ -1,4 +1,7 @@
-import { access, chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { access, chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileContingency } from 'event-sessions/file';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -66,6 +69,13 @@ describe('doctor', () => {
       expect(stdout).toMatch(/^2 errors, /m);
       expect(stdout).toContain(`redis://user:***@127.0.0.1:${port}`);
       expect(stdout).not.toContain('secret');
+    });
+  });
+
+  test('a password in the query of a URL is not shown', async () => {
+    await inFolder(async (folder) => {
+      const args = ['--redis', `redis://127.0.0.1:${await freePort()}?password=secret`];
+      expect((await runMain(['doctor', ...args], { cwd: folder })).stdout).not.toContain('secret');
     });
   });
 
@@ -246,6 +256,14 @@ describe('doctor on Redis', { ...needs('redis'), timeout: 60_000 }, () => {
     });
   });
 
+  test('a database that it does not have is an error', async () => {
+    const { of } = await examine(['--redis', `${good.url}/99`]);
+    expect(of('redis.reachable')).toMatchObject({
+      status: 'error',
+      message: expect.stringContaining('DB index is out of range'),
+    });
+  });
+
   test('one that hangs is given up', async () => {
     const proxy = await startTcpProxy({ host: '127.0.0.1', port: good.port });
     proxy.mode = 'mute';
@@ -343,6 +361,22 @@ describe('doctor on nsqd', { ...needs('nsqd'), timeout: 60_000 }, () => {
     }
   });
 
+  test.each(['<html>', 'null', '[]'])(
+    'an HTTP port that answers %s is not that of the nsqd',
+    async (body) => {
+      const other = createServer((_request, response) => response.end(body)).listen(0, '127.0.0.1');
+      await once(other, 'listening');
+      const { port } = other.address() as AddressInfo;
+      const { of } = await examine(['--nsqd', nsqd.tcp, '--nsqd-http', `127.0.0.1:${port}`]);
+      expect(of('nsqd.mem-queue-size')).toMatchObject({
+        status: 'warning',
+        message: expect.stringContaining('no HTTP port of this nsqd'),
+      });
+      other.closeAllConnections();
+      await new Promise((resolve) => other.close(resolve));
+    },
+  );
+
   test('what is no nsqd is named as such', async () => {
     const { of } = await examine(['--nsqd', nsqd.http]);
     expect(of('nsqd.reachable')).toMatchObject({ status: 'error' });
@@ -367,6 +401,20 @@ describe('doctor on the contingency log', () => {
         status: 'error',
         message: expect.stringContaining('is not a file'),
       });
+    });
+  });
+
+  test('a folder that no system call takes', async () => {
+    await inFolder(async (folder) => {
+      await symlink('loop', join(folder, 'loop'));
+      for (const [name, errno] of [
+        ['x'.repeat(300), 'ENAMETOOLONG'],
+        ['loop', 'ELOOP'],
+      ] as const) {
+        const { code, of } = await on(join(folder, name, 'log.jsonl'));
+        expect(code).toBe(1);
+        expect(of('file.folder')).toMatchObject({ status: 'error', message: expect.stringContaining(errno) });
+      }
     });
   });
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { runMain } from './support/run-main.js';
 
@@ -79,6 +81,44 @@ describe('wrong usage is named on stderr, with a suggestion and exit code 2', ()
     expect(stderr).toContain(message);
     expect(stderr).toMatch(/^Try: event-sessions .*--help$/m);
   });
+});
+
+test('a password is in no message about its URL', async () => {
+  const urls = [
+    'redis://u:secret@host:port',
+    'http://u:secret@host',
+    'redis://u:sec ret@host',
+    'redis://u:secret@h\n',
+  ];
+  for (const command of ['inspect', 'doctor', 'recover', 'serve'])
+    for (const url of urls)
+      for (const said of [{ args: ['--redis', url] }, { env: { EVENT_SESSIONS_REDIS: url } }]) {
+        const { args = [], env = {} } = said;
+        const { code, stdout, stderr } = await runMain([command, ...args], { env });
+        expect({ code, stdout }, `${command} ${url}`).toEqual({ code: 2, stdout: '' });
+        expect(stderr).toMatch(/(--redis|EVENT_SESSIONS_REDIS): expected a redis:/);
+        expect(stderr).not.toMatch(/secret|sec ret/);
+      }
+});
+
+test('what a server says cannot move the cursor or colour the terminal', async () => {
+  const reply = `-ERR ${ESCAPE}[2J\u009b31m\r\n`;
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      const commands = chunk.toString().match(/^\*\d+\r$/gm) ?? [];
+      socket.write(reply.repeat(commands.length));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const redis = ['--redis', `redis://127.0.0.1:${(server.address() as AddressInfo).port}`];
+  for (const args of [['recover', '--dry-run'], ['inspect', '--session', 's-1'], ['doctor']]) {
+    const { stdout, stderr } = await runMain([...args, ...redis]);
+    expect(stdout + stderr, args[0]).toContain('\\u001b[2J');
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    expect(stdout + stderr, args[0]).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  }
+  await new Promise((resolve) => server.close(resolve));
 });
 
 describe('colours', () => {

@@ -13,6 +13,7 @@ import { appendQueue } from './append-queue.js';
 import { committingSessions } from './committing-sessions.js';
 import { toPage } from './list-elements.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
+import { isRedisUrl } from './redis-url.js';
 import { answer, list, object, oneOf, unexpected, whole } from './replies.js';
 import * as scripts from './scripts.js';
 import { createSessionIndex, type GetSession } from './session-index.js';
@@ -38,18 +39,6 @@ export type RedisStoreOptions = {
       readonly client: RedisClient;
     }
 );
-
-/** ioredis would throw at one that can't be parsed, when it connects. */
-function isRedisUrl(text: string): boolean {
-  if (!/^rediss?:\/\//.test(text)) return false;
-  try {
-    const { username, password } = new URL(text);
-    decodeURIComponent(username + password);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const optionsSchema = z.strictObject({
   prefix: z._default(

@@ -1,3 +1,5 @@
+import { harmless } from '../wording.js';
+
 export type CheckStatus = 'ok' | 'warning' | 'error';
 
 /** One line of the doctor: what was looked at and found, and what to do about it. */
@@ -17,13 +19,16 @@ export interface CheckGroup {
   readonly checks: readonly Check[];
 }
 
-export const ok = (name: string, message: string): Check => ({ status: 'ok', name, message });
-export const warning = (name: string, message: string, advice?: string): Check => {
-  return { status: 'warning', name, message, advice };
+/** Servers have their say in it. */
+const check = (status: CheckStatus, name: string, message: string, advice?: string): Check => {
+  return { status, name, message: harmless(message), advice: advice && harmless(advice) };
 };
-export const error = (name: string, message: string, advice?: string): Check => {
-  return { status: 'error', name, message, advice };
-};
+
+export const ok = (name: string, message: string) => check('ok', name, message);
+export const warning = (name: string, message: string, advice?: string) =>
+  check('warning', name, message, advice);
+export const error = (name: string, message: string, advice?: string) =>
+  check('error', name, message, advice);
 
 /** At least `wanted`, both of the form `1.2.3`. */
 export function isAtLeast(version: string, wanted: string): boolean {

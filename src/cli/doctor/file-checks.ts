@@ -46,8 +46,10 @@ async function folderCheck(path: string): Promise<{ check: Check; existing: stri
   const name = 'file.folder';
   const folder = dirname(path);
   for (let at = folder; ; at = dirname(at)) {
+    let existing: string | undefined;
     try {
       const found = await stat(at);
+      existing = at;
       if (!found.isDirectory()) {
         return {
           check: error(name, `${at} is not a folder`, 'name a path in a folder with --file'),
@@ -78,7 +80,7 @@ async function folderCheck(path: string): Promise<{ check: Check; existing: stri
       const advice = 'give the user that the services run as the right to write there, or name another path';
       return {
         check: error(name, `cannot write to ${where}: ${errno ?? messageOf(failure)}`, advice),
-        existing: errno === 'ENOTDIR' ? undefined : at,
+        existing,
       };
     }
   }

@@ -1,7 +1,7 @@
 import { parseNsqdAddress } from '../../adapters/nsq/nsqd-address.js';
 import { messageOf } from '../../core/errors.js';
 import type { Settings } from '../settings.js';
-import { bytesText, harmless } from '../wording.js';
+import { bytesText } from '../wording.js';
 import { type Check, type CheckGroup, error, isAtLeast, ok, warning } from './check.js';
 import { type NsqdFacts, probeNsqd } from './nsqd-probe.js';
 
@@ -17,19 +17,15 @@ export async function nsqdChecks(address: string, settings: Settings): Promise<C
     const advice = 'check that it runs, that this is its TCP address, and that no firewall is in between';
     return {
       ...group,
-      checks: [error('nsqd.reachable', `cannot be reached: ${harmless(messageOf(failure))}`, advice)],
+      checks: [error('nsqd.reachable', `cannot be reached: ${messageOf(failure)}`, advice)],
     };
   }
   const { version, authRequired, tlsRequired, maxMessageBytes, maxRequestBytes } = facts;
   const checks: Check[] = [
     ok('nsqd.reachable', 'reachable'),
     isAtLeast(version, OLDEST)
-      ? ok('nsqd.version', `version ${harmless(version)}`)
-      : warning(
-          'nsqd.version',
-          `version ${harmless(version)}`,
-          `${OLDEST} is what event-sessions is tested on`,
-        ),
+      ? ok('nsqd.version', `version ${version}`)
+      : warning('nsqd.version', `version ${version}`, `${OLDEST} is what event-sessions is tested on`),
     ...(authRequired ? [error('nsqd.auth', 'wants AUTH, which nsqPublisher does not do')] : []),
     ...(tlsRequired ? [error('nsqd.tls', 'wants TLS, which nsqPublisher does not do')] : []),
     limit('max-msg-size', maxMessageBytes, settings.maxMessageBytes, 'maxMessageBytes'),
@@ -60,7 +56,7 @@ async function overHttp(address: string, named: readonly string[]): Promise<Chec
   const candidates = named.length > 0 ? named : [guessed];
   for (const candidate of candidates) {
     const info = await get(candidate, '/info').catch(() => undefined);
-    const isIt = info !== undefined && (JSON.parse(info.text) as { tcp_port?: unknown }).tcp_port === port;
+    const isIt = info !== undefined && tcpPortIn(info.text) === port;
     if (!isIt) continue;
     const memory = await get(candidate, '/config/mem_queue_size').catch(() => undefined);
     const health = await get(candidate, '/ping').catch(() => undefined);
@@ -80,6 +76,15 @@ async function overHttp(address: string, named: readonly string[]): Promise<Chec
   ];
 }
 
+/** Of what a nsqd tells of itself; who knows what listens there. */
+function tcpPortIn(text: string): unknown {
+  try {
+    return (JSON.parse(text) as { tcp_port?: unknown } | null)?.tcp_port;
+  } catch {
+    return undefined;
+  }
+}
+
 function memoryQueue(text: string | undefined): Check {
   const name = 'nsqd.mem-queue-size';
   const size = Number(text);
@@ -96,7 +101,7 @@ function memoryQueue(text: string | undefined): Check {
 function unhealthy(text: string): Check {
   return error(
     'nsqd.health',
-    `says that it is not well: ${harmless(text.slice(0, 200))}`,
+    `says that it is not well: ${text.slice(0, 200)}`,
     'look into its log, and at its disk',
   );
 }

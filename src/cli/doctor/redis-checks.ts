@@ -1,8 +1,9 @@
 import * as scripts from '../../adapters/redis/scripts.js';
 import { messageOf } from '../../core/errors.js';
 import { within } from '../../core/within.js';
+import { withoutPassword } from '../../core/without-password.js';
 import { needing } from '../parts.js';
-import { bytesText, harmless, spanText, withoutPassword } from '../wording.js';
+import { bytesText, spanText } from '../wording.js';
 import { type Check, type CheckGroup, error, isAtLeast, ok, warning } from './check.js';
 
 type Redis = import('ioredis').Redis;
@@ -41,7 +42,10 @@ export async function redisChecks(url: string, prefix: string): Promise<CheckGro
   const target = `${withoutPassword(url)} (prefix ${prefix})`;
   try {
     await within(DEADLINE_MS, redis.connect());
-    return { title: 'Redis', target, checks: await checksOf(redis, prefix) };
+    const checks = await checksOf(redis, prefix);
+    // Such as a database that it does not have: ioredis goes on, the store does not.
+    if (lastError !== undefined) throw lastError;
+    return { title: 'Redis', target, checks };
   } catch (failure) {
     return { title: 'Redis', target, checks: [unreachable(lastError ?? failure)] };
   } finally {
@@ -50,7 +54,7 @@ export async function redisChecks(url: string, prefix: string): Promise<CheckGro
 }
 
 function unreachable(failure: unknown): Check {
-  const message = harmless(messageOf(failure));
+  const message = messageOf(failure);
   const isLogin = /NOAUTH|WRONGPASS|NOPERM/.test(message);
   const advice = isLogin
     ? 'put a user and password that it accepts into the URL: redis://user:password@host:port'
@@ -128,7 +132,7 @@ function role(info: Facts): Check {
   const primary = `${info.get('master_host')}:${info.get('master_port')}`;
   return error(
     'redis.role',
-    `is a replica of ${harmless(primary)}: it refuses writes, or loses them`,
+    `is a replica of ${primary}: it refuses writes, or loses them`,
     'name the primary',
   );
 }
@@ -203,7 +207,7 @@ return refused`;
     if (refused.length === 0) return ok(name, 'Lua scripts are allowed, with the commands they use');
     return error(name, `its user may not use ${refused.join(' ')}`, advice);
   } catch (failure) {
-    return error(name, `Lua scripts are refused: ${harmless(messageOf(failure))}`, advice);
+    return error(name, `Lua scripts are refused: ${messageOf(failure)}`, advice);
   }
 }
 
@@ -224,6 +228,6 @@ async function clock(call: Call): Promise<Check> {
       'synchronize both by NTP: times of events and of sessions do not fit together',
     );
   } catch (failure) {
-    return warning(name, `its clock cannot be read: ${harmless(messageOf(failure))}`);
+    return warning(name, `its clock cannot be read: ${messageOf(failure)}`);
   }
 }
