@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
+import { EXIT } from './exit-codes.js';
 import { guarded } from './guarded-output.js';
 import { main } from './main.js';
 
@@ -24,6 +25,9 @@ const code = await main({
   stderr,
   signal: controller.signal,
 });
-await Promise.all([stdout.flushed(), stderr.flushed()]);
+const unwritten = await stdout.flushed();
+if (unwritten !== undefined)
+  stderr.write(`event-sessions: the output cannot be written: ${unwritten.message}\n`);
+await stderr.flushed();
 // A client that the config file made may hold the process open.
-process.exit(code);
+process.exit(unwritten === undefined ? code : code || EXIT.left);

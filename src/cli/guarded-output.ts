@@ -2,8 +2,8 @@ import type { Writable } from 'node:stream';
 import type { Output } from './terminal.js';
 
 export interface GuardedOutput extends Output {
-  /** Resolves when everything that was written has been handed over, or can't be. */
-  flushed(): Promise<void>;
+  /** Resolves when everything that was written has been handed over, or can't be: with why, unless the reader went away. */
+  flushed(): Promise<Error | undefined>;
 }
 
 /**
@@ -13,9 +13,9 @@ export interface GuardedOutput extends Output {
 export function guarded(
   stream: Writable & { readonly isTTY?: boolean; readonly columns?: number },
 ): GuardedOutput {
-  let gone = false;
-  stream.on('error', () => {
-    gone = true;
+  let failure: NodeJS.ErrnoException | undefined;
+  stream.on('error', (error) => {
+    failure ??= error;
   });
   return {
     get isTTY() {
@@ -25,12 +25,12 @@ export function guarded(
       return stream.columns;
     },
     write(text) {
-      if (!gone) stream.write(text);
+      if (failure === undefined) stream.write(text);
     },
-    flushed: () =>
-      new Promise((resolve) => {
-        if (gone || stream.destroyed) resolve();
-        else stream.write('', () => resolve());
-      }),
+    async flushed() {
+      if (failure === undefined && !stream.destroyed)
+        await new Promise<void>((resolve) => stream.write('', () => resolve()));
+      return failure?.code === 'EPIPE' ? undefined : failure;
+    },
   };
 }

@@ -45,6 +45,13 @@ describe('as a process', { timeout: 60_000 }, () => {
     });
   });
 
+  test('output that finds no room is a failure', async (context) => {
+    if (process.platform !== 'linux') context.skip('there is no /dev/full');
+    const { stdout, stderr } = await shell('"$@" > /dev/full; echo "ended with $?"', '--help');
+    expect(stdout).toBe('ended with 1\n');
+    expect(stderr).toMatch(/^event-sessions: the output cannot be written: .*ENOSPC.*\n$/);
+  });
+
   test('prints everything into a pipe before it ends', async () => {
     await inFolder(async (folder) => {
       const path = join(folder, 'log.jsonl');
