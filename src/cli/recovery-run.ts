@@ -78,47 +78,55 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
   let waitedMs = 0;
   let pass = 0;
   let publishedNow = 0;
+  let left: number | undefined;
 
-  const backlog = file === undefined ? undefined : await gatherBacklog(file);
-  let left = backlog?.records;
-  voice.start(backlog);
-  sessions.on('batch.published', ({ events }) => {
-    publishedNow += events;
-  });
-  sessions.on('contingency.recovered', voice.recovered);
-  sessions.on('contingency.quarantined', voice.quarantined);
+  try {
+    const backlog = file === undefined ? undefined : await gatherBacklog(file);
+    left = backlog?.records;
+    voice.start(backlog);
+    sessions.on('batch.published', ({ events }) => {
+      publishedNow += events;
+    });
+    sessions.on('contingency.recovered', voice.recovered);
+    sessions.on('contingency.quarantined', voice.quarantined);
 
-  for (let wait = FIRST_WAIT_MS; !stop.aborted; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
-    waiting = undefined;
-    down = await unreachable({ store });
-    if (down.length === 0) {
-      pass += 1;
-      const before = { ...totals };
-      const expected = left ?? 0;
-      const onProgress = (progress: RecoveryProgress) =>
-        voice.progress(withUnread(progress, expected), publishedNow);
-      const report = await sessions.recover({ onProgress }).catch((error: unknown) => {
-        // Asked to end just before it began.
-        if (isEventSessionsError(error, 'CLOSED')) return undefined;
-        throw error;
-      });
-      if (report === undefined) break;
-      Object.assign(totals, added(before, report));
-      voice.passEnded(pass, report);
-      left = stop.aborted || log === false ? report.remaining : (await log.backlog()).records;
-      if (left === 0 && report.complete) break;
-      if (!report.complete) down = await unreachable({ store, publisher });
-      waiting =
-        file === undefined || down.length > 0 ? undefined : await whatWaits(file, store, settings, stop);
+    for (let wait = FIRST_WAIT_MS; !stop.aborted; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
+      waiting = undefined;
+      down = await unreachable({ store });
+      if (down.length === 0) {
+        pass += 1;
+        const before = { ...totals };
+        const expected = left ?? 0;
+        const onProgress = (progress: RecoveryProgress) =>
+          voice.progress(withUnread(progress, expected), publishedNow);
+        const report = await sessions.recover({ onProgress }).catch((error: unknown) => {
+          // Asked to end just before it began.
+          if (isEventSessionsError(error, 'CLOSED')) return undefined;
+          throw error;
+        });
+        if (report === undefined) break;
+        Object.assign(totals, added(before, report));
+        voice.passEnded(pass, report);
+        left = stop.aborted || log === false ? report.remaining : (await log.backlog()).records;
+        if (left === 0 && report.complete) break;
+        if (!report.complete) down = await unreachable({ store, publisher });
+        waiting =
+          file === undefined || down.length > 0 ? undefined : await whatWaits(file, store, settings, stop);
+      }
+      if (timeoutMs === undefined) break;
+      if (waiting?.isAll !== true) waitedMs = 0;
+      else if (waitedMs >= othersMs(settings)) break;
+      else waitedMs += wait;
+      for (const text of down) voice.note(text);
+      if (waiting !== undefined) voice.note(waiting.text);
+      voice.waiting(wait);
+      await sleep(wait, undefined, { signal: stop }).catch(() => {});
     }
-    if (timeoutMs === undefined) break;
-    if (waiting?.isAll !== true) waitedMs = 0;
-    else if (waitedMs >= othersMs(settings)) break;
-    else waitedMs += wait;
-    for (const text of down) voice.note(text);
-    if (waiting !== undefined) voice.note(waiting.text);
-    voice.waiting(wait);
-    await sleep(wait, undefined, { signal: stop }).catch(() => {});
+  } catch (error) {
+    // Of the log: a pass fails at nothing else.
+    if (!isEventSessionsError(error)) throw error;
+    left = undefined;
+    notes.push(error.message);
   }
 
   const isDone = left === 0 && totals.complete === true && totals.quarantined === 0;
@@ -127,7 +135,7 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
   else if (stop.aborted) notes.push('the time is over');
   if (!signal.aborted) notes.push(...down);
   if (!signal.aborted && waiting !== undefined) notes.push(waiting.text);
-  const holder = file === undefined || left === 0 ? undefined : await lockHolder(`${file}.lock`);
+  const holder = file === undefined || !left ? undefined : await lockHolder(`${file}.lock`);
   if (holder !== undefined) notes.push(recoveryText(holder));
   voice.end({ exitCode, passes: pass, left, report: totals, notes });
   return exitCode;

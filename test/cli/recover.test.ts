@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EventSessionsError, memoryContingency, memoryPublisher, memoryStore } from 'event-sessions';
 import { redisStore } from 'event-sessions/redis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { consume, type RunningNsqd, startNsqd } from '../support/nsqd.js';
@@ -10,7 +11,7 @@ import { type RunningRedis, startRedis } from '../support/redis.js';
 import { needs } from '../support/services.js';
 import { duringOutages, type Outages, recordCommits, recordOneOfEach } from './support/backlog.js';
 import { ROOT, startBin } from './support/run-bin.js';
-import { inFolder, jsonLines, type MainOptions, runMain } from './support/run-main.js';
+import { inFolder, jsonLines, type MainOptions, runMain, withConfig } from './support/run-main.js';
 
 /** Own servers: they are stopped and started in the middle. */
 describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout: 120_000 }, () => {
@@ -386,4 +387,33 @@ describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout:
       expect(ids.size).toBe(200);
     });
   });
+});
+
+test('a log that cannot be read, or goes bad, is told at the end like everything that is left', async () => {
+  const away = () => Promise.reject(new EventSessionsError('CONTINGENCY_FAILED', 'the log is away'));
+  for (const fault of [{ seal: away }, { backlog: away }]) {
+    const parts = () => {
+      return {
+        store: memoryStore(),
+        publisher: memoryPublisher(),
+        contingency: { ...memoryContingency(), ...fault },
+      };
+    };
+    Object.assign(globalThis, { configOfRecover: parts });
+    await withConfig('export default globalThis.configOfRecover', async (cwd) => {
+      const { code, stdout } = await runMain(['recover', '--json'], { cwd });
+      expect(code).toBe(1);
+      expect(jsonLines(stdout).at(-1)).toMatchObject({
+        type: 'end',
+        exitCode: 1,
+        notes: ['the log is away'],
+      });
+      const text = await runMain(['recover'], { cwd });
+      expect(text).toMatchObject({
+        code: 1,
+        stdout: expect.stringMatching(/^Not all done[\s\S]*\? {2}left in the log/),
+        stderr: expect.stringContaining('the log is away'),
+      });
+    });
+  }
 });
