@@ -2,6 +2,7 @@ import { messageOf } from '../core/errors.js';
 import { loggerOf } from '../core/safe-logger.js';
 import { within } from '../core/within.js';
 import type { EventSessions } from '../create-event-sessions.js';
+import type { Logger } from '../ports/logger.js';
 import { eventsController } from './events-controller.js';
 import { metricsController } from './metrics-controller.js';
 import { openApiController } from './openapi-controller.js';
@@ -82,13 +83,17 @@ export function createRoutes<R>(
   }
 
   return async (request, original, mountedAt = basePath) => {
-    const response = await answer(request, original, mountedAt).catch((error: unknown) => {
-      if (error instanceof Refusal) return error.response;
-      if (isOurFault(error)) logger.error('An HTTP request failed', { cause: messageOf(error) });
-      return problemResponse(error);
-    });
+    const response = await answer(request, original, mountedAt).catch((error: unknown) =>
+      error instanceof Refusal ? error.response : answerTo(error, logger),
+    );
     return request.method === 'HEAD' ? headOf(response) : response;
   };
+}
+
+/** What an error is answered with. Of what is not the caller's fault the operator hears more. */
+export function answerTo(error: unknown, logger: Logger): Response {
+  if (isOurFault(error)) logger.error('An HTTP request failed', { cause: messageOf(error) });
+  return problemResponse(error);
 }
 
 /** With the length that the body would have: where none is said, Fastify says 0. */
@@ -106,8 +111,8 @@ class Refusal extends Error {
   }
 }
 
-/** Reads it at once: of one that was answered before there is no body any more, and that is an error of the hook. */
-async function copyOf(response: Response): Promise<Response> {
+/** Reads it at once: of one that was answered before there is no body any more, and that is an error of who made it. */
+export async function copyOf(response: Response): Promise<Response> {
   return new Response(response.body && (await response.arrayBuffer()), response);
 }
 

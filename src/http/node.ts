@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { HttpHandler } from './handler.js';
+import { loggerOf } from '../core/safe-logger.js';
+import { answerTo, copyOf, type HttpHandler } from './handler.js';
 import { HttpProblem, problemResponse } from './problem.js';
 
 /** How long the rest of a body that was refused is thrown away, so that the caller gets to read the answer. */
@@ -19,9 +20,17 @@ export type NodeListener<R extends NodeRequest = NodeRequest> = (
   outgoing: ServerResponse,
 ) => Promise<void>;
 
-/** A handler as the listener of `createServer` of node:http. It never rejects. */
+/** A handler, also one around the routes, as the listener of `createServer` of node:http. It never rejects. */
 export function nodeListener(handler: HttpHandler): NodeListener {
-  return async (incoming, outgoing) => sendNode(await answerNode(handler, incoming), outgoing);
+  const logger = loggerOf(undefined);
+  const answer: HttpHandler = async (request) => {
+    try {
+      return await copyOf(await handler(request));
+    } catch (error) {
+      return answerTo(error, logger);
+    }
+  };
+  return async (incoming, outgoing) => sendNode(await answerNode(answer, incoming), outgoing);
 }
 
 /** Answers a request of node:http, to `url`. Never rejects. */
@@ -99,6 +108,8 @@ function streamOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
   let leave = () => {};
   return new ReadableStream({
     start(controller) {
+      // Nothing is said any more by one that is gone already.
+      if (incoming.destroyed) return controller.error(new Error('The connection is closed'));
       const onData = (chunk: Uint8Array) => {
         controller.enqueue(chunk);
         if ((controller.desiredSize ?? 0) <= 0) incoming.pause();

@@ -10,7 +10,7 @@ import { eventSessionsPlugin } from 'event-sessions/fastify';
 import { createHttpHandler, nodeListener } from 'event-sessions/http';
 import express, { type Request as ExpressRequest } from 'express';
 import Fastify from 'fastify';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { EDGES, type Edge, headerOf, onExpress } from './support/edges.js';
 
 declare module 'fastify' {
@@ -295,6 +295,50 @@ describe('as a listener of node:http', () => {
       async (port) => expect((await fetch(`http://127.0.0.1:${port}/health/live`)).status).toBe(504),
     );
     expect(failures).toEqual([]);
+  });
+
+  test('it does not wait for the body of a caller that has hung up before', async () => {
+    let arrived = () => {};
+    const isHere = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const failures = await failuresOf(
+      async (request, response) => {
+        arrived();
+        await new Promise((resolve) => request.once('close', resolve));
+        await nodeListener(createHttpHandler(sessions, { bodyTimeoutMs: 2_147_483_647 }))(request, response);
+      },
+      async (port) => {
+        const socket = connect(port, '127.0.0.1').on('error', () => {});
+        socket.write('POST /sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{');
+        await isHere;
+        socket.resetAndDestroy();
+      },
+    );
+    expect(failures).toEqual([]);
+  });
+
+  test.each([
+    ['rejects', () => Promise.reject(new Error('secret'))],
+    [
+      'throws',
+      () => {
+        throw new Error('secret');
+      },
+    ],
+    [
+      'answers what breaks off',
+      async () => new Response(new ReadableStream({ pull: () => Promise.reject(new Error('secret')) })),
+    ],
+  ])('a handler around the routes that %s is a 500', async (_, handler) => {
+    const said = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const failures = await failuresOf(nodeListener(handler), async (port) => {
+      const response = await fetch(`http://127.0.0.1:${port}/sessions`);
+      expect([response.status, await response.text()]).toEqual([500, expect.not.stringContaining('secret')]);
+    });
+    expect(failures).toEqual([]);
+    expect(said).toHaveBeenCalledOnce();
+    said.mockRestore();
   });
 
   test('it outlives a caller that hangs up while the hook thinks', async () => {
