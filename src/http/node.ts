@@ -95,7 +95,7 @@ function bodyOf(
   incoming: NodeRequest,
   headers: Headers,
 ): string | Uint8Array | ReadableStream<Uint8Array> | null {
-  if (!incoming.readableDidRead) return streamOf(incoming);
+  if (!incoming.readableDidRead && !incoming.readableEnded) return streamOf(incoming);
   const { body } = incoming;
   headers.delete('content-length');
   headers.delete('content-encoding');

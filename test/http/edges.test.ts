@@ -263,6 +263,31 @@ describe('authorize sees what a middleware has put on the request', () => {
   });
 });
 
+describe('a body that a middleware has read to its end', () => {
+  const sessions = createEventSessions({ logger: false, recovery: false });
+  afterAll(() => sessions.close());
+
+  test.each([
+    ['express.json()', express.json()],
+    [
+      'one that throws it away',
+      (async (request, _response, next) => {
+        await request.toArray();
+        next();
+      }) satisfies express.RequestHandler,
+    ],
+  ])('is not waited for when it was empty: %s', async (_, middleware) => {
+    const router = eventSessionsRouter(sessions, { bodyTimeoutMs: 2_147_483_647 });
+    const edge = await onExpress('/events', express().use(middleware).use('/events', router));
+    const chunked = new ReadableStream({ start: (controller) => controller.close() });
+    for (const body of [chunked, undefined]) {
+      const init = { method: 'POST', headers: JSON_TYPE, body, duplex: 'half' } as RequestInit;
+      expect((await fetch(`${edge.url}/sessions`, init)).status).toBe(201);
+    }
+    await edge.close();
+  });
+});
+
 describe('as a listener of node:http', () => {
   const sessions = createEventSessions({ logger: false, recovery: false });
   afterAll(() => sessions.close());
