@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { messageOf } from '../core/errors.js';
-import type { Command } from './command.js';
+import type { Command, CommandContext } from './command.js';
 import { JSON_FLAG } from './command.js';
 import {
   type Check,
@@ -14,7 +14,7 @@ import {
 import { fileChecks } from './doctor/file-checks.js';
 import { nsqdChecks } from './doctor/nsqd-checks.js';
 import { redisChecks } from './doctor/redis-checks.js';
-import { EXIT } from './exit-codes.js';
+import { EXIT, untilAborted } from './exit-codes.js';
 import type { Settings } from './settings.js';
 import type { Terminal } from './terminal.js';
 import { countText } from './wording.js';
@@ -35,23 +35,26 @@ export const doctor: Command = {
     ['0', 'no errors; there may be warnings'],
     ['1', 'at least one error'],
     ['2', 'wrong usage, or ioredis is not installed'],
+    ['130', 'ended by Ctrl-C (143: by SIGTERM)'],
   ],
-  async run({ flags, settings, stdout }) {
-    const groups = await Promise.all([
-      nodeChecks(),
-      storeChecks(settings),
-      ...brokerChecks(settings),
-      logChecks(settings),
-    ]);
-    const checks = groups.flatMap(({ title, target, checks: of }) =>
-      of.map(({ status, name, message, advice }) => ({ status, name, of: title, target, message, advice })),
-    );
-    const status = worst(checks);
-    if (flags.json === true) stdout.line(JSON.stringify({ status, checks }));
-    else show(stdout, groups);
-    return status === 'error' ? EXIT.left : EXIT.ok;
-  },
+  run: (context) => untilAborted(context.signal, examine(context)),
 };
+
+async function examine({ flags, settings, stdout }: CommandContext): Promise<number> {
+  const groups = await Promise.all([
+    nodeChecks(),
+    storeChecks(settings),
+    ...brokerChecks(settings),
+    logChecks(settings),
+  ]);
+  const checks = groups.flatMap(({ title, target, checks: of }) =>
+    of.map(({ status, name, message, advice }) => ({ status, name, of: title, target, message, advice })),
+  );
+  const status = worst(checks);
+  if (flags.json === true) stdout.line(JSON.stringify({ status, checks }));
+  else show(stdout, groups);
+  return status === 'error' ? EXIT.left : EXIT.ok;
+}
 
 async function nodeChecks(): Promise<CheckGroup> {
   const { engines } = createRequire(import.meta.url)('event-sessions/package.json') as {

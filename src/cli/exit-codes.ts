@@ -15,6 +15,16 @@ export function exitCodeOfSignal(reason: unknown): number {
   return reason === 'SIGTERM' ? 143 : 130;
 }
 
+/** The exit code of work that changes nothing, and so may be left where it is when somebody asks for the end. */
+export function untilAborted(signal: AbortSignal, work: Promise<number>): Promise<number> {
+  const aborted = new Promise<number>((resolve) => {
+    const end = () => resolve(exitCodeOfSignal(signal.reason));
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+  return Promise.race([work, aborted]);
+}
+
 /** Something the user has to put right before anything can be done; the message says what. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';

@@ -8,7 +8,7 @@ import {
 } from './backlog.js';
 import type { Command, CommandContext } from './command.js';
 import { JSON_FLAG } from './command.js';
-import { EXIT, UsageError } from './exit-codes.js';
+import { EXIT, UsageError, untilAborted } from './exit-codes.js';
 import { mustHaveFile } from './parts.js';
 import { showSession } from './session-story.js';
 import { tableLines } from './terminal.js';
@@ -44,20 +44,23 @@ export const inspect: Command = {
     ['0', 'shown; also when there is nothing'],
     ['1', 'the files cannot be read, or nobody knows the session'],
     ['2', 'wrong usage'],
+    ['130', 'ended by Ctrl-C (143: by SIGTERM)'],
   ],
-  async run(context) {
-    const { flags, settings } = context;
-    const file = mustHaveFile(settings);
-    const limit = readLimit(flags.limit as string | undefined);
-    const { session } = flags;
-    if (typeof session === 'string') return showSession(context, file, session);
-    if (flags.data === true) throw new UsageError('--data goes with --session');
-    const [backlog, quarantine] = [await gatherBacklog(file), await summarizeQuarantine(file)];
-    if (flags.json === true) context.stdout.line(JSON.stringify({ ...backlog, quarantine }));
-    else showBacklog(context, backlog, quarantine, limit);
-    return EXIT.ok;
-  },
+  run: (context) => untilAborted(context.signal, show(context)),
 };
+
+async function show(context: CommandContext): Promise<number> {
+  const { flags, settings } = context;
+  const file = mustHaveFile(settings);
+  const limit = readLimit(flags.limit as string | undefined);
+  const { session } = flags;
+  if (typeof session === 'string') return showSession(context, file, session);
+  if (flags.data === true) throw new UsageError('--data goes with --session');
+  const [backlog, quarantine] = [await gatherBacklog(file), await summarizeQuarantine(file)];
+  if (flags.json === true) context.stdout.line(JSON.stringify({ ...backlog, quarantine }));
+  else showBacklog(context, backlog, quarantine, limit);
+  return EXIT.ok;
+}
 
 function readLimit(text: string | undefined): number {
   if (text === undefined) return DEFAULT_LIMIT;

@@ -1,6 +1,6 @@
 import type { Command } from './command.js';
 import { showDryRun } from './dry-run.js';
-import { EXIT, UsageError } from './exit-codes.js';
+import { EXIT, UsageError, untilAborted } from './exit-codes.js';
 import { openLog, openPublisher, openStore } from './parts.js';
 import { recoverNow } from './recovery-run.js';
 import { parseDuration } from './wording.js';
@@ -63,7 +63,7 @@ export const recover: Command = {
     const store = await openStore(settings);
     if (store === undefined)
       throw new UsageError('no store was named: use --redis URL, or store in the config file');
-    if (isDry) return showDryRun(context, store);
+    if (isDry) return untilAborted(context.signal, showDryRun(context, store));
     const publisher = await openPublisher(settings);
     if (publisher === undefined) {
       throw new UsageError('no broker was named: use --nsqd HOST:PORT, or publisher in the config file');

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { runMain } from './support/run-main.js';
+import { runMain, withConfig } from './support/run-main.js';
 
 const ESCAPE = '\u001b';
 
@@ -119,6 +119,27 @@ test('what a server says cannot move the cursor or colour the terminal', async (
     expect(stdout + stderr, args[0]).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
   }
   await new Promise((resolve) => server.close(resolve));
+});
+
+describe('asked to end', () => {
+  const never = 'new Promise(() => {})';
+  const config = `
+    const part = { append() {}, seal() {}, backlog() {}, list: () => ${never}, due() {}, close: async () => {}, get: () => ${never}, ping: () => ${never} };
+    export default { store: part, file: 'log.jsonl' };`;
+
+  test.each([
+    [['doctor'], 'SIGTERM', 143],
+    [['inspect', '--session', 's-1'], 'SIGINT', 130],
+    [['recover', '--dry-run'], 'SIGTERM', 143],
+    [['recover', '--dry-run', '--json'], 'SIGINT', 130],
+  ])('%j, which changes nothing, ends on %s with %i', async (args, reason, code) => {
+    await withConfig(config, async (cwd) => {
+      const controller = new AbortController();
+      const ended = runMain(args, { cwd, signal: controller.signal });
+      controller.abort(reason);
+      expect(await ended).toEqual({ code, stdout: '', stderr: '' });
+    });
+  });
 });
 
 describe('colours', () => {
