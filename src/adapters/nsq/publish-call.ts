@@ -1,12 +1,9 @@
 import { EventSessionsError, type FailureOutcome } from '../../core/errors.js';
-import type { PublishBatch } from '../../ports/event-publisher.js';
 import type { BatchPlace } from '../../publishing/recent-failures.js';
 import type { NsqRequest } from './encode-requests.js';
 
 /** One call of `publish` on its way. */
 export interface PublishCall extends BatchPlace {
-  /** Rises with every call. */
-  readonly number: number;
   /** Not handed over yet, in order. */
   readonly requests: NsqRequest[];
   /** Handed over and neither acknowledged nor lost. */
@@ -25,8 +22,8 @@ const ADVICE: Readonly<Record<FailureOutcome, string>> = {
   refused: 'Publishing the batch again would be refused again.',
 };
 
-/** What became of the whole call, when what it had handed over by now ends as `outcome`. */
-export function outcomeOfCall(call: PublishCall, outcome: FailureOutcome): FailureOutcome {
+/** What became of the whole call. */
+function outcomeOf(call: PublishCall, outcome: FailureOutcome): FailureOutcome {
   const certain = call.acknowledged === 0 && call.inFlight === 0;
   return outcome === 'not_done' && !certain ? 'unknown' : outcome;
 }
@@ -37,13 +34,15 @@ export function recordLoss(call: PublishCall, outcome: FailureOutcome, cause: Er
   call.lost = { outcome: overall, cause: call.lost?.cause ?? cause };
 }
 
-export function publishFailed(
-  batch: Pick<PublishBatch, 'sessionId' | 'topic'>,
+/** Why the call fails, when what it had handed over by now ends as `outcome`. */
+export function failure(
+  call: PublishCall,
   reason: string,
-  outcome: FailureOutcome,
+  ending: FailureOutcome,
   cause?: unknown,
 ): EventSessionsError {
-  const { sessionId, topic } = batch;
+  const { sessionId, topic } = call;
+  const outcome = outcomeOf(call, ending);
   const message = `Could not publish to topic ${topic}: ${reason}. ${ADVICE[outcome]}`;
   return new EventSessionsError('PUBLISH_FAILED', message, { sessionId, topic, outcome }, cause);
 }

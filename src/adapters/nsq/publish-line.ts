@@ -1,4 +1,4 @@
-import type { EventSessionsError, FailureOutcome } from '../../core/errors.js';
+import type { EventSessionsError } from '../../core/errors.js';
 import type { PublishBatch } from '../../ports/event-publisher.js';
 import { placeOf, recentFailures } from '../../publishing/recent-failures.js';
 import { type CurrentNsqd, currentNsqd } from './current-nsqd.js';
@@ -6,7 +6,7 @@ import type { NsqRequest } from './encode-requests.js';
 import type { NsqConnection } from './nsq-connection.js';
 import { reasonOf } from './nsq-failure.js';
 import type { NsqSettings } from './nsq-options.js';
-import { outcomeOfCall, type PublishCall, publishFailed, recordLoss } from './publish-call.js';
+import { failure, type PublishCall, recordLoss } from './publish-call.js';
 
 /**
  * The line in which calls of `publish` stand, and what keeps their order when something fails.
@@ -35,8 +35,8 @@ export function publishLine(settings: NsqSettings): PublishLine {
   const calls = new Set<PublishCall>();
   /** Those of them with something left to hand over: always the last ones. */
   let line: PublishCall[] = [];
-  let refused: { call: PublishCall; error: EventSessionsError }[] = [];
-  let number = 0;
+  let refused = new Map<PublishCall, EventSessionsError>();
+  let overdue = new Set<PublishCall>();
   let turnIsDue = false;
   let waitsForConnection = false;
   let whenDrained: (() => void)[] = [];
@@ -52,7 +52,6 @@ export function publishLine(settings: NsqSettings): PublishLine {
     const place = placeOf(batch);
     const call: PublishCall = {
       ...place,
-      number: number++,
       requests: [],
       inFlight: 0,
       acknowledged: 0,
@@ -69,7 +68,7 @@ export function publishLine(settings: NsqSettings): PublishLine {
       call.deadline = setTimeout(deadlineOver, deadlineMs, call);
       line.push(call);
     } catch (error) {
-      refused.push({ call, error: error as EventSessionsError });
+      refused.set(call, error as EventSessionsError);
     }
     takeTurnSoon();
   }
@@ -86,13 +85,10 @@ export function publishLine(settings: NsqSettings): PublishLine {
   }
 
   function failRefused(): void {
+    if (refused.size === 0) return;
     const failed = refused;
-    refused = [];
-    for (const { call, error } of failed) {
-      failures.add(call, error);
-      settle(call, error);
-    }
-    for (const { call, error } of failed) failFollowers(call, error);
+    refused = new Map();
+    fail((call) => failed.get(call));
   }
 
   function handOver(): void {
@@ -139,56 +135,59 @@ export function publishLine(settings: NsqSettings): PublishLine {
     };
     const unreachable = (error: unknown) => {
       waitsForConnection = false;
-      for (const call of [...line]) {
-        fail(call, `no nsqd can be reached: ${reasonOf(error)}`, 'not_done', error);
-      }
+      const reason = `no nsqd can be reached: ${reasonOf(error)}`;
+      const waiting = new Set(line);
+      fail((call) => (waiting.has(call) ? failure(call, reason, 'not_done', error) : undefined));
     };
     nsqd.connect().then(connected, unreachable);
   }
 
-  function connectionLost(connection: NsqConnection, cause: Error): void {
-    for (const call of [...calls]) {
-      if (call.lost === undefined) continue;
-      fail(call, `nsqd ${connection.address.text}: ${reasonOf(cause)}`, call.lost.outcome, cause);
-    }
+  function connectionLost({ address }: NsqConnection, cause: Error): void {
+    const reason = `nsqd ${address.text}: ${reasonOf(cause)}`;
+    fail((call) => call.lost && failure(call, reason, call.lost.outcome, cause));
     takeTurnSoon();
   }
 
+  /** Not at once: when the process stood still, its timers come before what nsqd has answered meanwhile. */
   function deadlineOver(call: PublishCall): void {
+    if (overdue.size === 0) setImmediate(failOverdue);
+    overdue.add(call);
+  }
+
+  function failOverdue(): void {
+    const late = [...overdue].filter((call) => calls.has(call));
+    overdue = new Set();
     const { connection } = nsqd;
-    if (call.inFlight > 0 && connection !== undefined) {
-      connection.destroy(new Error(`no acknowledgement within ${deadlineMs} ms`));
-      return;
-    }
+    const unsent = new Set(late.filter(({ inFlight }) => inFlight === 0));
     const obstacle =
       connection === undefined
         ? `no connection to ${settings.nsqd.map(({ text }) => text).join(', ')}`
         : `nsqd ${connection.address.text} has ${connection.inFlightBytes} bytes left to acknowledge, ` +
           `and maxInFlightBytes is ${maxInFlightBytes}`;
-    fail(call, `not sent within ${deadlineMs} ms: ${obstacle}`, 'not_done');
+    const reason = `not sent within ${deadlineMs} ms: ${obstacle}`;
+    fail((call) => (unsent.has(call) ? failure(call, reason, 'not_done') : undefined));
+    if (late.length > unsent.size) {
+      connection?.destroy(new Error(`no acknowledgement within ${deadlineMs} ms`));
+    }
   }
 
-  /** Ends a call in failure, and the later ones of its topic with it. */
-  function fail(call: PublishCall, reason: string, outcome: FailureOutcome, cause?: unknown): void {
-    if (!calls.has(call)) return;
-    const error = publishFailed(call, reason, outcomeOfCall(call, outcome), cause);
-    failures.add(call, error);
-    settle(call, error);
-    failFollowers(call, error);
-  }
-
-  function failFollowers(failed: PublishCall, cause: Error): void {
-    for (const call of [...calls]) {
-      if (call.number < failed.number || call.topic !== failed.topic) continue;
-      const error = behind(call, cause);
+  /** Ends in failure all calls that have an error, and the later ones of their topics with them, in one go. */
+  function fail(errorOf: (call: PublishCall) => EventSessionsError | undefined): void {
+    const failed = new Map<string, EventSessionsError>();
+    for (const call of calls) {
+      const before = failed.get(call.topic);
+      const error = errorOf(call) ?? (before && behind(call, before));
+      if (error === undefined) continue;
+      if (before === undefined) failed.set(call.topic, error);
       failures.add(call, error);
       settle(call, error);
     }
+    line = line.filter((call) => calls.has(call));
   }
 
   function behind(call: PublishCall, cause: Error): EventSessionsError {
     const reason = `a batch before this one failed, and order is kept (${reasonOf(cause)})`;
-    return publishFailed(call, reason, outcomeOfCall(call, call.lost?.outcome ?? 'not_done'), cause);
+    return failure(call, reason, call.lost?.outcome ?? 'not_done', cause);
   }
 
   function settle(call: PublishCall, error?: Error): void {
@@ -198,7 +197,6 @@ export function publishLine(settings: NsqSettings): PublishLine {
       call.resolve();
     } else {
       call.requests.length = 0;
-      line = line.filter((other) => other !== call);
       call.reject(error);
     }
     if (calls.size > 0) return;

@@ -76,6 +76,32 @@ describe('outcomes', () => {
     expect(await endings(...calls)).toEqual(['not_done', 'not_done']);
     expect(nsqd.requests).toEqual([]);
   });
+
+  it('ends any number of calls that wait in vain in one go, whatever their topics', async () => {
+    const nsqd = await aDouble();
+    await nsqd.pause();
+    const publisher = aPublisher(nsqd.tcp);
+    const calls = Array.from({ length: 16_000 }, (_, n) => publisher.publish(batchOf(`topic-${n}`, [n])));
+    expect(new Set(await endings(...calls))).toEqual(new Set(['not_done']));
+  });
+
+  it('reads what came in while the process stood still before it holds a deadline against nsqd', async () => {
+    const nsqd = await aDouble();
+    const publisher = aPublisher(nsqd.tcp, { deadlineMs: 1_000 });
+    await publisher.ping();
+    const call = publisher.publish(batchOf('orders', [1]));
+    const dueAt = performance.now() + 1_000;
+    nsqd.onRequest = () => {
+      // By then the answer has been written, and nobody has read it.
+      setImmediate(() => {
+        while (performance.now() < dueAt);
+      });
+      return 'acknowledge';
+    };
+    expect(await endings(call)).toEqual(['ok']);
+    await publisher.publish(batchOf('orders', [2], 2));
+    expect(nsqd.accepted).toBe(1);
+  });
 });
 
 describe('failover', () => {
