@@ -1,5 +1,5 @@
 /**
- * Reads what an nsqd sends before nsqjs does, and stops at the first thing that a producer must never get.
+ * Reads what an nsqd sends before nsqjs does, and stops at the first thing that a producer must never get or cannot use.
  *
  * nsqjs believes every byte: a frame size below 4 or an IDENTIFY answer that isn't JSON ends the process with an
  * exception out of a socket's event, a large size makes it collect whatever comes, without end, an acknowledgement of
@@ -30,7 +30,7 @@ export function frameGuard(): FrameGuard {
 
   function objectionToFrame(type: number, payload: string): string | undefined {
     if (type === ERROR) return undefined;
-    if (type !== RESPONSE) return `a frame of type ${type}`;
+    if (type !== RESPONSE) return noNsqd(`a frame of type ${type}`);
     if (payload === '_heartbeat_') {
       const now = performance.now();
       if (now - heartbeatsSince > 1_000) {
@@ -38,21 +38,21 @@ export function frameGuard(): FrameGuard {
         heartbeatsSince = now;
       }
       heartbeats += 1;
-      return heartbeats > MAX_HEARTBEATS ? 'a flood of heartbeats' : undefined;
+      return heartbeats > MAX_HEARTBEATS ? noNsqd('a flood of heartbeats') : undefined;
     }
     if (!identified) {
       identified = true;
-      return isIdentifyAnswer(payload) ? undefined : 'no answer to IDENTIFY that it could mean';
+      return objectionToIdentity(payload);
     }
-    if (payload !== 'OK') return `the answer ${JSON.stringify(payload.slice(0, 40))}`;
+    if (payload !== 'OK') return noNsqd(`the answer ${JSON.stringify(payload.slice(0, 40))}`);
     expected -= 1;
-    return expected < 0 ? 'an acknowledgement of nothing' : undefined;
+    return expected < 0 ? noNsqd('an acknowledgement of nothing') : undefined;
   }
 
   function objection(): string | undefined {
     while (rest.length >= SIZE_BYTES) {
       const size = rest.readInt32BE(0);
-      if (size < TYPE_BYTES || size > MAX_FRAME_BYTES) return `a frame of ${size} bytes`;
+      if (size < TYPE_BYTES || size > MAX_FRAME_BYTES) return noNsqd(`a frame of ${size} bytes`);
       const end = SIZE_BYTES + size;
       if (rest.length < end) return undefined;
       const type = rest.readInt32BE(SIZE_BYTES);
@@ -70,20 +70,28 @@ export function frameGuard(): FrameGuard {
     objectionTo(data) {
       rest = rest.length === 0 ? data : Buffer.concat([rest, data]);
       const found = objection();
-      return found === undefined ? undefined : new Error(`this is no nsqd, it sent ${found}`);
+      return found === undefined ? undefined : new Error(found);
     },
   };
 }
 
+const noNsqd = (sent: string) => `this is no nsqd, it sent ${sent}`;
+
 /** nsqd answers features that were not asked for with false. */
-function isIdentifyAnswer(payload: string): boolean {
-  if (payload === 'OK') return true;
+function objectionToIdentity(payload: string): string | undefined {
+  if (payload === 'OK') return undefined;
+  const answer = parsed(payload);
+  if (answer === undefined || answer.tls_v1 || answer.deflate || answer.snappy) {
+    return noNsqd('no answer to IDENTIFY that it could mean');
+  }
+  return answer.auth_required ? 'it wants AUTH, which nsqPublisher does not do' : undefined;
+}
+
+function parsed(json: string): Record<string, unknown> | undefined {
   try {
-    const answer: unknown = JSON.parse(payload);
-    if (typeof answer !== 'object' || answer === null) return false;
-    const { tls_v1: tls, deflate, snappy } = answer as Record<string, unknown>;
-    return !tls && !deflate && !snappy;
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }

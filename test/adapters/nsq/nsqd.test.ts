@@ -91,6 +91,17 @@ describeWith('nsqd', (shared) => {
     expect(await consume(nsqd.tcp, topic, { count: 1 })).toEqual(['"fits"']);
   });
 
+  it('takes a nsqd that wants AUTH for one that cannot be used, and goes on to the next', async () => {
+    const closed = await ownNsqd({ args: ['--auth-http-address=127.0.0.1:1'] });
+    await expect(aPublisher(closed.tcp).ping()).rejects.toMatchObject({
+      outcome: 'not_done',
+      message: expect.stringContaining('AUTH'),
+    });
+    const topic = aTopic();
+    await aPublisher([closed.tcp, shared.tcp]).publish(batchOf(topic, [1]));
+    expect(await consume(shared.tcp, topic, { count: 1 })).toEqual(['1']);
+  });
+
   it('goes on after nsqd was restarted between two calls', async () => {
     const nsqd = await ownNsqd();
     const publisher = aPublisher(nsqd.tcp);
