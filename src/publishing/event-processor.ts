@@ -155,11 +155,18 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       left = await publishParts(sessionId, left.parts);
     }
     if (left === undefined) return { deferred: 0, brokerDown: undefined };
+    if (!lease.holds()) return undefined;
     const { error, parts } = left;
     if (error.outcome !== 'refused') {
       return { deferred: await deferRest(sessionId, parts, uncertain ?? error), brokerDown: error };
     }
-    const singly = await publishSingly(sessionId, parts);
+    // Once over, it stays so: a renewal that comes late does not bring back what was passed over.
+    let held = true;
+    const singly = await publishSingly(sessionId, parts, () => {
+      held &&= lease.holds();
+      return held;
+    });
+    if (!held) return undefined;
     const refused = await deferRest(sessionId, [singly.refused], error);
     const unsent = await deferRest(sessionId, [singly.left], uncertain ?? singly.error ?? error);
     return { deferred: refused + unsent, brokerDown: unsent > 0 ? singly.error : undefined };
@@ -184,12 +191,17 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
    * One event that the broker refuses must not take its neighbours with it. What is behind an event that failed in
    * another way is left, so that order holds.
    */
-  async function publishSingly(sessionId: string, parts: readonly Part[]): Promise<OwedResult> {
+  async function publishSingly(
+    sessionId: string,
+    parts: readonly Part[],
+    mayPublish = () => true,
+  ): Promise<OwedResult> {
     const refused: StoredEvent[] = [];
     const left: StoredEvent[] = [];
     let error: EventSessionsError | undefined;
     for (const part of parts) {
       for (const [i, event] of part.entries()) {
+        if (!mayPublish()) break;
         const failure = await publishParts(sessionId, [[event]]);
         if (failure === undefined) continue;
         if (failure.error.outcome === 'refused') {

@@ -330,6 +330,32 @@ describe('a commit that has to stop', () => {
     expect(nsq.calls).toEqual([]);
   });
 
+  test('sends nothing more of a batch that is taken apart when the lease is over', async () => {
+    let held = true;
+    const nsq = broker(({ events }) => {
+      if (events.some(({ sequence }) => sequence === 3)) throw failure('refused');
+      held = events[0]?.sequence !== 5;
+    });
+    const { run, deferred, lease } = await setUp(10, nsq);
+    const ending: CommitLease = { ...lease, cursor: 0, deferred: 0, holds: () => held };
+    expect(await run(undefined, ending)).toBe('lease_lost');
+    expect(nsq.taken).toEqual([1, 2, 4, 5]);
+    expect(deferred).toEqual([]);
+  });
+
+  test('defers nothing when the lease ends with the last attempt: whoever takes over publishes it', async () => {
+    let held = true;
+    const nsq = broker((_, call) => {
+      held = call < 3;
+      throw failure('not_done');
+    });
+    const { run, deferred, lease } = await setUp(10, nsq);
+    const ending: CommitLease = { ...lease, cursor: 0, deferred: 0, holds: () => held };
+    expect(await run(undefined, ending)).toBe('lease_lost');
+    expect(nsq.calls).toHaveLength(3);
+    expect(deferred).toEqual([]);
+  });
+
   test('leaves nothing in flight behind when the store fails', async () => {
     const nsq = broker(() => new Promise((resolve) => setTimeout(resolve, 5)));
     const { run, lease } = await setUp(100, nsq);
