@@ -8,8 +8,8 @@ import type { NsqSettings } from './nsq-options.js';
 
 /** What goes to nsqd in one command: PUB for a single message, MPUB for more. */
 export interface NsqRequest {
-  /** The whole command as it goes over the wire. */
-  readonly frame: Buffer;
+  /** The whole command as it goes over the wire, made when it goes: what waits is held once, by who called. */
+  frame(): Buffer;
   /** Of the command's body. */
   readonly bytes: number;
 }
@@ -32,7 +32,7 @@ export function encodeRequests(batch: PublishBatch, settings: NsqSettings): NsqR
   let sizes: number[] = [];
   let bytes = REQUEST_BYTES;
   const cut = () => {
-    if (bodies.length > 0) requests.push({ frame: frameOf(batch.topic, bodies, sizes, bytes), bytes });
+    if (bodies.length > 0) requests.push(requestOf(batch.topic, bodies, sizes, bytes));
     bodies = [];
     sizes = [];
     bytes = REQUEST_BYTES;
@@ -63,6 +63,15 @@ function write(body: Body, frame: Buffer, at: number): void {
   if (typeof body === 'string') frame.write(body, at);
   else if (types.isUint8Array(body)) frame.set(body, at);
   else writeWithSequence(body, frame, at);
+}
+
+function requestOf(
+  topic: string,
+  bodies: readonly Body[],
+  sizes: readonly number[],
+  bytes: number,
+): NsqRequest {
+  return { bytes, frame: () => frameOf(topic, bodies, sizes, bytes) };
 }
 
 function frameOf(topic: string, bodies: readonly Body[], sizes: readonly number[], bytes: number): Buffer {

@@ -151,7 +151,7 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
         guard.expectAnswer();
         try {
           internals.conn?.messageCallbacks?.push(answered);
-          internals.conn?.write?.(request.frame);
+          internals.conn?.write?.(request.frame());
         } catch (error) {
           lose(error);
         }

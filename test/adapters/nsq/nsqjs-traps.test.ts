@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { refusalOf, toError } from '../../../src/adapters/nsq/nsq-failure.js';
-import { aDouble, aPublisher, batchOf, endings } from './support.js';
+import { cloudEvents } from '../../../src/publishing/codecs.js';
+import { aDouble, aPublisher, batchOf, endings, gate } from './support.js';
 
 /** What nsqjs does that an application must not feel. Each was seen with nsqjs 0.13. */
 describe('nsqjs', () => {
@@ -84,6 +85,24 @@ describe('nsqjs', () => {
     // `PUB orders\n`, four bytes of length, 1,024 of body.
     expect(Math.max(...unacknowledged)).toBeLessThanOrEqual(11 * 1_039);
     expect(Math.max(...unacknowledged)).toBeGreaterThanOrEqual(9 * 1_039);
+  });
+
+  it('makes a buffer of each message at once: here (G7) only of what is handed over', async () => {
+    const nsqd = await aDouble();
+    const identified = gate<'answer'>();
+    nsqd.onIdentify = () => identified.opened;
+    const publisher = aPublisher(nsqd.tcp, { codec: cloudEvents(), deadlineMs: 20_000 });
+    const megabyte = 'm'.repeat(1_000_000);
+    const before = process.memoryUsage().arrayBuffers;
+    const calls = Array.from({ length: 64 }, (_, n) =>
+      publisher.publish(batchOf('orders', [megabyte], n + 1)),
+    );
+    const ended = endings(...calls);
+    await vi.waitFor(() => expect(nsqd.commands).toEqual(['1 IDENTIFY']));
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * megabyte.length);
+    identified.open('answer');
+    expect(new Set(await ended)).toEqual(new Set(['ok']));
+    expect(nsqd.taken).toHaveLength(64);
   });
 
   it('fails the callbacks of delivered messages on close(): here close waits for them', async () => {
