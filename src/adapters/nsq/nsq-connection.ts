@@ -54,15 +54,16 @@ export interface NsqConnectionConfig {
 }
 
 /**
- * What is used of nsqjs beyond its published face: the socket, the timer that it leaves running, the method that each
- * piece of data from the socket goes through, and the way that `Writer.publish` itself goes: a callback for each
- * command written, called in that order. `publish` would make a buffer of each message and copy it twice on the way to
- * the socket; here the command comes ready.
+ * What is used of nsqjs beyond its published face: the socket, the timer that it leaves running, what that one calls after
+ * 5 s without an answer to IDENTIFY, the method that each piece of data from the socket goes through, and the way that
+ * `Writer.publish` itself goes: a callback for each command written, called in that order. `publish` would make a buffer
+ * of each message and copy it twice on the way to the socket; here the command comes ready.
  */
 interface NsqjsInternals {
   readonly conn?: {
     readonly conn?: Socket | null;
     clearIdentifyTimeout?(): void;
+    identifyTimeout?(): void;
     readonly messageCallbacks?: ((error?: unknown) => void)[];
     write?(command: Buffer): void;
     receiveData?(data: Buffer): void;
@@ -176,6 +177,7 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
     const { conn } = internals;
     const receive = conn?.receiveData;
     if (conn !== undefined && receive !== undefined) {
+      conn.identifyTimeout = () => {};
       conn.receiveData = (data) => {
         try {
           const objection = guard.objectionTo(data);

@@ -105,6 +105,24 @@ describe('nsqjs', () => {
     expect(nsqd.taken).toHaveLength(64);
   });
 
+  it('waits 5 s for the answer to IDENTIFY: here as long as connectTimeoutMs says', async () => {
+    const nsqd = await aDouble();
+    const identified = gate<'answer'>();
+    nsqd.onIdentify = () => identified.opened;
+    const { setTimeout } = globalThis;
+    const timers = vi.spyOn(globalThis, 'setTimeout').mockImplementation(((late: () => void, ms: number) => {
+      if (ms !== 5_000) return setTimeout(late, ms);
+      return setTimeout(() => {
+        late();
+        identified.open('answer');
+      }, 1);
+    }) as typeof setTimeout);
+    const publisher = aPublisher(nsqd.tcp, { connectTimeoutMs: 10_000, deadlineMs: 20_000 });
+    expect(await endings(publisher.ping())).toEqual(['ok']);
+    timers.mockRestore();
+    expect(nsqd.accepted).toBe(1);
+  });
+
   it('fails the callbacks of delivered messages on close(): here close waits for them', async () => {
     const nsqd = await aDouble();
     const publisher = aPublisher(nsqd.tcp);
