@@ -1,12 +1,13 @@
 /**
  * Keeps calls away from something that is down, so that nobody waits for it in vain. Whether it is back is found out by
- * a probe in the background, which nobody waits for either.
+ * a probe in the background, which nobody waits for either. The first one looks at once: all that have failed may have
+ * done so by one lost connection, with the next one at hand.
  *
  * ```text
- *   closed ──`failures` in a row──► open ──the probe, every `probeAfterMs`, works──► half-open: calls may try
- *     ▲                              ▲                                                    │       │
- *     └──────── one worked ──────────┼────────────────────────────────────────────────────┘       │
- *                                    └────────────────── one failed ──────────────────────────────┘
+ *   closed ──`failures` in a row──► open ──the probe, at once, then every `probeAfterMs`, works──► half-open: calls may try
+ *     ▲                              ▲                                                                  │       │
+ *     └──────── one worked ──────────┼──────────────────────────────────────────────────────────────────┘       │
+ *                                    └────────────────── one failed: as if a probe had ─────────────────────────┘
  * ```
  */
 export interface CircuitBreaker {
@@ -14,14 +15,15 @@ export interface CircuitBreaker {
   allows(): boolean;
   succeeded(): void;
   failed(cause: unknown): void;
-  readonly open: boolean;
+  /** Open, and a probe has failed: who waits a little will find it open still. */
+  readonly down: boolean;
 }
 
 /** The same breaker for a caller that is itself a probe: always allowed, and its results count. */
 export function asProbe(breaker: CircuitBreaker): CircuitBreaker {
   return {
-    get open() {
-      return breaker.open;
+    get down() {
+      return breaker.down;
     },
     allows: () => true,
     succeeded: () => breaker.succeeded(),
@@ -48,20 +50,25 @@ export function createCircuitBreaker(config: CircuitBreakerConfig): CircuitBreak
   let failures = 0;
   let degradedAt: number | undefined;
   let nextProbe: NodeJS.Timeout | undefined;
+  /** Since it has opened, half-open or not. */
+  let probed = false;
 
   const isOpen = () => failures >= config.failures;
   closing.addEventListener('abort', () => clearTimeout(nextProbe), { once: true });
 
   function probeLater(): void {
     if (closing.aborted) return;
-    nextProbe ??= setTimeout(async () => {
-      nextProbe = undefined;
-      if (!isOpen()) return;
-      const works = await isWorking();
-      if (!isOpen()) return;
-      if (works) failures = config.failures - 1;
-      else probeLater();
-    }, probeAfterMs).unref();
+    nextProbe ??= setTimeout(
+      async () => {
+        const works = isOpen() && (await isWorking());
+        nextProbe = undefined;
+        if (!isOpen()) return;
+        probed = true;
+        if (works) failures = config.failures - 1;
+        else probeLater();
+      },
+      probed ? probeAfterMs : 0,
+    ).unref();
   }
 
   async function isWorking(): Promise<boolean> {
@@ -74,12 +81,13 @@ export function createCircuitBreaker(config: CircuitBreakerConfig): CircuitBreak
   }
 
   return {
-    get open() {
-      return isOpen();
+    get down() {
+      return isOpen() && probed;
     },
     allows: () => !isOpen(),
     succeeded() {
       failures = 0;
+      probed = false;
       if (degradedAt === undefined) return;
       config.onRestored(performance.now() - degradedAt);
       degradedAt = undefined;

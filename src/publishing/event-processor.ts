@@ -185,7 +185,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
   }
 
   const canRetry = (failure: Failure | undefined): failure is Failure =>
-    failure !== undefined && failure.error.outcome !== 'refused' && !breaker.open;
+    failure !== undefined && failure.error.outcome !== 'refused' && !breaker.down;
 
   /**
    * One event that the broker refuses must not take its neighbours with it. What is behind an event that failed in

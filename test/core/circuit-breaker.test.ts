@@ -45,14 +45,14 @@ describe('closed', () => {
       expect(breaker.allows()).toBe(true);
       breaker.succeeded();
     }
-    expect(breaker.open).toBe(false);
+    expect(breaker.down).toBe(false);
     expect(told).toEqual([]);
   });
 
   test('failures short of the limit tell degraded once, with the first cause, and keep it closed', async () => {
     const { breaker, probes, told, fail } = setUp();
     fail(2);
-    expect(breaker.open).toBe(false);
+    expect(breaker.down).toBe(false);
     expect(breaker.allows()).toBe(true);
     expect(told).toEqual([['degraded', 'cause 1']]);
     await vi.advanceTimersByTimeAsync(60_000);
@@ -65,7 +65,7 @@ describe('closed', () => {
     vi.advanceTimersByTime(70);
     breaker.succeeded();
     fail(2);
-    expect(breaker.open).toBe(false);
+    expect(breaker.allows()).toBe(true);
     expect(told).toEqual([
       ['degraded', 'cause 1'],
       ['restored', 70],
@@ -78,12 +78,39 @@ describe('open', () => {
   test('after the failures in a row it keeps everybody away, as long as its probes fail', async () => {
     const { breaker, probes, told, fail } = setUp();
     fail(3);
-    for (const count of [0, 1, 2, 3]) {
-      expect([breaker.open, breaker.allows()]).toEqual([true, false]);
+    expect(breaker.allows()).toBe(false);
+    await vi.advanceTimersByTimeAsync(0);
+    for (const count of [1, 2, 3, 4]) {
+      expect([breaker.down, breaker.allows()]).toEqual([true, false]);
       expect(probes.count).toBe(count);
       await vi.advanceTimersByTimeAsync(5_000);
     }
     expect(told).toEqual([['degraded', 'cause 1']]);
+  });
+
+  test('what it keeps away is not known to be down before the first probe has failed', async () => {
+    const { breaker, probes, fail } = setUp();
+    const { promise, reject } = withRejection();
+    probes.works = promise;
+    fail(3);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([breaker.down, breaker.allows()]).toEqual([false, false]);
+    reject();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([breaker.down, breaker.allows()]).toEqual([true, false]);
+  });
+
+  test('calls may try again as soon as the first probe has worked', async () => {
+    const { breaker, probes, fail } = setUp();
+    probes.works = true;
+    fail(5);
+    await vi.advanceTimersByTimeAsync(0);
+    expect([breaker.down, breaker.allows()]).toEqual([false, true]);
+    // The probe was wrong: the next one looks no sooner than after the pause.
+    fail(1);
+    expect([breaker.down, breaker.allows()]).toEqual([true, false]);
+    await vi.advanceTimersByTimeAsync(4_999);
+    expect(probes.count).toBe(1);
   });
 
   test('nobody gets through while a probe is on its way, and there is no second one', async () => {
@@ -101,17 +128,17 @@ describe('open', () => {
     await vi.advanceTimersByTimeAsync(4_000);
     fail(2);
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(probes.count).toBe(1);
-    await vi.advanceTimersByTimeAsync(5_000);
     expect(probes.count).toBe(2);
-    expect(breaker.open).toBe(true);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(probes.count).toBe(3);
+    expect(breaker.down).toBe(true);
   });
 
   test('a success of a call that was under way closes it, and ends the probing', async () => {
     const { breaker, probes, told, fail } = setUp();
     fail(5);
     breaker.succeeded();
-    expect(breaker.open).toBe(false);
+    expect(breaker.down).toBe(false);
     expect(breaker.allows()).toBe(true);
     expect(told).toEqual([
       ['degraded', 'cause 1'],
@@ -136,6 +163,7 @@ describe('half-open, when the probe has worked', () => {
   async function halfOpen() {
     const all = setUp();
     all.fail(3);
+    await vi.advanceTimersByTimeAsync(0);
     all.probes.works = true;
     await vi.advanceTimersByTimeAsync(5_000);
     return all;
@@ -143,7 +171,7 @@ describe('half-open, when the probe has worked', () => {
 
   test('calls may try, and nothing is told yet', async () => {
     const { breaker, told } = await halfOpen();
-    expect([breaker.open, breaker.allows(), breaker.allows()]).toEqual([false, true, true]);
+    expect([breaker.down, breaker.allows(), breaker.allows()]).toEqual([false, true, true]);
     expect(told).toEqual([['degraded', 'cause 1']]);
   });
 
@@ -153,28 +181,37 @@ describe('half-open, when the probe has worked', () => {
     breaker.succeeded();
     expect(told.at(-1)).toEqual(['restored', 5_010]);
     fail(2);
-    expect(breaker.open).toBe(false);
+    expect(breaker.allows()).toBe(true);
   });
 
   test('the first failure opens it for another while, and tells nothing new', async () => {
     const { breaker, probes, told, fail } = await halfOpen();
     fail(1);
-    expect([breaker.open, breaker.allows()]).toEqual([true, false]);
+    expect([breaker.down, breaker.allows()]).toEqual([true, false]);
     await vi.advanceTimersByTimeAsync(5_000);
-    expect(probes.count).toBe(2);
+    expect(probes.count).toBe(3);
     expect(breaker.allows()).toBe(true);
     expect(told).toHaveLength(1);
   });
 });
 
-test('a caller that is itself a probe is always let through, and what it finds counts for all', () => {
+test('a caller that is itself a probe is always let through, and what it finds counts for all', async () => {
   const { breaker, told, fail } = setUp();
   fail(3);
+  await vi.advanceTimersByTimeAsync(0);
   const probe = asProbe(breaker);
-  expect([probe.open, probe.allows(), probe.allows(), breaker.allows()]).toEqual([true, true, true, false]);
+  expect([probe.down, probe.allows(), probe.allows(), breaker.allows()]).toEqual([true, true, true, false]);
   probe.failed('still down');
-  expect(breaker.open).toBe(true);
+  expect(breaker.down).toBe(true);
   probe.succeeded();
-  expect([probe.open, breaker.open, breaker.allows()]).toEqual([false, false, true]);
+  expect([probe.down, breaker.down, breaker.allows()]).toEqual([false, false, true]);
   expect(told).toHaveLength(2);
 });
+
+function withRejection(): { readonly promise: Promise<never>; reject(): void } {
+  let reject = () => {};
+  const promise = new Promise<never>((_, rejectIt) => {
+    reject = () => rejectIt(new Error('still down'));
+  });
+  return { promise, reject: () => reject() };
+}

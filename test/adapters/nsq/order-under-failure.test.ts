@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from 'vitest';
+import { createEventSessions } from 'event-sessions';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { DoubleAction, DoubleRequest } from '../../support/nsqd-double.js';
 import { aDouble, aPublisher, batchOf, endings, gate } from './support.js';
 
@@ -153,6 +154,18 @@ describe('failover', () => {
     expect(error.outcome).toBe('not_done');
     expect(error.message).toContain(`${first.tcp} (connect ECONNREFUSED`);
     expect(error.message).toContain(`${second.tcp} (no answer within 30 ms)`);
+  });
+
+  it('carries on a commit of which many calls were lost with one connection', async () => {
+    const [first, second] = [await aDouble(), await aDouble()];
+    first.onRequest = () => 'cut before';
+    const sessions = createEventSessions({ publisher: aPublisher([first.tcp, second.tcp]), logger: false });
+    onTestFinished(() => sessions.close());
+    const session = await sessions.startSession();
+    const topics = Array.from({ length: 20 }, (_, n) => `topic-${n}`);
+    await session.addMany(topics.map((type) => ({ type, data: type })));
+    expect(await session.commit()).toMatchObject({ status: 'committed', published: 20, deferred: 0 });
+    expect(second.bodies().map((body) => JSON.parse(body))).toEqual(topics);
   });
 
   it('notices an orderly end of the connection while idle, and connects anew', async () => {
