@@ -14,6 +14,8 @@ export interface PublishCall extends BatchPlace {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
   deadline: NodeJS.Timeout | undefined;
+  /** Of `performance.now()`: what waits until then is not handed over any more, though its timer may come later. */
+  readonly dueAt: number;
 }
 
 const ADVICE: Readonly<Record<FailureOutcome, string>> = {

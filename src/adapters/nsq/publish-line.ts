@@ -59,6 +59,7 @@ export function publishLine(settings: NsqSettings): PublishLine {
       resolve,
       reject,
       deadline: undefined,
+      dueAt: performance.now() + deadlineMs,
     };
     const failedBefore = failures.before(place);
     calls.add(call);
@@ -96,6 +97,10 @@ export function publishLine(settings: NsqSettings): PublishLine {
       const { connection } = nsqd;
       if (connection === undefined) {
         waitForConnection();
+        return;
+      }
+      if (performance.now() >= call.dueAt) {
+        deadlineOver(call);
         return;
       }
       const [request] = call.requests;
@@ -148,7 +153,7 @@ export function publishLine(settings: NsqSettings): PublishLine {
     takeTurnSoon();
   }
 
-  /** Not at once: when the process stood still, its timers come before what nsqd has answered meanwhile. */
+  /** Not at once: when the process stood still, it may come before what nsqd has answered meanwhile. */
   function deadlineOver(call: PublishCall): void {
     if (overdue.size === 0) setImmediate(failOverdue);
     overdue.add(call);
@@ -169,6 +174,7 @@ export function publishLine(settings: NsqSettings): PublishLine {
     if (late.length > unsent.size) {
       connection?.destroy(new Error(`no acknowledgement within ${deadlineMs} ms`));
     }
+    takeTurnSoon();
   }
 
   /** Ends in failure all calls that have an error, and the later ones of their topics with them, in one go. */

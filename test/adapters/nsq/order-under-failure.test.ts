@@ -88,9 +88,9 @@ describe('outcomes', () => {
 
   it('reads what came in while the process stood still before it holds a deadline against nsqd', async () => {
     const nsqd = await aDouble();
-    const publisher = aPublisher(nsqd.tcp, { deadlineMs: 1_000 });
+    const publisher = aPublisher(nsqd.tcp, { deadlineMs: 1_000, maxInFlightBytes: 1 });
     await publisher.ping();
-    const call = publisher.publish(batchOf('orders', [1]));
+    const calls = [1, 2].map((n) => publisher.publish(batchOf(`topic-${n}`, [n])));
     const dueAt = performance.now() + 1_000;
     nsqd.onRequest = () => {
       // By then the answer has been written, and nobody has read it.
@@ -99,8 +99,11 @@ describe('outcomes', () => {
       });
       return 'acknowledge';
     };
-    expect(await endings(call)).toEqual(['ok']);
-    await publisher.publish(batchOf('orders', [2], 2));
+    // Nor does it send what has waited for longer than its deadline: its lease may be another's by now.
+    expect(await endings(...calls)).toEqual(['ok', 'not_done']);
+    nsqd.onRequest = () => 'acknowledge';
+    await publisher.publish(batchOf('topic-3', [3]));
+    expect(nsqd.requests.map(({ bodies }) => bodies)).toEqual([['1'], ['3']]);
     expect(nsqd.accepted).toBe(1);
   });
 });
