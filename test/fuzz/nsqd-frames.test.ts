@@ -124,6 +124,30 @@ describe('a server that is no nsqd', () => {
     });
   });
 
+  it('is not connected to over and over when it hangs up as soon as it has introduced itself', async () => {
+    let accepted = 0;
+    const server = createServer((socket) => {
+      accepted += 1;
+      socket.on('error', () => {});
+      socket.once('data', () => {
+        socket.end(Buffer.concat([frame(RESPONSE, identity), frame(ERROR, 'E_INVALID')]));
+      });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as { port: number };
+    const publisher = nsqPublisher({
+      nsqd: `127.0.0.1:${port}`,
+      deadlineMs: 1_000,
+      reconnect: { minMs: 100 },
+    });
+    const call = publisher.publish({ sessionId: 's', topic: 'a', events: [] });
+    await expect(call).rejects.toMatchObject({ code: 'PUBLISH_FAILED', outcome: 'not_done' });
+    expect(accepted).toBeLessThan(12);
+    await publisher.close();
+    server.close();
+    await once(server, 'close');
+  });
+
   it.each([
     ['a frame that never ends', frame(RESPONSE, '', 2 ** 31 - 1), Buffer.alloc(65_536)],
     ['frames of no known type', Buffer.alloc(0), frame(77, Buffer.alloc(60_000))],

@@ -14,9 +14,9 @@ export interface CurrentNsqd {
   /** The connection, if there is one that is ready. */
   readonly connection: NsqConnection | undefined;
   /**
-   * Tries every nsqd once, in turn, and resolves when one is ready. Who asks meanwhile shares the attempt. After a
-   * round in which none was there, the next one waits: `reconnect.minMs`, doubled each time up to `maxMs`,
-   * less up to half of it at random.
+   * Tries every nsqd once, in turn, and resolves when one is ready. Who asks meanwhile shares the attempt. The next
+   * one waits for `reconnect.minMs`: one may hang up as soon as it is ready. After a round in which none was there, that
+   * is doubled each time up to `maxMs`, less up to half of it at random.
    */
   connect(): Promise<NsqConnection>;
   /** A connection of its own to the nsqd in use, to see if it still answers. */
@@ -49,6 +49,7 @@ export function currentNsqd(config: CurrentNsqdConfig): CurrentNsqd {
       try {
         current = await openConnection(address, { connectTimeoutMs, signal: abort.signal, onLost: lost });
         failedRounds = 0;
+        notBefore = performance.now() + reconnect.minMs;
         return current;
       } catch (error) {
         failures.push(`${address.text} (${reasonOf(error)})`);

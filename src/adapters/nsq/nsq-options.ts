@@ -4,7 +4,10 @@ import { type Codec, cloudEvents } from '../../publishing/codecs.js';
 import { type NsqdAddress, parseNsqdAddress } from './nsqd-address.js';
 
 export interface NsqReconnectOptions {
-  /** Milliseconds before the second attempt, doubled for each one after it, less up to half at random. Default 100. */
+  /**
+   * Milliseconds from an attempt that worked to the next one, and before the second one in vain: doubled for each one after
+   * that, less up to half at random. Default 100.
+   */
   readonly minMs?: number;
   /** The longest pause in milliseconds. Default 2,000. Keep it below `deadlineMs`. */
   readonly maxMs?: number;
