@@ -19,8 +19,8 @@ export interface MetricsSnapshot {
     /** Written to the contingency log at a commit, because the broker could not take them. */
     readonly deferred: number;
     /**
-     * Left over in the store by commits that failed: neither the broker nor the log took them. Another attempt of
-     * this instance at their session takes them off again, and counts them anew.
+     * Left over in the store by commits that failed: neither the broker nor the log took them. They are taken off when
+     * another attempt deals with them: it counts them anew, in the instance that makes it.
      */
     readonly failed: number;
     /** Published by recovery from the contingency log: deferred and late ones. Not part of `processed`. */
@@ -79,8 +79,10 @@ export interface Metrics {
   eventsDeferred(count: number): void;
   /** A commit has failed and left so many events of the session. */
   eventsFailed(sessionId: string, count: number): void;
-  /** Another attempt deals with what an earlier one has left of the session. */
+  /** Another attempt, of whatever instance, deals with what an earlier one has left of the session. */
   eventsTriedAgain(sessionId: string): void;
+  /** Sessions of which failed commits have left events. */
+  leftOver(): readonly string[];
   eventsRecovered(count: number): void;
   sessionStarted(): void;
   sessionCommitted(durationMs: number): void;
@@ -99,8 +101,17 @@ const MAX_LEFT_OVER = 10_000;
 const SLOT_MS = 1_000;
 const SLOTS = 60;
 
-export function createMetrics(instanceId: string, now: () => number = Date.now): Metrics {
-  const startedAt = now();
+export interface Clocks {
+  /** Milliseconds since the epoch. It may be set, forward and back. */
+  readonly now: () => number;
+  /** Milliseconds that only pass. */
+  readonly elapsed: () => number;
+}
+
+const CLOCKS: Clocks = { now: Date.now, elapsed: () => performance.now() };
+
+export function createMetrics(instanceId: string, { now, elapsed }: Clocks = CLOCKS): Metrics {
+  const startedAt = elapsed();
   const counts = {
     added: 0,
     recovered: 0,
@@ -114,9 +125,17 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
   };
   const failures = Object.fromEntries(FAILURE_CODES.map((code) => [code, 0])) as Record<FailureCode, number>;
   const recentFailures: FailureEntry[] = [];
-  const leftOver = new Map<string, number>();
+  const leftOver = new Map<string, Counted>();
   const microseconds = createHistogram();
-  const window = createSlidingWindow(now);
+  const window = createSlidingWindow(elapsed);
+
+  function eventsTriedAgain(sessionId: string): void {
+    const counted = leftOver.get(sessionId);
+    if (counted === undefined) return;
+    leftOver.delete(sessionId);
+    counts.failed -= counted.count;
+    window.takeBack(counted);
+  }
 
   return {
     eventsAdded: (count) => {
@@ -131,18 +150,13 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
       window.add(count);
     },
     eventsFailed: (sessionId, count) => {
+      eventsTriedAgain(sessionId);
       counts.failed += count;
-      window.add(count);
-      leftOver.set(sessionId, count);
+      leftOver.set(sessionId, window.add(count));
       forgetOldest(leftOver, MAX_LEFT_OVER);
     },
-    eventsTriedAgain: (sessionId) => {
-      const count = leftOver.get(sessionId);
-      if (count === undefined) return;
-      leftOver.delete(sessionId);
-      counts.failed -= count;
-      window.add(-count);
-    },
+    eventsTriedAgain,
+    leftOver: () => [...leftOver.keys()],
     eventsRecovered: (count) => {
       counts.recovered += count;
     },
@@ -173,7 +187,7 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
       return {
         at,
         instanceId,
-        uptimeMs: at - startedAt,
+        uptimeMs: elapsed() - startedAt,
         events: {
           added: counts.added,
           processed,
@@ -206,31 +220,41 @@ export function createMetrics(instanceId: string, now: () => number = Date.now):
   };
 }
 
-function createSlidingWindow(now: () => number) {
+/** What was counted, and when. */
+interface Counted {
+  readonly count: number;
+  readonly slot: number;
+}
+
+function createSlidingWindow(elapsed: () => number) {
   const slots = new Array<number>(SLOTS).fill(0);
-  let current = Math.floor(now() / SLOT_MS);
+  let current = Math.floor(elapsed() / SLOT_MS);
 
   function turn() {
-    const slot = Math.floor(now() / SLOT_MS);
+    const slot = Math.floor(elapsed() / SLOT_MS);
     for (let passed = Math.min(slot - current, SLOTS); passed > 0; passed -= 1) {
       slots[(slot - passed + 1) % SLOTS] = 0;
     }
-    current = Math.max(current, slot);
+    current = slot;
+  }
+
+  function put(slot: number, count: number) {
+    slots[slot % SLOTS] = (slots[slot % SLOTS] ?? 0) + count;
   }
 
   return {
-    add(count: number) {
+    add(count: number): Counted {
       turn();
-      const index = current % SLOTS;
-      slots[index] = (slots[index] ?? 0) + count;
+      put(current, count);
+      return { count, slot: current };
+    },
+    takeBack({ count, slot }: Counted) {
+      turn();
+      if (current - slot < SLOTS) put(slot, -count);
     },
     total() {
       turn();
-      // What is tried again may have been counted before the window.
-      return Math.max(
-        0,
-        slots.reduce((sum, count) => sum + count, 0),
-      );
+      return slots.reduce((sum, count) => sum + count, 0);
     },
   };
 }

@@ -3,14 +3,18 @@ import { EventSessionsError } from '../../src/core/errors.js';
 import { createMetrics, type Metrics, type MetricsSnapshot } from '../../src/core/metrics.js';
 
 interface Clocked {
-  readonly clock: { now: number };
+  /** `setBy`: how far the clock on the wall has been set, apart from the time that has passed. */
+  readonly clock: { now: number; setBy: number };
   readonly metrics: Metrics;
   snapshot(): MetricsSnapshot;
 }
 
 function setUp(start = 1_000_000_000_000): Clocked {
-  const clock = { now: start };
-  const metrics = createMetrics('instance-1', () => clock.now);
+  const clock = { now: start, setBy: 0 };
+  const metrics = createMetrics('instance-1', {
+    now: () => clock.now + clock.setBy,
+    elapsed: () => clock.now,
+  });
   return { clock, metrics, snapshot: () => metrics.snapshot({ active: undefined, contingency: undefined }) };
 }
 
@@ -121,13 +125,43 @@ describe('events per minute', () => {
     expect(snapshot().events.perMinute).toBe(420);
   });
 
-  test('survive a clock that is set back', () => {
+  test.each([-3_600_000, 3_600_000])(
+    'and uptime go by the time that passes, when the clock is set by %i ms',
+    (ms) => {
+      const { clock, metrics, snapshot } = setUp();
+      metrics.eventsPublished(10);
+      clock.setBy = ms;
+      metrics.eventsPublished(1);
+      expect(snapshot().events.perMinute).toBe(11);
+      clock.now += 60_000;
+      metrics.eventsPublished(2);
+      expect(snapshot()).toMatchObject({ at: clock.now + ms, uptimeMs: 60_000, events: { perMinute: 2 } });
+    },
+  );
+
+  test('count what is tried again once, and hide no others behind it', () => {
     const { clock, metrics, snapshot } = setUp();
-    metrics.eventsPublished(10);
-    clock.now -= 3_600_000;
-    metrics.eventsPublished(1);
-    expect(snapshot().events.perMinute).toBe(11);
+    metrics.eventsFailed('s-1', 100);
+    clock.now += 30_000;
+    metrics.eventsTriedAgain('s-1');
+    metrics.eventsFailed('s-1', 100);
+    expect(snapshot().events.perMinute).toBe(100);
+    clock.now += 120_000;
+    metrics.eventsPublished(7);
+    metrics.eventsTriedAgain('s-1');
+    expect(snapshot().events.perMinute).toBe(7);
+    metrics.eventsPublished(100);
+    expect(snapshot().events.perMinute).toBe(107);
   });
+});
+
+test('what two attempts of one session have left is counted once', () => {
+  const { metrics, snapshot } = setUp();
+  metrics.eventsFailed('s-1', 5);
+  metrics.eventsFailed('s-1', 3);
+  expect(snapshot().events.failed).toBe(3);
+  metrics.eventsTriedAgain('s-1');
+  expect(snapshot().events.failed).toBe(0);
 });
 
 describe('commit durations', () => {
