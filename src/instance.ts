@@ -42,9 +42,8 @@ export function createInstance(metrics: Metrics): Instance {
     underWay += 1;
     const result = call();
     result.then(ended, (error) => {
-      if (!isEventSessionsError(error) || isSystemFailure(error)) {
-        metrics.failure(name, sessionIdOf(input), error);
-      }
+      const isFailure = !isEventSessionsError(error) || isSystemFailure(error);
+      if (isFailure && !isAbort(input, error)) metrics.failure(name, sessionIdOf(input), error);
       ended();
     });
     return result;
@@ -98,4 +97,14 @@ export function createInstance(metrics: Metrics): Instance {
       return closed;
     },
   };
+}
+
+/** Whether the input's own signal is what ended the call. Never throws. */
+function isAbort(input: unknown, error: unknown): boolean {
+  try {
+    const { signal } = input as { signal?: AbortSignal };
+    return signal?.aborted === true && signal.reason === error;
+  } catch {
+    return false;
+  }
 }

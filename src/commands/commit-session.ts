@@ -111,6 +111,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
             durationMs,
           };
         } else if (begun.outcome === 'committed') {
+          metrics.eventsTriedAgain(sessionId);
           return begun.receipt;
         } else {
           throw refusal(sessionId, begun, expectedEvents);
@@ -144,13 +145,24 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
         ? { receipt, leaseLost: false }
         : { receipt: committing, leaseLost: true };
     } catch (error) {
-      if (isEventSessionsError(error, 'STORE_UNAVAILABLE') && repository.hasContingency) {
-        await repository.deferCommit(sessionId, attempt.attemptId, error);
+      const failure = await leaveToRecovery(attempt, error);
+      if (failure === undefined) {
         return { receipt: receiptOf(attempt, lease, 'committing'), leaseLost: false };
       }
       metrics.eventsFailed(sessionId, events - lease.cursor);
       await release(attempt);
-      throw error;
+      throw failure;
+    }
+  }
+
+  /** Undefined if the log has taken it; else what the caller is told. */
+  async function leaveToRecovery({ sessionId, attemptId }: Attempt, error: unknown): Promise<unknown> {
+    if (!isEventSessionsError(error, 'STORE_UNAVAILABLE') || !repository.hasContingency) return error;
+    try {
+      await repository.deferCommit(sessionId, attemptId, error);
+      return undefined;
+    } catch (failure) {
+      return failure;
     }
   }
 

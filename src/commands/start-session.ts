@@ -73,9 +73,12 @@ export function createStartSession(context: StartSessionContext): StartSession {
       return { sessionId, status: 'open', created: false, deferred: false };
     }
     const deferred = result.outcome === 'deferred';
-    metrics.sessionStarted();
-    events.emit('session.started', { sessionId, deferred });
-    return { sessionId, status: 'open', created: true, deferred };
+    const created = result.outcome === 'created' || !result.repeated;
+    if (created) {
+      metrics.sessionStarted();
+      events.emit('session.started', { sessionId, deferred });
+    }
+    return { sessionId, status: 'open', created, deferred };
   };
 }
 

@@ -36,8 +36,23 @@ export async function recoverInterrupted(pass: RecoveryPass, mayExpire: boolean)
     down.store = true;
     logger.warn('The store could not be asked for interrupted sessions', { cause: messageOf(error) });
   }
+  // Only a count depends on it.
+  if (!down.store) await findDealtWith(pass, seen).catch(() => {});
   // For these it was away, and the report must not say that all is done.
   if (isLeft) down.store = true;
+}
+
+/** Other instances may have dealt with what commits of this one have left. */
+async function findDealtWith(
+  { ask, metrics, closing }: RecoveryPass,
+  seen: ReadonlySet<string>,
+): Promise<void> {
+  for (const sessionId of metrics.leftOver()) {
+    if (closing.aborted) return;
+    if (seen.has(sessionId)) continue;
+    const session = await ask((store) => store.get(sessionId));
+    if (session?.status !== 'committing') metrics.eventsTriedAgain(sessionId);
+  }
 }
 
 /**

@@ -42,7 +42,7 @@ import { type ReplayContext, replayIntoStore } from './replay.js';
  * log is held as well: before the first commands of an instance, recovery reads it.
  */
 export interface SessionRepository {
-  start(session: NewSession): Promise<StartOutcome | Deferred>;
+  start(session: NewSession): Promise<StartOutcome | DeferredStart>;
   append(
     sessionId: string,
     events: readonly AcceptedEvent[],
@@ -69,6 +69,9 @@ export interface SessionRepository {
 
 export interface Deferred {
   readonly outcome: 'deferred';
+}
+export interface DeferredStart extends Deferred {
+  readonly repeated: boolean;
 }
 export interface DeferredAppend extends Deferred {
   readonly duplicates: readonly number[];
@@ -363,9 +366,10 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           const { sessionId, metadata, ttlMs } = session;
           const end = endOf(sessionId);
           if (end !== undefined) return { outcome: 'exists', status: end.status } as const;
-          if (!held.of(sessionId)?.started)
+          const repeated = held.of(sessionId)?.started === true;
+          if (!repeated)
             await record([{ kind: 'session.started', sessionId, at: Date.now(), metadata, ttlMs }], failure);
-          return { outcome: 'deferred' } as const;
+          return { outcome: 'deferred', repeated } as const;
         },
       ),
 

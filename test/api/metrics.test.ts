@@ -1,5 +1,5 @@
-import { memoryContingency, memoryStore } from 'event-sessions';
-import { expect, test } from 'vitest';
+import { type EventSessions, memoryContingency, memoryStore } from 'event-sessions';
+import { describe, expect, test } from 'vitest';
 import { instance } from './instance.js';
 
 test('every field of a snapshot is live', async () => {
@@ -118,6 +118,60 @@ test('what could not be published nor recorded has failed, until another commit 
   const { recentFailures } = await sessions.metrics();
   expect(recentFailures).toHaveLength(3);
   expect(recentFailures[0]).toMatchObject({ operation: 'commitSession', sessionId: session.id });
+});
+
+test('what a commit has left has failed also when the store is gone and the log does not take the request', async () => {
+  const { sessions, store } = instance({ contingency: memoryContingency({ maxBytes: 1 }) });
+  const session = await sessions.startSession();
+  await session.addMany([1, 2, 3].map((data) => ({ type: 'a', data })));
+  store.decide = (method) => (method === 'read' ? 'down' : 'up');
+  await expect(session.commit()).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+  expect((await sessions.metrics()).events).toMatchObject({ processed: 3, failed: 3 });
+  store.decide = undefined;
+  // Its lease was given back.
+  expect(await session.commit()).toMatchObject({ status: 'committed', published: 3 });
+  expect((await sessions.metrics()).events).toMatchObject({ processed: 3, failed: 0 });
+});
+
+describe('what a commit has left counts as failed no longer when another instance has dealt with it', () => {
+  test.each<[string, (sessions: EventSessions, sessionId: string) => Promise<unknown>]>([
+    ['a commit that finds the receipt', (sessions, sessionId) => sessions.session(sessionId).commit()],
+    ['recovery', (sessions) => sessions.recover()],
+  ])('says %s', async (_, hear) => {
+    const { sessions, broker, store, publisher } = instance({ contingency: false });
+    const other = instance({ store, publisher });
+    const session = await sessions.startSession();
+    await session.add('a', 1);
+    broker.down = true;
+    await expect(session.commit()).rejects.toMatchObject({ code: 'PUBLISH_FAILED' });
+    await sessions.recover();
+    expect((await sessions.metrics()).events).toMatchObject({ processed: 1, failed: 1 });
+    broker.down = false;
+    await other.sessions.session(session.id).commit();
+    await hear(sessions, session.id);
+    expect((await sessions.metrics()).events).toMatchObject({ processed: 0, failed: 0 });
+    expect((await other.sessions.metrics()).events).toMatchObject({ processed: 1, published: 1 });
+  });
+});
+
+test('a start that is repeated in an outage is one start', async () => {
+  const { sessions, store } = instance();
+  const told: unknown[] = [];
+  sessions.on('session.started', (event) => told.push(event));
+  store.fault = 'down';
+  const start = () => sessions.commands.startSession({ sessionId: 's-1' });
+  expect(await start()).toEqual({ sessionId: 's-1', status: 'open', created: true, deferred: true });
+  expect(await start()).toEqual({ sessionId: 's-1', status: 'open', created: false, deferred: true });
+  expect(told).toHaveLength(1);
+  expect((await sessions.metrics()).sessions.started).toBe(1);
+});
+
+test("a commit that is over because of its caller's signal is no failure", async () => {
+  const { sessions } = instance();
+  const session = await sessions.startSession();
+  const reason = new Error('enough');
+  await expect(session.commit({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  expect(await sessions.metrics()).toMatchObject({ failures: { UNKNOWN: 0 }, recentFailures: [] });
 });
 
 test('a batch whose cursor the store has not confirmed is counted by the attempt that publishes it again', async () => {
