@@ -68,7 +68,7 @@ export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDis
   /** The same as methods on plain objects, for a CQRS bus, a queue or an HTTP handler. */
   readonly commands: Commands;
   readonly queries: Queries;
-  /** One recovery pass, now. A pass that is already running is shared. */
+  /** One recovery pass, now. A pass that is already running is shared, with its progress from now on. */
   recover(options?: RecoverOptions): Promise<RecoveryReport>;
   /**
    * Listens to a type of domain event, or to all with `*`: the one sink of an audit log.
@@ -213,22 +213,24 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     store: readerOf(probing),
     breaker: asProbe(publisherBreaker),
   });
-  const runPass = createRecovery({
-    log,
-    held,
-    ends,
-    ask: (call) => probing.ask(undefined, call),
-    commit: createCommitSession({ ...commitContext, repository: probing, processor: probingProcessor }),
-    processor: probingProcessor,
-    events,
-    metrics,
-    logger,
-    replay,
-    patienceMs: ttlMs,
-    window: commit.inFlight * commit.batchEvents,
-    closing: instance.closing,
-  });
-  const recover = observed(runPass, () => ({ name: 'recover' }));
+  const recover = createRecovery(
+    {
+      log,
+      held,
+      ends,
+      ask: (call) => probing.ask(undefined, call),
+      commit: createCommitSession({ ...commitContext, repository: probing, processor: probingProcessor }),
+      processor: probingProcessor,
+      events,
+      metrics,
+      logger,
+      replay,
+      patienceMs: ttlMs,
+      window: commit.inFlight * commit.batchEvents,
+      closing: instance.closing,
+    },
+    (run) => observed(run, () => ({ name: 'recover' })),
+  );
 
   const command = <A extends unknown[], R>(name: CommandName, call: (...args: A) => Promise<R>) =>
     instance.command(

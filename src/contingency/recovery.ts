@@ -25,12 +25,14 @@ import { unusableEntries } from './unusable-entries.js';
  */
 export function createRecovery(
   config: RecoveryConfig,
+  observed: (run: () => Promise<RecoveryReport>) => () => Promise<RecoveryReport>,
 ): (options?: RecoverOptions) => Promise<RecoveryReport> {
   const { log, held, logger, closing } = config;
   let running: Promise<RecoveryReport> | undefined;
+  let listeners: NonNullable<RecoverOptions['onProgress']>[] = [];
   let awaitsStore = false;
 
-  async function run(onProgress: RecoverOptions['onProgress']): Promise<RecoveryReport> {
+  const start = observed(async () => {
     const startedAt = performance.now();
     const tally = {
       sessions: 0,
@@ -46,11 +48,13 @@ export function createRecovery(
     const progress = () => {
       const failed = (error: unknown) =>
         logger.error('onProgress of recover failed', { cause: messageOf(error) });
-      try {
-        const progress = { ...tally, records: work?.records ?? 0, remaining: remaining() };
-        catchRejection(onProgress?.(progress), failed);
-      } catch (error) {
-        failed(error);
+      for (const listener of listeners) {
+        try {
+          const progress = { ...tally, records: work?.records ?? 0, remaining: remaining() };
+          catchRejection(listener(progress), failed);
+        } catch (error) {
+          failed(error);
+        }
       }
     };
     const report = (complete: boolean, remaining: number): RecoveryReport => {
@@ -81,11 +85,13 @@ export function createRecovery(
     awaitsStore = sawAll && down.store && !down.broker;
     if (closing.aborted) return report(false, await backlog().catch(remaining));
     return report(sawAll && remaining() === 0 && !down.store && !down.broker, remaining());
-  }
+  });
 
   return ({ onProgress } = {}) => {
-    running ??= run(onProgress).finally(() => {
+    if (onProgress !== undefined) listeners.push(onProgress);
+    running ??= start().finally(() => {
       running = undefined;
+      listeners = [];
     });
     return running;
   };

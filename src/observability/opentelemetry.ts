@@ -138,7 +138,9 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentati
     async observe(operation, run) {
       if (operation.name === 'recover') return observePass(run);
       const startedAt = performance.now();
-      const parent = operation.name === 'publish' ? withPass(context.active()) : context.active();
+      const active = context.active();
+      // A command that a listener gives during a pass is none of the pass.
+      const parent = operation.name === 'publish' ? withPass(active) : active.deleteValue(PASS);
       const span = tracer.startSpan(...describe(operation), parent);
       let failure: Attributes = {};
       try {

@@ -607,11 +607,15 @@ describe('what it tells', () => {
     for (let i = 0; i < 3; i += 1) await (await sessions.startSession()).add('a', i);
     store.fault = 'up';
     const seen: { sessions: number; records: number; remaining: number }[] = [];
-    const [first, second] = await Promise.all([
+    const seenToo: unknown[] = [];
+    const [first, second, third] = await Promise.all([
       sessions.recover({ onProgress: (progress) => seen.push(progress) }),
       sessions.recover(),
+      sessions.recover({ onProgress: (progress) => seenToo.push(progress) }),
     ]);
     expect(second).toBe(first);
+    expect(third).toBe(first);
+    expect(seenToo).toEqual(seen);
     expect(first).toMatchObject({ sessions: 3, events: 3 });
     expect([...new Set(seen.map((progress) => progress.sessions))]).toEqual([0, 1, 2, 3]);
     expect([...new Set(seen.map((progress) => progress.remaining))]).toEqual([4, 2, 0]);

@@ -186,6 +186,32 @@ describe('spans', () => {
     });
   });
 
+  test('of a recovery pass that several ask for is one', async () => {
+    const { sessions, broker, span } = setUp();
+    broker.down = true;
+    await sessions.transaction((session) => session.add('order.placed', 1));
+    broker.down = false;
+    await Promise.all([sessions.recover(), sessions.recover()]);
+    expect(span('event-sessions recover').attributes).toMatchObject({ 'event_sessions.published': 1 });
+  });
+
+  test('of what a listener does during a recovery pass are its own', async () => {
+    const { sessions, store, span, spans } = setUp();
+    store.fault = 'down';
+    await (await sessions.startSession({ sessionId: 'deferred' })).add('order.placed', 1);
+    store.fault = 'up';
+    let committing: Promise<unknown> | undefined;
+    sessions.on('contingency.recovered', () => {
+      committing = sessions.session('deferred').commit();
+    });
+    await sessions.recover();
+    await committing;
+    const commit = span('event-sessions commitSession');
+    expect(commit.parentSpanContext).toBeUndefined();
+    expect(span('send order.placed').parentSpanContext?.spanId).toBe(idOf(commit));
+    expect(spans('event-sessions recover')).toHaveLength(1);
+  });
+
   test('of queries are not made', async () => {
     const { sessions, names } = setUp();
     const session = await sessions.startSession();
