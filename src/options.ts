@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import type { TopicRule } from './core/accept-event.js';
 import type { Catalogue, CatalogueEntry } from './core/catalogue.js';
 import { loggerSchema } from './core/safe-logger.js';
+import { isTopic, TOPIC_RULE } from './core/topic.js';
 import {
   durationMs,
   functionOf,
@@ -100,7 +101,11 @@ const schema = z.strictObject({
     ),
   ),
   publisher: z.optional(
-    withMethods<EventPublisher>('a publisher such as nsqPublisher()', 'publish', 'ping', 'close'),
+    withMethods<EventPublisher>('a publisher such as nsqPublisher()', 'publish', 'ping', 'close').check(
+      z.refine(({ limits }) => limits?.maxEventBytes >= 1, {
+        error: 'a publisher with limits.maxEventBytes of at least 1',
+      }),
+    ),
   ),
   contingency: z.optional(
     z.union(
@@ -113,7 +118,7 @@ const schema = z.strictObject({
       'an object of event types and schemas',
       plainText(256),
       z.custom<CatalogueEntry>(isCatalogueEntry, {
-        error: 'a schema (Standard Schema), or { schema, topic }',
+        error: `a schema (Standard Schema), or { schema, topic } with a topic of ${TOPIC_RULE}`,
       }),
     ),
   ),
@@ -162,9 +167,9 @@ export function resolveOptions(options: unknown): ResolvedOptions {
 
 function isCatalogueEntry(value: unknown): boolean {
   if (isSchema(value)) return true;
-  if (typeof value !== 'object' || value === null || !('schema' in value)) return false;
-  const { schema: inner, topic } = value as { schema: unknown; topic?: unknown };
-  return isSchema(inner) && (topic === undefined || typeof topic === 'string');
+  if (typeof value !== 'object' || value === null) return false;
+  const { schema: inner, topic, ...others } = value as { schema?: unknown; topic?: unknown };
+  return isSchema(inner) && (topic === undefined || isTopic(topic)) && Object.keys(others).length === 0;
 }
 
 /** A schema may be a function as well as an object (ArkType's are). */

@@ -6,6 +6,7 @@ import {
   memoryStore,
 } from 'event-sessions';
 import { describe, expect, test } from 'vitest';
+import * as z from 'zod';
 
 function refusal(options: unknown): EventSessionsError {
   try {
@@ -16,6 +17,9 @@ function refusal(options: unknown): EventSessionsError {
   }
   throw new Error('it was let through');
 }
+
+const withLimits = (limits: unknown) => ({ ...memoryPublisher(), limits });
+const schema = z.string();
 
 test('without options it works, in memory', async () => {
   const sessions = createEventSessions();
@@ -35,11 +39,26 @@ describe('each wrong option is named, with what was expected and what came', () 
     ['store', 'redis://127.0.0.1', 'store', /a store such as redisStore\(\)/],
     ['store', { ...memoryStore(), advance: 1 }, 'store', /advance/],
     ['publisher', memoryStore(), 'publisher', /a publisher such as nsqPublisher\(\) .*publish/],
+    ['publisher', withLimits(undefined), 'publisher', /with limits.maxEventBytes/],
+    ['publisher', withLimits({}), 'publisher', /with limits.maxEventBytes/],
+    ['publisher', withLimits({ maxEventBytes: Number.NaN }), 'publisher', /with limits.maxEventBytes/],
     ['contingency', true, 'contingency', /a contingency log such as fileContingency\(\), or false, got true/],
     ['contingency', 'log.jsonl', 'contingency', /a contingency log/],
     ['events', [], 'events', /an object of event types and schemas/],
-    ['events', { a: {} }, 'events.a', /a schema \(Standard Schema\), or \{ schema, topic \}, got an object/],
+    [
+      'events',
+      { a: {} },
+      'events.a',
+      /a schema \(Standard Schema\), or \{ schema, topic \}.*, got an object/,
+    ],
     ['events', { a: { schema: { '~standard': {} } } }, 'events.a', /a schema/],
+    [
+      'events',
+      { a: { schema, topic: 'a b' } },
+      'events.a',
+      /a topic of 1 to 64 characters .*, got an object/,
+    ],
+    ['events', { a: { schema, topik: 'mails' } }, 'events.a', /\{ schema, topic \}/],
     ['events', { 'a\n': {} }, 'events.a\n', /text of 1 to 256 characters/],
     ['events', JSON.parse('{"__proto__":{}}'), 'events', /none of them __proto__/],
     ['topic', 'orders', 'topic', /a function \(event\) => topic, got "orders"/],
