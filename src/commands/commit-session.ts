@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import type { SessionRepository } from '../contingency/session-repository.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
+import { forgetOldest } from '../core/forget-oldest.js';
 import { newId } from '../core/ids.js';
 import type { CommitReceipt } from '../core/lifecycle.js';
 import type { Metrics } from '../core/metrics.js';
@@ -46,6 +47,13 @@ export interface CommitSessionContext {
   readonly closing: AbortSignal;
   /** Aborts when it has closed, whether or not this commit is done. */
   readonly over: AbortSignal;
+  /** Commits that may have been finished, of which the store has not been heard; shared by all that commit here. */
+  readonly unheard: Map<string, Finished>;
+}
+
+export interface Finished {
+  readonly epoch: number;
+  readonly receipt: CommitReceipt;
 }
 
 export const commitSessionSchema = z.strictObject({
@@ -58,6 +66,7 @@ export const commitSessionSchema = z.strictObject({
 
 /** How often an attempt may lose its lease and begin again. */
 const MAX_ROUNDS = 5;
+const MAX_UNHEARD = 10_000;
 
 type Granted = Extract<BeginCommitOutcome, { outcome: 'granted' }>;
 
@@ -73,7 +82,16 @@ interface Attempt extends Granted {
 }
 
 export function createCommitSession(context: CommitSessionContext): CommitSession {
-  const { repository, processor, events: domainEvents, metrics, logger, leaseMs, retentionMs } = context;
+  const {
+    repository,
+    processor,
+    events: domainEvents,
+    metrics,
+    logger,
+    leaseMs,
+    retentionMs,
+    unheard,
+  } = context;
   const cause = { instance: context.instanceId };
 
   return async (input) => {
@@ -112,6 +130,9 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
           };
         } else if (begun.outcome === 'committed') {
           metrics.eventsTriedAgain(sessionId);
+          const finished = unheard.get(sessionId);
+          unheard.delete(sessionId);
+          if (finished?.receipt.durationMs === begun.receipt.durationMs) tell(finished);
           return begun.receipt;
         } else {
           throw refusal(sessionId, begun, expectedEvents);
@@ -168,10 +189,20 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
 
   /** False when another attempt has taken over. */
   async function finish({ sessionId, epoch }: Attempt, receipt: CommitReceipt): Promise<boolean> {
-    const { events, published, deferred, durationMs } = receipt;
+    const { events, deferred } = receipt;
     const ending = { epoch, cursor: events, deferred, receipt, retentionMs, cause };
-    const { outcome } = await repository.finishCommit(sessionId, ending);
+    const { outcome } = await repository.finishCommit(sessionId, ending).catch((error: unknown) => {
+      unheard.set(sessionId, { epoch, receipt });
+      forgetOldest(unheard, MAX_UNHEARD);
+      throw error;
+    });
     if (outcome !== 'done') return false;
+    tell({ epoch, receipt });
+    return true;
+  }
+
+  function tell({ epoch, receipt }: Finished): void {
+    const { sessionId, events, published, deferred, durationMs } = receipt;
     metrics.sessionCommitted(durationMs);
     domainEvents.emit('session.committed', { sessionId, events, published, deferred, durationMs });
     logger.info('Session committed', {
@@ -182,7 +213,6 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
       deferred,
       durationMs,
     });
-    return true;
   }
 
   /** So that the next attempt need not wait. If it fails, the lease runs out by itself. */

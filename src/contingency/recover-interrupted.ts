@@ -89,7 +89,8 @@ const SETTLED = ['COMMIT_IN_PROGRESS', 'SESSION_NOT_OPEN', 'SESSION_NOT_FOUND'] 
 export async function finishCommit(pass: RecoveryPass, sessionId: string): Promise<boolean> {
   const { ask, commit, tally, down, logger, window } = pass;
   const before = await ask((store) => store.get(sessionId));
-  if (before?.status !== 'committing') return before?.status !== 'open';
+  // One that is committed as well: if it is this instance that has done it, it may not have heard of it.
+  if (before?.status !== 'committing' && before?.status !== 'committed') return before?.status !== 'open';
   const { cursor, deferred, events, leaseExpiresAt } = before;
   if (down.broker && cursor < events) return false;
   try {

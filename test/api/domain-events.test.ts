@@ -114,6 +114,31 @@ test('an outage of the store, and its end', async () => {
   ]);
 });
 
+test.each<[string, 'cut before' | 'cut after']>([
+  ['recovery', 'cut after'],
+  ['recovery', 'cut before'],
+  ['another commit', 'cut after'],
+])('a commit whose end nobody has heard of is told once, by %s (%s)', async (who, fault) => {
+  const { sessions, store } = instance();
+  const told = listen(sessions, 'session.committed');
+  const session = await sessions.startSession();
+  await session.add('a', 1);
+  store.decide = (method) => (method === 'finishCommit' ? fault : 'up');
+  expect(await session.commit()).toMatchObject({ status: 'committing' });
+  store.decide = undefined;
+  expect(told).toEqual([]);
+  if (who === 'recovery') await sessions.recover();
+  const receipt = await session.commit();
+  await session.commit();
+  await sessions.recover();
+  const { status: _, ...facts } = receipt;
+  expect(told).toMatchObject([{ type: 'session.committed', ...facts }]);
+  expect(await sessions.metrics()).toMatchObject({
+    sessions: { committed: 1 },
+    commitDuration: { count: 1 },
+  });
+});
+
 test('an outage of the broker, and its end', async () => {
   const { sessions, broker } = instance();
   const told = listen(
