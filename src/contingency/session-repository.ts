@@ -265,9 +265,11 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         error,
       );
     }
+    const isKnown = held.of(sessionId) !== undefined;
     if (kind !== 'event.unpublished') held.hold(records);
     metrics.failure(kind, sessionId, cause);
-    logger.warn('Recorded in the contingency log', {
+    // Every add of an outage comes by here.
+    logger[isKnown ? 'debug' : 'warn']('Recorded in the contingency log', {
       sessionId,
       kind,
       records: records.length,

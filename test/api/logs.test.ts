@@ -48,9 +48,13 @@ test('logs tell of outages, take-overs and quarantine by session, epoch and coun
       'Recorded in the contingency log',
       expect.objectContaining({ kind: 'session.started', records: 1 }),
     ],
-    ['warn', 'Recorded in the contingency log', expect.objectContaining({ kind: 'event.added', records: 1 })],
     [
-      'warn',
+      'debug',
+      'Recorded in the contingency log',
+      expect.objectContaining({ kind: 'event.added', records: 1 }),
+    ],
+    [
+      'debug',
       'Recorded in the contingency log',
       expect.objectContaining({ kind: 'session.commit_requested' }),
     ],
@@ -110,6 +114,26 @@ test('logs tell of outages, take-overs and quarantine by session, epoch and coun
   for (const { message, context } of lines)
     if (!OF_A_PART.test(message)) expect(context, message).toHaveProperty('sessionId', expect.any(String));
   expect(JSON.stringify(lines)).not.toContain('secret');
+});
+
+test('an outage warns once of each session, however much of it is recorded', async () => {
+  const { logger, lines } = collecting();
+  const { sessions, store } = instance({ logger });
+  const session = await sessions.startSession();
+  const recorded = () =>
+    lines.flatMap(({ level, message }) => (message === 'Recorded in the contingency log' ? [level] : []));
+
+  store.fault = 'down';
+  for (let i = 0; i < 100; i += 1) await session.add('order.placed', i);
+  expect(recorded().filter((level) => level === 'warn')).toHaveLength(1);
+  expect(recorded()).toHaveLength(100);
+  expect((await sessions.metrics()).failures.STORE_UNAVAILABLE).toBe(100);
+
+  store.fault = 'up';
+  await sessions.recover();
+  store.fault = 'down';
+  await session.commit();
+  expect(recorded().filter((level) => level === 'warn')).toHaveLength(2);
 });
 
 test('a commit that loses its lease says so, with its epoch', async () => {
