@@ -66,7 +66,7 @@ export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDis
     options?: StartSessionInput,
   ): Promise<TransactionResult<R>>;
   /** The same as methods on plain objects, for a CQRS bus, a queue or an HTTP handler. */
-  readonly commands: Commands;
+  readonly commands: Commands<C>;
   readonly queries: Queries;
   /** One recovery pass, now. A pass that is already running is shared, with its progress from now on. */
   recover(options?: RecoverOptions): Promise<RecoveryReport>;
@@ -88,7 +88,7 @@ export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDis
    * After `timeoutMs` (default 15,000) it waits no longer for what is under way: as after a crash, nothing acknowledged
    * is lost, and leases run out by themselves.
    */
-  close(options?: { readonly timeoutMs?: number }): Promise<void>;
+  close(options?: { readonly timeoutMs?: number | undefined }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -36,7 +36,7 @@ export type { ExtendReceipt, ExtendSessionInput } from './commands/extend-sessio
 export type { RollbackSessionInput } from './commands/rollback-session.js';
 export type { StartReceipt, StartSessionInput } from './commands/start-session.js';
 export type { RecoverOptions, RecoveryProgress, RecoveryReport } from './contingency/recovery-pass.js';
-export type { AddOptions, EventInput, TopicRule } from './core/accept-event.js';
+export type { AddOptions, EventInput, EventOf, TopicRule } from './core/accept-event.js';
 export type { Catalogue, CatalogueEntry, EventData, EventType } from './core/catalogue.js';
 export type {
   DomainEvent,
@@ -77,5 +77,5 @@ export type { EventPage, GetSessionEventsInput } from './queries/get-session-eve
 export type { SessionStatusView } from './queries/get-session-status.js';
 export type { ListSessionsInput } from './queries/list-sessions.js';
 export type { Queries } from './queries/queries.js';
-export type { EventOf, Session } from './session.js';
+export type { Session } from './session.js';
 export type { TransactionResult } from './transaction.js';

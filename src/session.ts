@@ -1,21 +1,16 @@
 import type { AddManyReceipt, AddReceipt } from './commands/add-events.js';
 import type { Commands } from './commands/commands.js';
 import type { CommitSessionInput } from './commands/commit-session.js';
-import type { ExtendReceipt } from './commands/extend-session.js';
+import type { ExtendReceipt, ExtendSessionInput } from './commands/extend-session.js';
 import type { RollbackSessionInput } from './commands/rollback-session.js';
-import type { AddOptions } from './core/accept-event.js';
+import type { AddOptions, EventOf } from './core/accept-event.js';
 import type { Catalogue, EventData, EventType } from './core/catalogue.js';
 import { isEventSessionsError } from './core/errors.js';
 import type { CommitReceipt, RollbackReceipt } from './core/lifecycle.js';
 import { reading } from './core/validate.js';
-import type { EventPage } from './queries/get-session-events.js';
+import type { EventPage, GetSessionEventsInput } from './queries/get-session-events.js';
 import type { SessionStatusView } from './queries/get-session-status.js';
 import type { Queries } from './queries/queries.js';
-
-/** An event of the catalogue, as `addMany` takes it. */
-export type EventOf<C extends Catalogue> = {
-  [T in EventType<C>]: AddOptions & { readonly type: T; readonly data: EventData<C, T> };
-}[EventType<C>];
 
 /**
  * A handle on a session: an id and the commands that go with it. It holds no state of the session, so any number of
@@ -30,9 +25,9 @@ export interface Session<C extends Catalogue = Catalogue> extends AsyncDisposabl
   commit(options?: Omit<CommitSessionInput, 'sessionId'>): Promise<CommitReceipt>;
   rollback(options?: Omit<RollbackSessionInput, 'sessionId'>): Promise<RollbackReceipt>;
   status(): Promise<SessionStatusView>;
-  events(range?: { readonly after?: number; readonly limit?: number }): Promise<EventPage>;
+  events(range?: Omit<GetSessionEventsInput, 'sessionId'>): Promise<EventPage>;
   /** Renews the time to live, or sets it to `ttl` milliseconds from now. */
-  extend(options?: { readonly ttl?: number }): Promise<ExtendReceipt>;
+  extend(options?: Omit<ExtendSessionInput, 'sessionId'>): Promise<ExtendReceipt>;
   /** For `await using`: rolls the session back if it is still open. */
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import type { SessionRepository } from '../contingency/session-repository.js';
-import type { AcceptEvent, EventInput } from '../core/accept-event.js';
+import type { AcceptEvent, EventInput, EventOf } from '../core/accept-event.js';
+import type { Catalogue } from '../core/catalogue.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
 import type { AcceptedEvent, TraceContext } from '../core/event.js';
@@ -9,10 +10,10 @@ import { idSchema, isId, reading, validate } from '../core/validate.js';
 import type { SessionLimits } from '../ports/session-store.js';
 import { sessionNotFound, sessionNotOpen } from './refusals.js';
 
-export interface AddEventsInput {
+export interface AddEventsInput<C extends Catalogue = Catalogue> {
   readonly sessionId: string;
   /** 1 to 10,000 events. All of them are added, or none. */
-  readonly events: readonly EventInput[];
+  readonly events: readonly EventOf<C>[];
 }
 
 export interface AddReceipt {

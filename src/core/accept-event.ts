@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import * as z from 'zod/mini';
-import type { CatalogueLookup } from './catalogue.js';
+import type { Catalogue, CatalogueLookup, EventData, EventType } from './catalogue.js';
 import { catchRejection, EventSessionsError } from './errors.js';
 import {
   type AcceptedEvent,
@@ -28,6 +28,11 @@ export interface AddOptions {
   /** CloudEvents extension attributes, such as `traceparent`. Names are 1 to 20 characters a-z 0-9. */
   readonly extensions?: Readonly<Record<string, ExtensionValue>> | undefined;
 }
+
+/** An event of the catalogue, as `addMany` takes it. */
+export type EventOf<C extends Catalogue> = {
+  [T in EventType<C>]: AddOptions & { readonly type: T; readonly data: EventData<C, T> };
+}[EventType<C>];
 
 export interface EventInput extends AddOptions {
   readonly type: string;

@@ -6,7 +6,7 @@ import { describe } from './validate.js';
 /** What is known of one event type: a schema of any Standard Schema library, alone or with a topic. */
 export type CatalogueEntry =
   | StandardSchemaV1
-  | { readonly schema: StandardSchemaV1; readonly topic?: string };
+  | { readonly schema: StandardSchemaV1; readonly topic?: string | undefined };
 
 /** Event types and the schemas of their data. */
 export type Catalogue = Readonly<Record<string, CatalogueEntry>>;

@@ -12,7 +12,7 @@ export interface NodeRequest extends IncomingMessage {
   /** What a middleware such as `express.json()` has made of the body. */
   readonly body?: unknown;
   /** Where Express has mounted the listener. */
-  readonly baseUrl?: string;
+  readonly baseUrl?: string | undefined;
 }
 
 export type NodeListener<R extends NodeRequest = NodeRequest> = (

@@ -5,7 +5,7 @@ export interface Codec {
   readonly contentType: string;
   encode(event: StoredEvent): string | Uint8Array;
   /** The most bytes that a body can be larger than the event's CloudEvents JSON with `sequence`. Default 0. */
-  readonly overheadBytes?: number;
+  readonly overheadBytes?: number | undefined;
 }
 
 /** The whole event: CloudEvents 1.0, JSON format, structured mode. The default. */

@@ -16,15 +16,15 @@ export interface ContingencyLogUnderTest {
    * Another log on the same storage, as another process would open it. The first one may be open or closed. Leave it
    * out if the storage can't outlive the log: the cases that need it then check nothing beyond one log.
    */
-  readonly reopen?: () => Promise<ContingencyLog>;
+  readonly reopen?: (() => Promise<ContingencyLog>) | undefined;
   /** Everything quarantined so far. Without it the cases check only that it doesn't come back. */
-  readonly quarantined?: () => Promise<readonly QuarantinedEntry[]>;
-  readonly dispose?: () => Promise<void>;
+  readonly quarantined?: (() => Promise<readonly QuarantinedEntry[]>) | undefined;
+  readonly dispose?: (() => Promise<void>) | undefined;
 }
 
 export interface ContingencyLogCaseOptions {
   /** A log that takes only about so many bytes, for the cases about full logs; without it they are left out. */
-  readonly makeBounded?: (maxBytes: number) => Promise<ContingencyLogUnderTest>;
+  readonly makeBounded?: ((maxBytes: number) => Promise<ContingencyLogUnderTest>) | undefined;
 }
 
 /**

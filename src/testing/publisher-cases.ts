@@ -8,7 +8,7 @@ export interface PublisherUnderTest {
   readonly publisher: EventPublisher;
   /** The bodies of the first `count` messages of a topic, in order of arrival, as a consumer of the broker gets them. */
   readonly consume: (topic: string, count: number) => Promise<readonly string[]>;
-  readonly dispose?: () => Promise<void>;
+  readonly dispose?: (() => Promise<void>) | undefined;
 }
 
 /**

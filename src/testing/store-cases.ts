@@ -8,7 +8,7 @@ import { storeExpiryCases } from './store-expiry-cases.js';
 
 export interface StoreUnderTest {
   readonly store: SessionStore;
-  readonly dispose?: () => Promise<void>;
+  readonly dispose?: (() => Promise<void>) | undefined;
 }
 
 /**

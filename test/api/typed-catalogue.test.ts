@@ -8,6 +8,7 @@ import {
   memoryPublisher,
   type Session,
 } from 'event-sessions';
+import { createHttpHandler } from 'event-sessions/http';
 import * as v from 'valibot';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import * as z from 'zod';
@@ -65,6 +66,19 @@ async function compiled(sessions: EventSessions<C>, session: Session<C>): Promis
   await session.addMany([{ type: 'mini', data: { to: 'a@example.com' } }]);
   // @ts-expect-error a type that the catalogue does not have
   await session.addMany([{ type: 'zot', data: {} }]);
+
+  await sessions.commands.addEvents({
+    sessionId: 's-1',
+    events: [
+      { type: 'mini', data: { orderId: 'o-1' } },
+      { type: 'topical', data: { to: 'a@example.com' }, id: 'e-1' },
+    ],
+  });
+  // @ts-expect-error the data of another type
+  await sessions.commands.addEvents({ sessionId: 's-1', events: [{ type: 'mini', data: { to: 'a@b.c' } }] });
+  // @ts-expect-error a type that the catalogue does not have
+  await sessions.commands.addEvents({ sessionId: 's-1', events: [{ type: 'zot', data: {} }] });
+  createHttpHandler(sessions);
 
   const { result } = await sessions.transaction(async (inner) => {
     // @ts-expect-error a type that the catalogue does not have

@@ -8,9 +8,9 @@ import { placeOf, recentFailures } from '../../publishing/recent-failures.js';
 
 export interface MemoryPublisherOptions {
   /** Called before a batch counts as published. What it throws (or rejects with) fails the batch, as a broker would. */
-  readonly onPublish?: (batch: PublishBatch) => void | Promise<void>;
+  readonly onPublish?: ((batch: PublishBatch) => void | Promise<void>) | undefined;
   /** Bytes of an event's CloudEvents JSON. Default 1 MiB, as for NSQ. */
-  readonly maxEventBytes?: number;
+  readonly maxEventBytes?: number | undefined;
 }
 
 export interface PublishedEvent {

@@ -18,7 +18,7 @@ import type {
 
 export interface MemoryStoreOptions {
   /** Milliseconds since the epoch. For tests that turn the clock. Default `Date.now`. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
 interface MemorySession {

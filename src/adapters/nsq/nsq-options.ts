@@ -8,9 +8,9 @@ export interface NsqReconnectOptions {
    * Milliseconds from an attempt that worked to the next one, and before the second one in vain: doubled for each one after
    * that, less up to half at random. Default 100.
    */
-  readonly minMs?: number;
+  readonly minMs?: number | undefined;
   /** The longest pause in milliseconds. Default 2,000. Keep it below `deadlineMs`. */
-  readonly maxMs?: number;
+  readonly maxMs?: number | undefined;
 }
 
 export interface NsqPublisherOptions {
@@ -18,26 +18,26 @@ export interface NsqPublisherOptions {
    * TCP address of nsqd, `host:port` (IPv6 in brackets), or several. The first is used for as long as it works; the
    * next one takes over when it does not, and keeps the work from then on. Default `127.0.0.1:4150`.
    */
-  readonly nsqd?: string | readonly string[];
+  readonly nsqd?: string | readonly string[] | undefined;
   /** What a message body looks like. Default {@link cloudEvents}. */
-  readonly codec?: Codec;
+  readonly codec?: Codec | undefined;
   /** Milliseconds that one `publish` may take as a whole: waiting its turn, connecting, sending. Default 5,000. */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
   /** Milliseconds until one nsqd must have accepted a connection and introduced itself. Default 2,000. */
-  readonly connectTimeoutMs?: number;
+  readonly connectTimeoutMs?: number | undefined;
   /** nsqd's `--max-msg-size`. Default 1,048,576, as there. */
-  readonly maxMessageBytes?: number;
+  readonly maxMessageBytes?: number | undefined;
   /** nsqd's `--max-body-size`, the largest body of one MPUB. Default 5,242,880, as there. */
-  readonly maxRequestBytes?: number;
+  readonly maxRequestBytes?: number | undefined;
   /** Messages in one MPUB. Default 1,000: what is sent again when one gets lost. */
-  readonly maxRequestMessages?: number;
+  readonly maxRequestMessages?: number | undefined;
   /**
    * Bytes handed to the socket that nsqd has not acknowledged; what is beyond waits, within its deadline. A single
    * request is always let through. Default 32 MiB: eight commit batches of 4 MiB.
    */
-  readonly maxInFlightBytes?: number;
+  readonly maxInFlightBytes?: number | undefined;
   /** The pauses between attempts to connect, after every nsqd has been tried once. */
-  readonly reconnect?: NsqReconnectOptions;
+  readonly reconnect?: NsqReconnectOptions | undefined;
 }
 
 export interface NsqSettings {

@@ -21,9 +21,9 @@ import { type RedisSessionRecord, refusal, STATUSES, toRecord } from './session-
 
 export type RedisStoreOptions = {
   /** Before every key. Default `event-sessions`. Stores with different prefixes know nothing of each other. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** How long a command may take. Default 2,000 ms. */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
 } & (
   | {
       /** Makes a client of its own, closed with the store: `redis://[user:password@]host[:port][/db]` or `rediss://`. */
