@@ -49,6 +49,7 @@ export {
   EventSessionsError,
   type EventSessionsErrorCode,
   type EventSessionsErrorFacts,
+  type EventSessionsErrorOf,
   type FailureOutcome,
   type InputIssue,
   isEventSessionsError,

@@ -86,11 +86,30 @@ export class EventSessionsError extends Error {
   }
 }
 
+/** By code, the facts that every error of it has. */
+interface SureFacts {
+  UNKNOWN_EVENT_TYPE: 'eventType';
+  SESSION_LIMIT_EXCEEDED: 'sessionId' | 'limit';
+  SESSION_NOT_FOUND: 'sessionId';
+  SESSION_NOT_OPEN: 'sessionId' | 'status';
+  COMMIT_IN_PROGRESS: 'sessionId' | 'retryAfterMs';
+  EXPECTED_EVENTS_MISMATCH: 'sessionId' | 'expected' | 'actual';
+}
+
+/** An error of that code, with the facts that go with it. */
+export type EventSessionsErrorOf<C extends EventSessionsErrorCode> = C extends EventSessionsErrorCode
+  ? EventSessionsError & { readonly code: C } & FactsOf<C>
+  : never;
+
+type FactsOf<C> = C extends keyof SureFacts
+  ? { readonly [F in SureFacts[C]]: NonNullable<EventSessionsErrorFacts[F]> }
+  : unknown;
+
 /** Whether `error` is one of ours and, if a code is given, whether it has that code. Works across realms and copies. */
-export function isEventSessionsError(
+export function isEventSessionsError<C extends EventSessionsErrorCode>(
   error: unknown,
-  code?: EventSessionsErrorCode,
-): error is EventSessionsError {
+  code?: C,
+): error is EventSessionsErrorOf<C> {
   if (!types.isNativeError(error) || error.name !== 'EventSessionsError') return false;
   const actual = (error as { code?: unknown }).code;
   return code === undefined ? ERROR_CODES.includes(actual as EventSessionsErrorCode) : actual === code;

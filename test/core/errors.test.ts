@@ -1,6 +1,6 @@
 import { runInNewContext } from 'node:vm';
-import { EventSessionsError, isEventSessionsError } from 'event-sessions';
-import { describe, expect, test, vi } from 'vitest';
+import { EventSessionsError, isEventSessionsError, type SessionStatus } from 'event-sessions';
+import { describe, expect, expectTypeOf, test, vi } from 'vitest';
 import { ERROR_CODES, messageOf } from '../../src/core/errors.js';
 
 describe('an error of ours', () => {
@@ -37,6 +37,21 @@ describe('isEventSessionsError', () => {
       expect(isEventSessionsError(error)).toBe(true);
       for (const other of ERROR_CODES) expect(isEventSessionsError(error, other)).toBe(other === code);
     }
+  });
+
+  test('tells the compiler which facts go with a code', () => {
+    const error: unknown = new EventSessionsError('SESSION_NOT_OPEN', 'no', {
+      sessionId: 's-1',
+      status: 'expired',
+    });
+    if (!isEventSessionsError(error)) throw error;
+    expectTypeOf(error.status).toEqualTypeOf<SessionStatus | undefined>();
+    if (error.code === 'SESSION_NOT_OPEN') expectTypeOf(error.status).toEqualTypeOf<SessionStatus>();
+    if (isEventSessionsError(error, 'COMMIT_IN_PROGRESS')) {
+      expectTypeOf(error.retryAfterMs).toEqualTypeOf<number>();
+      expectTypeOf(error.code).toEqualTypeOf<'COMMIT_IN_PROGRESS'>();
+    }
+    expectTypeOf(error).toExtend<EventSessionsError>();
   });
 
   test('knows an error of another copy of the class', async () => {
