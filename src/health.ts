@@ -11,7 +11,7 @@ export interface ComponentHealth {
 
 /**
  * - `ok`: everything works;
- * - `degraded`: store or publisher is down, and the contingency log takes what they can't;
+ * - `degraded`: store or publisher is down, and the contingency log takes what they can't; or only the log is down;
  * - `down`: store or publisher is down, and so is the contingency log, or there is none.
  */
 export interface Health {

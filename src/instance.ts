@@ -38,7 +38,7 @@ export function createInstance(metrics: Metrics): Instance {
   /** The call itself is answered, and not a promise around it: whoever adds one event would wait a turn longer. */
   function counted<R>(name: string, input: unknown, call: () => Promise<R>): Promise<R> {
     if (closed !== undefined)
-      return Promise.reject(new EventSessionsError('CLOSED', `${name} was called after close()`));
+      return Promise.reject(new EventSessionsError('CLOSED', 'Nothing can be called after close()'));
     underWay += 1;
     const result = call();
     result.then(ended, (error) => {

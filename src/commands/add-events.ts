@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import type { SessionRepository } from '../contingency/session-repository.js';
 import type { AcceptEvent, EventInput, EventOf } from '../core/accept-event.js';
 import type { Catalogue } from '../core/catalogue.js';
+import { counted } from '../core/counted.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
 import type { AcceptedEvent, TraceContext } from '../core/event.js';
@@ -67,7 +68,7 @@ function isListOfEvents(value: unknown): value is readonly EventInput[] {
 
 /** With a copy of the events: an async schema gives the caller time to change the array. */
 function checked(input: AddEventsInput): AddEventsInput {
-  const { sessionId, events } = inOrder(input) ?? validate(inputSchema, input, 'addEvents');
+  const { sessionId, events } = inOrder(input) ?? validate(inputSchema, input, 'The events to add');
   return { sessionId, events: [...events] };
 }
 
@@ -86,7 +87,7 @@ export function createAddEvents(context: AddEventsContext): AddEvents {
   const { repository, accept, events: domainEvents, metrics, limits } = context;
 
   return async (input) => {
-    const { sessionId, events } = reading('addEvents', () => checked(input));
+    const { sessionId, events } = reading('The events to add', () => checked(input));
     const trace = context.traceContext?.();
     const accepted = new Array<AcceptedEvent>(events.length);
     for (let index = 0; index < events.length; index += 1) {
@@ -126,7 +127,7 @@ function limitExceeded(
   const limit = which === 'events' ? limits.maxSessionEvents : limits.maxSessionBytes;
   const option = which === 'events' ? 'maxSessionEvents' : 'maxSessionBytes';
   const message =
-    `Session ${sessionId} would have more than ${limit} ${which}. ` +
+    `Session ${sessionId} would have more than ${counted(limit, which === 'events' ? 'event' : 'byte')}. ` +
     `Commit it and go on in a new one, or raise limits.${option}`;
   return new EventSessionsError('SESSION_LIMIT_EXCEEDED', message, { sessionId, limit });
 }

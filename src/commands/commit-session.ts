@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import type { SessionRepository } from '../contingency/session-repository.js';
+import { counted } from '../core/counted.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
 import { forgetOldest } from '../core/forget-oldest.js';
@@ -95,7 +96,11 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
   const cause = { instance: context.instanceId };
 
   return async (input) => {
-    const { sessionId, expectedEvents, signal } = validate(commitSessionSchema, input, 'commitSession');
+    const { sessionId, expectedEvents, signal } = validate(
+      commitSessionSchema,
+      input,
+      'The options of commit',
+    );
     signal?.throwIfAborted();
     const startedAt = performance.now();
     const attemptId = newId();
@@ -269,11 +274,13 @@ function refusal(
       return sessionNotOpen(sessionId, refused.status, 'be committed');
     case 'in_progress': {
       const { retryAfterMs } = refused;
-      const message = `Session ${sessionId} is being committed by another attempt; ask again in ${retryAfterMs} ms`;
+      const message =
+        `Session ${sessionId} is being committed by another attempt. Ask again for its receipt; ` +
+        `if it has died, another one can take over in ${retryAfterMs} ms`;
       return new EventSessionsError('COMMIT_IN_PROGRESS', message, { sessionId, retryAfterMs });
     }
     case 'mismatch': {
-      const message = `Session ${sessionId} has ${refused.events} events, not the expected ${expectedEvents}; it stays open`;
+      const message = `Session ${sessionId} has ${counted(refused.events, 'event')}, not the expected ${expectedEvents}; it stays open`;
       const facts = { sessionId, expected: expectedEvents, actual: refused.events };
       return new EventSessionsError('EXPECTED_EVENTS_MISMATCH', message, facts);
     }

@@ -1,3 +1,4 @@
+import { counted } from '../core/counted.js';
 import { EventSessionsError } from '../core/errors.js';
 import type { SessionStatus } from '../core/lifecycle.js';
 
@@ -14,7 +15,7 @@ export function sessionNotFound(sessionId: string): EventSessionsError {
 
 export function sessionCorrupt(sessionId: string, expected: number, actual: number): EventSessionsError {
   const message =
-    `Session ${sessionId} has counted ${expected} events, but the store holds ${actual}. ` +
+    `Session ${sessionId} has counted ${counted(expected, 'event')}, but the store holds ${actual}. ` +
     'Has the store evicted keys, or has somebody changed them?';
   return new EventSessionsError('SESSION_CORRUPT', message, { sessionId, expected, actual });
 }

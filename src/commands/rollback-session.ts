@@ -39,7 +39,7 @@ export function createRollbackSession(context: RollbackSessionContext): Rollback
   const { repository, events, metrics, logger, instanceId, retentionMs } = context;
 
   return async (input) => {
-    const { sessionId, reason } = validate(rollbackSessionSchema, input, 'rollbackSession');
+    const { sessionId, reason } = validate(rollbackSessionSchema, input, 'The options of rollback');
     const result = await repository.rollback(sessionId, {
       retentionMs,
       cause: { instance: instanceId, reason },

@@ -1,4 +1,5 @@
 import type { CircuitBreaker } from '../core/circuit-breaker.js';
+import { counted } from '../core/counted.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, ignoringUntilAwaited, isEventSessionsError, messageOf } from '../core/errors.js';
 import { corruptEvent, isEnvelope, type StoredEvent } from '../core/event.js';
@@ -376,7 +377,7 @@ function byTopic(events: readonly StoredEvent[]): Part[] {
 }
 
 function corrupt(sessionId: string, expected: number, actual: number): EventSessionsError {
-  const message = `Session ${sessionId} should have ${expected} events, but the store has only ${actual}`;
+  const message = `Session ${sessionId} should have ${counted(expected, 'event')}, but the store has only ${actual}`;
   return new EventSessionsError('SESSION_CORRUPT', message, { sessionId, expected, actual });
 }
 

@@ -35,7 +35,11 @@ export function createGetSessionEvents({
   readonly repository: SessionRepository;
 }): GetSessionEvents {
   return async (input) => {
-    const { sessionId, after = 0, limit = 100 } = validate(getSessionEventsSchema, input, 'getSessionEvents');
+    const {
+      sessionId,
+      after = 0,
+      limit = 100,
+    } = validate(getSessionEventsSchema, input, 'The range of events');
     const session = await repository.ask(sessionId, (store) => store.get(sessionId));
     if (session === undefined) throw sessionNotFound(sessionId);
     const range = { after, limit, maxBytes: MAX_PAGE_BYTES };

@@ -61,6 +61,27 @@ describe('is refused by code before anything has changed', () => {
   });
 });
 
+/** What a message says, and what a caller of the method need not know. */
+const SAID: [string, (session: Session) => Promise<unknown>, string][] = [
+  [
+    'no events',
+    (session) => session.addMany([]),
+    'The events to add: events: expected an array of 1 to 10000',
+  ],
+  ['a count', (session) => session.commit({ expectedEvents: -1 }), 'The options of commit: expectedEvents: '],
+  ['a reason', (session) => session.rollback({ reason: '' }), 'The options of rollback: reason: '],
+  ['a ttl', (session) => session.extend({ ttl: 0 }), 'The options of extend: ttl: '],
+  ['a range', (session) => session.events({ after: -1 }), 'The range of events: after: '],
+  ['one event', (session) => session.commit({ expectedEvents: 2 }), 'has 1 event, not the expected 2;'],
+];
+
+test.each(SAID)('a message speaks of what was called: %s', async (_, act, said) => {
+  const { sessions } = instance();
+  const session = await sessions.startSession();
+  await session.add('a', 1);
+  await expect(act(session)).rejects.toThrow(said);
+});
+
 test.each(['', 'a b', 'x'.repeat(129), '{a}', 'a:b', 'ä', 5, null, undefined])(
   'no session can have the id %j',
   async (id) => {
