@@ -276,7 +276,8 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     const { timeoutMs } = validate(closeSchema, closeOptions, 'close');
     await instance.close(timeoutMs, async (givenUp) => {
       if (givenUp > 0) logger.warn('Closed while calls were still under way', { calls: givenUp, timeoutMs });
-      const results = await Promise.allSettled([store.close(), publisher.close(), log?.close()]);
+      const closing = [store, publisher, log].map(async (adapter) => adapter?.close());
+      const results = await Promise.allSettled(closing);
       for (const result of results) {
         if (result.status === 'rejected')
           logger.error('An adapter could not be closed', { cause: messageOf(result.reason) });

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { EventSessionsError, isEventSessionsError, isSystemFailure } from './core/errors.js';
 import type { Metrics } from './core/metrics.js';
 import { sessionIdOf } from './core/validate.js';
@@ -23,8 +22,6 @@ export interface Instance {
 export function createInstance(metrics: Metrics): Instance {
   const controller = new AbortController();
   const over = new AbortController();
-  // Every commit under way listens, and there may be any number of them.
-  setMaxListeners(0, controller.signal);
   let underWay = 0;
   let whenIdle = () => {};
   const timers = new Set<NodeJS.Timeout>();
@@ -42,9 +39,9 @@ export function createInstance(metrics: Metrics): Instance {
     underWay += 1;
     const result = call();
     result.then(ended, (error) => {
+      ended();
       const isFailure = !isEventSessionsError(error) || isSystemFailure(error);
       if (isFailure && !isAbort(input, error)) metrics.failure(name, sessionIdOf(input), error);
-      ended();
     });
     return result;
   }

@@ -7,6 +7,7 @@ import { forgetOldest } from '../core/forget-oldest.js';
 import { newId } from '../core/ids.js';
 import type { CommitReceipt } from '../core/lifecycle.js';
 import type { Metrics } from '../core/metrics.js';
+import { onAbort } from '../core/on-abort.js';
 import { idSchema, validate, wholeNumber, withMethods } from '../core/validate.js';
 import type { Logger } from '../ports/logger.js';
 import type { BeginCommitOutcome } from '../ports/session-store.js';
@@ -248,14 +249,15 @@ function receiptOf(attempt: Attempt, lease: CommitLease, status: CommitReceipt['
 function anyOf(...signals: (AbortSignal | undefined)[]): { readonly signal: AbortSignal; dispose(): void } {
   const controller = new AbortController();
   const abort = () => controller.abort();
+  const offs: (() => void)[] = [];
   for (const signal of signals) {
     if (signal?.aborted) abort();
-    else signal?.addEventListener('abort', abort, { once: true });
+    else if (signal !== undefined) offs.push(onAbort(signal, abort));
   }
   return {
     signal: controller.signal,
     dispose() {
-      for (const signal of signals) signal?.removeEventListener('abort', abort);
+      for (const off of offs) off();
     },
   };
 }

@@ -105,14 +105,21 @@ type FactsOf<C> = C extends keyof SureFacts
   ? { readonly [F in SureFacts[C]]: NonNullable<EventSessionsErrorFacts[F]> }
   : unknown;
 
-/** Whether `error` is one of ours and, if a code is given, whether it has that code. Works across realms and copies. */
+/**
+ * Whether `error` is one of ours and, if a code is given, whether it has that code. Works across realms and copies, and
+ * never throws.
+ */
 export function isEventSessionsError<C extends EventSessionsErrorCode>(
   error: unknown,
   code?: C,
 ): error is EventSessionsErrorOf<C> {
-  if (!types.isNativeError(error) || error.name !== 'EventSessionsError') return false;
-  const actual = (error as { code?: unknown }).code;
-  return code === undefined ? ERROR_CODES.includes(actual as EventSessionsErrorCode) : actual === code;
+  try {
+    if (!types.isNativeError(error) || error.name !== 'EventSessionsError') return false;
+    const actual = (error as { code?: unknown }).code;
+    return code === undefined ? ERROR_CODES.includes(actual as EventSessionsErrorCode) : actual === code;
+  } catch {
+    return false;
+  }
 }
 
 /** What was thrown, as text. Anything can be thrown, so it never throws itself. */

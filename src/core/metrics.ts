@@ -265,7 +265,7 @@ function describeFailure(
   sessionId: string | undefined,
   error: unknown,
 ): FailureEntry {
-  const cause = error instanceof Error ? error.cause : undefined;
+  const cause = causeOf(error);
   return {
     at,
     operation,
@@ -274,4 +274,12 @@ function describeFailure(
     message: messageOf(error),
     cause: cause === undefined ? undefined : messageOf(cause),
   };
+}
+
+function causeOf(error: unknown): unknown {
+  try {
+    return error instanceof Error ? error.cause : undefined;
+  } catch {
+    return undefined;
+  }
 }

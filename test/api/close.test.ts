@@ -190,16 +190,22 @@ describe('closing', () => {
     }
   });
 
-  test('closes every adapter, also when one cannot be closed: that is logged', async () => {
+  test.each<[string, () => Promise<void>]>([
+    ['rejects', () => Promise.reject(new Error('it is stuck'))],
+    [
+      'throws',
+      () => {
+        throw new Error('it is stuck');
+      },
+    ],
+  ])('closes every adapter, also when that of one %s: that is logged', async (_, close) => {
     const errors: unknown[] = [];
     const closed: string[] = [];
     const log = memoryContingency();
     const { sessions } = instance({
       publisher: {
         ...memoryPublisher(),
-        async close() {
-          throw new Error('it is stuck');
-        },
+        close,
       },
       contingency: {
         ...log,

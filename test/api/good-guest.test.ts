@@ -105,6 +105,20 @@ describe.each(Object.entries(bad))('G8: a logger that %s', (_, log) => {
   });
 });
 
+test('G8: a commit that is aborted with a reason that cannot be looked at leaves nothing unhandled, and closing ends', async () => {
+  const { sessions } = instance();
+  const session = await sessions.startSession();
+  const reason = Object.defineProperty(new Error(), 'name', {
+    get() {
+      throw boom;
+    },
+  });
+  await expect(session.commit({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  await sessions.close();
+  await settled();
+  expect(unhandled).toEqual([]);
+});
+
 test('G8: nobody needs to wait for what a call answers when it fails', async () => {
   const { sessions, store } = instance({ contingency: false });
   store.fault = 'down';

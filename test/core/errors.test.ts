@@ -80,6 +80,14 @@ describe('isEventSessionsError', () => {
       'such a name with a code of somebody else',
       Object.assign(new Error(), { name: 'EventSessionsError', code: 'X' }),
     ],
+    [
+      'one that throws when it is looked at',
+      Object.defineProperty(new Error(), 'name', {
+        get() {
+          throw new Error('no');
+        },
+      }),
+    ],
     ['a plain object', { name: 'EventSessionsError', code: 'CLOSED' }],
     ['text', 'CLOSED'],
     ['null', null],

@@ -253,6 +253,14 @@ describe('recent failures', () => {
   test.each<[string, unknown]>([
     ['undefined', undefined],
     ['an object without a prototype', Object.create(null)],
+    [
+      'an error that throws when its cause is asked for',
+      Object.defineProperty(new Error('no'), 'cause', {
+        get() {
+          throw new Error('no');
+        },
+      }),
+    ],
     ['an error with such a cause', new Error('no', { cause: Object.create(null) })],
   ])('take %s, and never throw', (_, thrown) => {
     const { metrics, snapshot } = setUp();
