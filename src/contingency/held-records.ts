@@ -13,7 +13,8 @@ export interface HeldRecords {
   /** True until the log was found empty or recovery has read it: an earlier process may have left records there. */
   readonly inherited: boolean;
   of(sessionId: string): HeldSession | undefined;
-  hold(records: readonly ContingencyRecord[]): void;
+  /** Answers those of which one like it was held already: another start, another event of the same id. */
+  hold(records: readonly ContingencyRecord[]): ReadonlySet<ContingencyRecord>;
   /** Forgets these records, if they are still held. */
   drop(sessionId: string, records: readonly ContingencyRecord[]): void;
   /** Everything held up to now; hand it to `settle` when recovery has seen to it. */
@@ -80,6 +81,13 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
     return held;
   }
 
+  function isAnother(record: ContingencyRecord): boolean {
+    const held = sessions.get(record.sessionId);
+    if (held === undefined) return false;
+    if (record.kind === 'session.started') return held.startedAt > 0;
+    return record.kind === 'event.added' && held.eventIds.has(eventIdOf(record.event));
+  }
+
   function hold(record: ContingencyRecord): void {
     const held = heldOf(record.sessionId);
     count += 1;
@@ -126,7 +134,9 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
     },
 
     hold(records) {
+      const others = new Set(records.filter(isAnother));
       for (const record of records) hold(record);
+      return others;
     },
 
     drop(sessionId, records) {

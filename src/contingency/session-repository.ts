@@ -249,9 +249,13 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     return guarded(sessionId, call, orElse);
   }
 
-  async function record(records: readonly ContingencyRecord[], cause: EventSessionsError): Promise<void> {
+  /** Answers those that another call has recorded meanwhile. */
+  async function record(
+    records: readonly ContingencyRecord[],
+    cause: EventSessionsError,
+  ): Promise<ReadonlySet<ContingencyRecord>> {
     const [first] = records;
-    if (first === undefined) return;
+    if (first === undefined) return NONE;
     const { sessionId, kind } = first;
     if (log === undefined) throw cause;
     try {
@@ -266,7 +270,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
       );
     }
     const isKnown = held.of(sessionId) !== undefined;
-    if (kind !== 'event.unpublished') held.hold(records);
+    const others = kind === 'event.unpublished' ? NONE : held.hold(records);
     metrics.failure(kind, sessionId, cause);
     // Every add of an outage comes by here.
     logger[isKnown ? 'debug' : 'warn']('Recorded in the contingency log', {
@@ -277,6 +281,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
       cause: cause.message,
     });
     domainEvents.emit('contingency.recorded', { sessionId, kind, records: records.length, code: cause.code });
+    return others;
   }
 
   /**
@@ -368,10 +373,10 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           const { sessionId, metadata, ttlMs } = session;
           const end = endOf(sessionId);
           if (end !== undefined) return { outcome: 'exists', status: end.status } as const;
-          const repeated = held.of(sessionId)?.started === true;
-          if (!repeated)
-            await record([{ kind: 'session.started', sessionId, at: Date.now(), metadata, ttlMs }], failure);
-          return { outcome: 'deferred', repeated } as const;
+          if (held.of(sessionId)?.started) return { outcome: 'deferred', repeated: true } as const;
+          const start = { kind: 'session.started', sessionId, at: Date.now(), metadata, ttlMs } as const;
+          const others = await record([start], failure);
+          return { outcome: 'deferred', repeated: others.size > 0 } as const;
         },
       ),
 
@@ -391,14 +396,17 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
             return { outcome: 'not_open', status: end.status } as const;
           const known = held.of(sessionId)?.eventIds;
           const seen = new Set<string>();
-          const duplicates: number[] = [];
-          const records: ContingencyRecord[] = [];
-          events.forEach(({ id, topic, json }, index) => {
-            if (seen.has(id) || known?.has(id)) duplicates.push(index);
-            else records.push({ kind: 'event.added', sessionId, at: Date.now(), topic, event: json });
+          /** For each event the record of it, if it is not a duplicate. */
+          const records = events.map(({ id, topic, json }): ContingencyRecord | undefined => {
+            if (seen.has(id) || known?.has(id)) return undefined;
             seen.add(id);
+            return { kind: 'event.added', sessionId, at: Date.now(), topic, event: json };
           });
-          await record(records, failure);
+          const others = await record(
+            records.filter((one) => one !== undefined),
+            failure,
+          );
+          const duplicates = records.flatMap((one, i) => (one === undefined || others.has(one) ? [i] : []));
           return { outcome: 'deferred', duplicates } as const;
         },
         NOT_FOUND,
@@ -455,11 +463,12 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
         ),
       ),
 
-    deferCommit: (sessionId, attemptId, cause) =>
-      record([{ kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId }], cause),
+    async deferCommit(sessionId, attemptId, cause) {
+      await record([{ kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId }], cause);
+    },
 
-    deferEvents: (sessionId, events, cause) =>
-      record(
+    async deferEvents(sessionId, events, cause) {
+      await record(
         events.map(({ topic, sequence, json }) => ({
           kind: 'event.unpublished' as const,
           sessionId,
@@ -470,7 +479,8 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
           event: json,
         })),
         cause,
-      ),
+      );
+    },
   };
 }
 
@@ -478,6 +488,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
 type Healed = 'done' | 'session_unknown';
 
 const NOT_FOUND: NotFound = { outcome: 'not_found' };
+const NONE: ReadonlySet<ContingencyRecord> = new Set();
 
 type End = CommitRequestedRecord | RollbackRequestedRecord;
 

@@ -166,6 +166,30 @@ test('a start that is repeated in an outage is one start', async () => {
   expect((await sessions.metrics()).sessions.started).toBe(1);
 });
 
+test('of starts and adds at once in an outage, one is the first', async () => {
+  const { sessions, store } = instance();
+  const told: unknown[] = [];
+  sessions.on('*', ({ type }) => told.push(type));
+  store.fault = 'down';
+  const twice = <T>(call: () => Promise<T>) => Promise.all([call(), call()]);
+  const starts = await twice(() => sessions.commands.startSession({ sessionId: 's-1' }));
+  expect(starts.map(({ created }) => created)).toEqual([true, false]);
+  const session = sessions.session('s-1');
+  const adds = await twice(() =>
+    session.addMany([1, 2].map((data) => ({ type: 'a', data, id: `e-${data}` }))),
+  );
+  expect(adds.map(({ events }) => events.map(({ duplicate }) => duplicate))).toEqual([
+    [false, false],
+    [true, true],
+  ]);
+  const { sessions: counts, events } = await sessions.metrics();
+  expect([counts.started, events.added]).toEqual([1, 2]);
+  expect(told.filter((type) => type === 'session.started' || type === 'event.added')).toHaveLength(3);
+  store.fault = 'up';
+  await sessions.recover();
+  expect(await session.status()).toMatchObject({ events: 2 });
+});
+
 test("a commit that is over because of its caller's signal is no failure", async () => {
   const { sessions } = instance();
   const session = await sessions.startSession();
