@@ -1,3 +1,4 @@
+import * as z from 'zod/mini';
 import type { AddManyReceipt, AddReceipt } from './commands/add-events.js';
 import type { Commands } from './commands/commands.js';
 import type { CommitSessionInput } from './commands/commit-session.js';
@@ -7,7 +8,7 @@ import type { AddOptions, EventOf } from './core/accept-event.js';
 import type { Catalogue, EventData, EventType } from './core/catalogue.js';
 import { isEventSessionsError } from './core/errors.js';
 import type { CommitReceipt, RollbackReceipt } from './core/lifecycle.js';
-import { reading } from './core/validate.js';
+import { reading, validate } from './core/validate.js';
 import type { EventPage, GetSessionEventsInput } from './queries/get-session-events.js';
 import type { SessionStatusView } from './queries/get-session-status.js';
 import type { Queries } from './queries/queries.js';
@@ -32,18 +33,28 @@ export interface Session<C extends Catalogue = Catalogue> extends AsyncDisposabl
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+const ADD = 'The options of add';
+const isObject = (value: unknown) => typeof value === 'object' && value !== null;
+const objectSchema = z.custom<object>(isObject, { error: 'an object' });
+
+/** Of a number, a flag or null nothing would be left, and nobody would know. */
+function given<O extends object>(subject: string, options: O | undefined): O | undefined {
+  if (options !== undefined && !isObject(options)) validate(objectSchema, options, subject);
+  return options;
+}
+
 export function createSession<C extends Catalogue>(
   id: string,
   commands: Commands,
   queries: Queries,
 ): Session<C> {
   const withId = <O extends object>(subject: string, options: O | undefined) =>
-    reading(subject, () => ({ ...(options as O), sessionId: id }));
+    reading(subject, () => ({ ...(given(subject, options) as O), sessionId: id }));
 
   return {
     id,
     async add(type, data, options) {
-      const event = reading('The options of add', () => ({ ...options, type, data }));
+      const event = reading(ADD, () => ({ ...given(ADD, options), type, data }));
       const { events } = await commands.addEvents({ sessionId: id, events: [event] });
       return events[0] as AddReceipt;
     },

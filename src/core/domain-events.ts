@@ -93,7 +93,10 @@ export interface DomainEvents {
   on<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
   once<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
   off<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
-  /** Calls the listeners of the type and then those of `*`, each in the order they came. Never throws. */
+  /**
+   * Calls the listeners of the type and then those of `*`, each in the order they came, all with the same event, which
+   * none can change. Never throws.
+   */
   emit<T extends DomainEventType>(type: T, payload: DomainEventPayloads[T]): void;
   /** Whether anybody listens: spares making events that nobody gets. */
   has(type: DomainEventType): boolean;
@@ -163,7 +166,7 @@ export function createDomainEvents(instanceId: string, logger: Logger): DomainEv
     off: checked('off'),
     emit: (type, payload) => {
       if (!has(type)) return;
-      const event = { ...payload, type, at: Date.now(), instanceId };
+      const event = Object.freeze({ ...payload, type, at: Date.now(), instanceId });
       emitter.emit(type, event);
       emitter.emit('*', event);
     },

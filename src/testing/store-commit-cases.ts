@@ -172,6 +172,22 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
     assert.ok((session?.leaseExpiresAt ?? 0) > before, 'the lease is renewed');
   },
 
+  async 'what a caller does to its receipts and records changes nothing in the store'(store) {
+    const sessionId = await committing(store, 3);
+    const ending = finish(sessionId, 1, 3);
+    const receipt = { ...ending.receipt };
+    await store.finishCommit(sessionId, ending);
+    Object.assign(ending.receipt, { published: 99 });
+    for (let asked = 0; asked < 2; asked += 1) {
+      const again = await store.beginCommit(sessionId, attempt('later'));
+      assert.deepEqual(again, { outcome: 'committed', receipt });
+      if (again.outcome === 'committed') Object.assign(again.receipt, { published: 99 });
+      const session = await store.get(sessionId);
+      assert.equal(session?.history.at(-1)?.status, 'committed');
+      Object.assign(session?.history.at(-1) ?? {}, { status: 'open' });
+    }
+  },
+
   async 'finishCommit keeps the receipt word for word, and repeats'(store) {
     const sessionId = await committing(store, 3);
     const ending = finish(sessionId, 1, 3, 1);

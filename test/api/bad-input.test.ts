@@ -46,6 +46,11 @@ const WRONG: [string, (session: Session) => Promise<unknown>, string][] = [
   ['a reason with a newline', (session) => session.rollback({ reason: 'a\nb' }), 'INVALID_INPUT'],
   ['a ttl of 0', (session) => session.extend({ ttl: 0 }), 'INVALID_INPUT'],
   ['a page of 1,001 events', (session) => session.events({ limit: 1_001 }), 'INVALID_INPUT'],
+  ...[5, true, 'text', null].flatMap((options): typeof WRONG => [
+    [`options of add that are ${options}`, add(1, options as never), 'INVALID_INPUT'],
+    [`options of commit that are ${options}`, (session) => session.commit(options as never), 'INVALID_INPUT'],
+    [`options of extend that are ${options}`, (session) => session.extend(options as never), 'INVALID_INPUT'],
+  ]),
 ];
 
 describe('is refused by code before anything has changed', () => {
@@ -72,6 +77,11 @@ const SAID: [string, (session: Session) => Promise<unknown>, string][] = [
   ['a reason', (session) => session.rollback({ reason: '' }), 'The options of rollback: reason: '],
   ['a ttl', (session) => session.extend({ ttl: 0 }), 'The options of extend: ttl: '],
   ['a range', (session) => session.events({ after: -1 }), 'The range of events: after: '],
+  [
+    'options',
+    (session) => session.rollback('why' as never),
+    'The options of rollback: expected an object, got "why"',
+  ],
   ['one event', (session) => session.commit({ expectedEvents: 2 }), 'has 1 event, not the expected 2;'],
 ];
 

@@ -44,6 +44,16 @@ test('listeners are called in the order they came, each for its type only', () =
   expect(calls).toEqual(['first', 'second']);
 });
 
+test('a listener cannot change what those behind it hear', () => {
+  const { events, errors } = setUp();
+  const heard: string[] = [];
+  events.on('session.started', (event) => Object.assign(event, { sessionId: 'another' }));
+  events.on('*', (event) => event.type === 'session.started' && heard.push(event.sessionId));
+  events.emit('session.started', started('s-1'));
+  expect(heard).toEqual(['s-1']);
+  expect(errors).toHaveLength(1);
+});
+
 test('a listener that throws is logged, and the ones behind it are called', () => {
   const { events, errors } = setUp();
   const boom = new Error('boom');

@@ -175,7 +175,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       if (session === undefined) return NOT_FOUND;
       const status = effectiveStatus(session, asOf);
       const events = session.events.length;
-      if (session.receipt !== undefined) return { outcome: 'committed', receipt: session.receipt };
+      if (session.receipt !== undefined) return { outcome: 'committed', receipt: { ...session.receipt } };
       if (status !== 'open' && status !== 'committing') return { outcome: 'not_open', status };
       const same = session.attemptId === attemptId;
       if (status === 'open') {
@@ -218,7 +218,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
       if (session.status !== 'committing' || cursor !== session.events.length) return { outcome: 'stale' };
       session.cursor = cursor;
       session.deferred = deferred;
-      session.receipt = receipt;
+      session.receipt = { ...receipt };
       end(session, 'committed', retentionMs, cause);
       return { outcome: 'done' };
     },
@@ -334,6 +334,6 @@ function toRecord(session: MemorySession, status: SessionStatus): SessionRecord 
     expiresAt: status === 'committing' ? undefined : session.expiresAt,
     leaseExpiresAt: status === 'committing' ? session.leaseExpiresAt || undefined : undefined,
     metadata,
-    history: [...history],
+    history: history.map((entry) => ({ ...entry })),
   };
 }
