@@ -161,13 +161,8 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     if (error.outcome !== 'refused') {
       return { deferred: await deferRest(sessionId, parts, uncertain ?? error), brokerDown: error };
     }
-    // Once over, it stays so: a renewal that comes late does not bring back what was passed over.
-    let held = true;
-    const singly = await publishSingly(sessionId, parts, () => {
-      held &&= lease.holds();
-      return held;
-    });
-    if (!held) return undefined;
+    const singly = await publishSingly(sessionId, parts, () => lease.holds());
+    if (singly.stopped) return undefined;
     const refused = await deferRest(sessionId, [singly.refused], error);
     const unsent = await deferRest(sessionId, [singly.left], uncertain ?? singly.error ?? error);
     return { deferred: refused + unsent, brokerDown: unsent > 0 ? singly.error : undefined };
@@ -196,13 +191,13 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     sessionId: string,
     parts: readonly Part[],
     mayPublish = () => true,
-  ): Promise<OwedResult> {
+  ): Promise<OwedResult & { readonly stopped: boolean }> {
     const refused: StoredEvent[] = [];
     const left: StoredEvent[] = [];
     let error: EventSessionsError | undefined;
     for (const part of parts) {
       for (const [i, event] of part.entries()) {
-        if (!mayPublish()) break;
+        if (!mayPublish()) return { refused, left, error, stopped: true };
         const failure = await publishParts(sessionId, [[event]]);
         if (failure === undefined) continue;
         if (failure.error.outcome === 'refused') {
@@ -214,7 +209,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         }
       }
     }
-    return { refused, left, error };
+    return { refused, left, error, stopped: false };
   }
 
   async function publishOnce(sessionId: string, events: readonly StoredEvent[]): Promise<OwedResult> {
