@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { messageOf } from '../core/errors.js';
-import type { HttpHandler } from '../http/handler.js';
+import { type HttpHandler, routesOf } from '../http/handler.js';
 import { HttpProblem, problemResponse } from '../http/problem.js';
 import type { Command, CommandContext } from './command.js';
 import { EXIT, UsageError } from './exit-codes.js';
@@ -13,7 +13,11 @@ const DEFAULT_PORT = '3000';
 const TOKEN_ENV = 'EVENT_SESSIONS_TOKEN';
 const MIN_TOKEN = 16;
 /** To everybody. */
-const OPEN: ReadonlySet<string> = new Set(['/health/live', '/health/ready', '/openapi.json']);
+const OPEN: ReadonlySet<string> = new Set(
+  routesOf()
+    .filter(({ action }) => action === undefined)
+    .map(({ path }) => path),
+);
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 /** How long requests under way may take to end. `close()` of the sessions has its own bound behind it. */
 const DRAIN_MS = 10_000;

@@ -4,7 +4,7 @@ import { within } from '../core/within.js';
 import type { EventSessions } from '../create-event-sessions.js';
 import type { Logger } from '../ports/logger.js';
 import { eventsController } from './events-controller.js';
-import { metricsController } from './metrics-controller.js';
+import { metricsController, type PrometheusRegistry } from './metrics-controller.js';
 import { openApiController } from './openapi-controller.js';
 import { type HttpOptions, type RouteOptions, resolveHttpOptions } from './options.js';
 import { HttpProblem, isOurFault, problemResponse } from './problem.js';
@@ -39,9 +39,7 @@ export function createRoutes<R>(
   const resolved = resolveHttpOptions(options);
   const { basePath, authorize, prometheus, maxBodyBytes, bodyTimeoutMs } = resolved;
   const logger = loggerOf(resolved.logger);
-  const routes = [...eventsController, ...metricsController(prometheus), ...openApiController].map(
-    (route) => ({ ...route, segments: route.path.split('/') }),
-  );
+  const routes = routesOf(prometheus).map((route) => ({ ...route, segments: route.path.split('/') }));
   const limits = { maxBodyBytes, bodyTimeoutMs };
 
   async function permit(original: R, action: Action | undefined, sessionId: string | undefined) {
@@ -88,6 +86,10 @@ export function createRoutes<R>(
     );
     return request.method === 'HEAD' ? headOf(response) : response;
   };
+}
+
+export function routesOf(prometheus?: PrometheusRegistry): readonly Route[] {
+  return [...eventsController, ...metricsController(prometheus), ...openApiController];
 }
 
 /** What an error is answered with. Of what is not the caller's fault the operator hears more. */
