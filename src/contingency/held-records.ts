@@ -81,28 +81,28 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
     return held;
   }
 
-  function isAnother(record: ContingencyRecord): boolean {
-    const held = sessions.get(record.sessionId);
-    if (held === undefined) return false;
-    if (record.kind === 'session.started') return held.startedAt > 0;
-    return record.kind === 'event.added' && held.eventIds.has(eventIdOf(record.event));
-  }
-
-  function hold(record: ContingencyRecord): void {
+  /** Answers whether one like it was held already. */
+  function hold(record: ContingencyRecord): boolean {
     const held = heldOf(record.sessionId);
+    const eventId = record.kind === 'event.added' ? eventIdOf(record.event) : undefined;
+    const isAnother =
+      eventId === undefined
+        ? record.kind === 'session.started' && held.startedAt > 0
+        : held.eventIds.has(eventId);
     count += 1;
     if (record.kind === 'session.started') held.startedAt = count;
     if (isEnd(record)) held.end ??= { kind: record.kind, at: count };
     const size = sizeOf(record);
     if (held.spilledAt > 0 || bytes + size > maxBytes) {
       held.spilledAt = count;
-      return;
+      return isAnother;
     }
     bytes += size;
     const at = record.kind === 'session.started' ? 0 : held.records.length;
     held.records.splice(at, 0, record);
     held.numbers.splice(at, 0, count);
-    if (record.kind === 'event.added') held.eventIds.add(eventIdOf(record.event));
+    if (eventId !== undefined) held.eventIds.add(eventId);
+    return isAnother;
   }
 
   function keepOnly(
@@ -134,9 +134,7 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
     },
 
     hold(records) {
-      const others = new Set(records.filter(isAnother));
-      for (const record of records) hold(record);
-      return others;
+      return new Set(records.filter(hold));
     },
 
     drop(sessionId, records) {

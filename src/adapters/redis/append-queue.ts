@@ -54,6 +54,7 @@ export function appendQueue(
     const sessionIds = [...waiting.keys()];
     for (let i = 0; i < sessionIds.length; i += SESSIONS_PER_WRITE) {
       const some = sessionIds.slice(i, i + SESSIONS_PER_WRITE);
+      // As a rule there is one, and nothing to hold back for.
       if (some.length === 1) some.forEach(flush);
       else inOneWrite(() => some.forEach(flush));
     }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { MAX_DIGITS } from './writer-ids.js';
 
 /**
  * Every state change of a session is one of these scripts: on Redis a script is the only thing that is all or
@@ -130,7 +131,7 @@ export const MAX_RANGES = 480;
 const WRITERS = `
 local function writerOf(id)
   local prefix, digits = string.match(id, '^(.*%-)([1-9]%d*)$')
-  if prefix and #digits <= 15 then return 'w:' .. prefix, digits end
+  if prefix and #digits <= ${MAX_DIGITS} then return 'w:' .. prefix, digits end
 end
 local writers = {}
 local function rangesOf(field)

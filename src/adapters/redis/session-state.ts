@@ -2,7 +2,7 @@ import type { SessionLimits } from '../../ports/session-store.js';
 import type { Elements } from './list-elements.js';
 import { text, whole } from './replies.js';
 import { MAX_RANGES, MIN_OVERDUE_MS } from './scripts.js';
-import type { WriterRun } from './writer-ids.js';
+import { MAX_DIGITS, type WriterRun } from './writer-ids.js';
 
 /** What a session was like right behind an append of this process: enough to work out what the next one makes of it. */
 export interface SessionState {
@@ -94,6 +94,3 @@ export function stateAfter(
   const mustBeRenewed = next.keepUntil - next.expiresAt < MIN_OVERDUE_MS;
   return mayBeRefused || mustBeRenewed ? undefined : next;
 }
-
-/** Of a number of a writer's. */
-const MAX_DIGITS = 15;

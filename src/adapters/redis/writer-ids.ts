@@ -1,6 +1,8 @@
+/** Digits of a writer's number: the largest is a whole number also in Lua. */
+export const MAX_DIGITS = 15;
+const MAX_NUMBER = 10 ** MAX_DIGITS - 1;
 /** `prefix-17`, in Lua `^(.*%-)([1-9]%d*)$`: see `scripts.ts`. */
-const WRITERS = /^(.*-)([1-9]\d{0,14})$/;
-const MAX_NUMBER = 999_999_999_999_999;
+const WRITERS = new RegExp(`^(.*-)([1-9]\\d{0,${MAX_DIGITS - 1}})$`);
 
 export function isWriters(id: string): boolean {
   return WRITERS.test(id);
