@@ -57,8 +57,9 @@ const MISSING = 'the session does not have the expected number of events';
 const EXCEEDED = 'the session has more than the expected number of events';
 
 /**
- * Follows the rules of recovery without doing anything: the first request to end the session counts, a rollback wins
- * over the adds before it unless it comes too late, late events are published behind the others.
+ * Follows the rules of recovery without doing anything: the first request to end the session counts, unless it is a commit
+ * with a condition, which yields to the next; a rollback wins over what is before it unless it comes too late, late events
+ * are published behind the others.
  *
  * @param isPatient whether a record is so young that what it lacks may still come
  */
@@ -69,14 +70,20 @@ export function planSession(
 ): SessionPlan {
   const owed = new Set(records.flatMap(({ sequence }) => sequence ?? []));
   const forStore = records.filter(({ kind }) => kind !== 'event.unpublished');
-  const adds = forStore.filter(({ kind }) => kind === 'event.added');
-  const end = forStore.find(({ kind }) => kind.endsWith('_requested'));
+  const ends = forStore.filter(({ kind }) => kind.endsWith('_requested'));
+  const end = ends.find(({ expectedEvents }) => expectedEvents === undefined) ?? ends.at(-1);
   const state = rehearsal(store, isPatient);
   if (end?.kind === 'session.rollback_requested') {
-    for (const record of forStore) if (record.kind !== 'event.added') state.play(record);
-    if (state.refused(end)) for (const record of adds) state.play(record);
-    else if (state.plan.wait > 0) state.plan.wait += adds.length;
-    else state.plan.discard += adds.length;
+    const starts = forStore.filter(({ kind }) => kind === 'session.started');
+    const adds = forStore.filter(({ kind }) => kind === 'event.added');
+    const otherEnds = ends.filter((one) => one !== end);
+    for (const record of [...starts, end]) state.play(record);
+    if (state.plan.wait > 0) state.plan.wait += adds.length + otherEnds.length;
+    else {
+      if (state.refused(end)) for (const record of adds) state.play(record);
+      else state.plan.discard += adds.length;
+      for (const record of otherEnds) state.play(record);
+    }
   } else {
     for (const record of forStore) state.play(record);
   }
@@ -156,14 +163,12 @@ function rehearsal(store: KnownSession | undefined, isPatient: (record: RecordOu
       else if (record.kind === 'session.rollback_requested') rollback(record);
     },
     result(owed: number): SessionPlan {
-      // While something has to wait, the session is not brought to its end.
-      const goesOn = plan.wait === 0;
       if (late.size > 0 && status === 'committing') ended = 'commit';
-      const committed = ended === 'commit' && goesOn ? events - (store?.cursor ?? 0) : 0;
+      const committed = ended === 'commit' ? events - (store?.cursor ?? 0) : 0;
       return {
         ...plan,
-        end: ended === 'commit' && !goesOn ? undefined : ended,
-        publish: owed + committed + (goesOn ? late.size : 0),
+        end: ended,
+        publish: owed + committed + late.size,
         quarantine: [...quarantine].map(([reason, count]) => ({ reason, records: count })),
       };
     },

@@ -1,6 +1,7 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
 import { eventIdOf } from '../core/event.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
+import { isEnd } from './held-records.js';
 import { addTo, NOTHING, publishChunk } from './publish-owed.js';
 import { finishCommit } from './recover-interrupted.js';
 import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
@@ -21,8 +22,8 @@ const MAY_PASS = new Set<ReplayProblem>(['session_unknown', 'events_missing']);
 
 /**
  * Carries out all that the log has of one session for the store, of which everything was read before anything is done: of
- * several requests to end it the first counts, and a rollback wins over the adds before it, which then need not pass
- * through the store at all. Answers false when something has to wait for the store.
+ * several requests to end it one counts, and a rollback wins over the adds before it, which then need not pass through
+ * the store at all. Answers false when something has to wait for the store.
  */
 export async function recoverSession(
   pass: RecoveryPass,
@@ -62,7 +63,7 @@ async function bringToStore(pass: RecoveryPass, work: SealedWork, session: Sessi
   const { isBack, late } =
     session.end?.kind === 'session.rollback_requested'
       ? await rollBack(pass, work, session)
-      : await bringBack(pass, work, session, session.forStore);
+      : await bringBack(pass, work, session.sessionId, session.forStore);
   await publishLate(pass, work, session.sessionId, late);
   return isBack;
 }
@@ -76,51 +77,59 @@ interface BroughtBack {
 
 const WAITING: BroughtBack = { isBack: false, late: [] };
 
-/** The adds need not pass through the store; they are done with as soon as the rollback is in there. */
+/**
+ * The adds need not pass through the store; they are done with as soon as the rollback is in there. Nor must a commit that
+ * yields to it be granted before.
+ */
 async function rollBack(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<BroughtBack> {
   const done: number[] = [];
   const adds: number[] = [];
+  const otherEnds: number[] = [];
   let refused = false;
   for await (const { places, records } of work.chunks(session.forStore)) {
-    const isAdd = records.map(({ kind }) => kind === 'event.added');
-    const result = await replay(pass, {
-      places: places.filter((_, i) => !isAdd[i]),
-      records: records.filter((_, i) => !isAdd[i]),
-    });
+    const first = { places: [] as number[], records: [] as ContingencyRecord[] };
+    for (const [i, place] of places.entries()) {
+      const record = records[i] as ContingencyRecord;
+      if (record.kind === 'event.added') adds.push(place);
+      else if (isEnd(record) && place !== session.end?.place) otherEnds.push(place);
+      else {
+        first.places.push(place);
+        first.records.push(record);
+      }
+    }
+    const result = await replay(pass, first);
     if (result.waiting) return WAITING;
     await work.quarantine(result.quarantined);
     refused ||= result.quarantined.some(({ place }) => place === session.end?.place);
     for (const place of result.settled) done.push(place);
-    for (const [i, place] of places.entries()) if (isAdd[i]) adds.push(place);
   }
   await work.settle(done);
   // The session has ended in another way, and if it was committed, they belong to it.
-  if (refused) return bringBack(pass, work, session, adds);
+  if (refused) return bringBack(pass, work, session.sessionId, [...adds, ...otherEnds]);
   pass.tally.discarded += adds.length;
   await work.settle(adds);
-  return { isBack: true, late: [] };
+  return bringBack(pass, work, session.sessionId, otherEnds);
 }
 
-/** Into the store, and if a commit was asked for, on to the broker. */
+/** Into the store, and if a commit has begun by that, on to the broker. */
 async function bringBack(
   pass: RecoveryPass,
   work: SealedWork,
-  { sessionId, end }: SessionBacklog,
+  sessionId: string,
   places: readonly number[],
 ): Promise<BroughtBack> {
   const late: number[] = [];
-  let mustCommit = end?.kind === 'session.commit_requested';
+  let committing = false;
   for await (const chunk of work.chunks(places)) {
     if (pass.closing.aborted) return WAITING;
     const result = await replay(pass, chunk);
     await work.quarantine(result.quarantined);
     await work.settle(result.settled);
     if (result.waiting) return WAITING;
-    if (result.quarantined.some(({ place }) => place === end?.place)) mustCommit = false;
-    if (result.committing) mustCommit = true;
+    committing ||= result.committing;
     for (const place of result.late) late.push(place);
   }
-  const hasEnded = !mustCommit || (await finishCommit(pass, sessionId));
+  const hasEnded = !committing || (await finishCommit(pass, sessionId));
   return { isBack: true, late: hasEnded ? late : [] };
 }
 
@@ -129,9 +138,9 @@ interface Replayed {
   readonly quarantined: { place: number; record: ContingencyRecord; reason: string }[];
   /** Events that were acknowledged, but whose session is being committed, or has been, without them. */
   readonly late: number[];
-  /** The session is being committed. */
-  readonly committing: boolean;
-  /** There is something that may still find its place. */
+  /** The session is being committed, or has been. */
+  committing: boolean;
+  /** The session may still be found. A commit that may still get its events waits by itself. */
   waiting: boolean;
 }
 
@@ -153,10 +162,11 @@ async function replay(pass: RecoveryPass, { places, records }: Chunk): Promise<R
     const reason = problem && REASONS[problem];
     if (problem === 'session_committing' || problem === 'session_committed') result.late.push(place);
     else if (problem && MAY_PASS.has(problem) && Math.abs(Date.now() - record.at) < pass.patienceMs)
-      result.waiting = true;
+      result.waiting ||= problem === 'session_unknown';
     else if (reason !== undefined) result.quarantined.push({ place, record, reason });
     else {
       result.settled.push(place);
+      result.committing ||= record.kind === 'session.commit_requested';
       if (problem === 'session_rolled_back') pass.tally.discarded += 1;
       else if (record.kind === 'event.added') pass.tally.events += 1;
     }

@@ -11,8 +11,18 @@ import { withoutBytes } from './without-bytes.js';
 export interface SessionBacklog extends OwingSession {
   /** Records for the store, in order, but for a start: it comes first, though an add may have been recorded before it. */
   readonly forStore: readonly number[];
-  /** The first request to end it, which is one of those. */
-  readonly end: { readonly place: number; readonly kind: SessionEnd } | undefined;
+  /**
+   * The request to end it that counts, which is one of those: the first, unless it is a commit with a condition. Such a
+   * one may not have been met when the next was acknowledged, so it yields.
+   */
+  readonly end: End | undefined;
+}
+
+interface End {
+  readonly place: number;
+  readonly kind: SessionEnd;
+  /** With `expectedEvents`. */
+  readonly isConditional: boolean;
 }
 
 interface Growing extends SessionBacklog {
@@ -94,5 +104,7 @@ export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backl
 function takeForStore(session: Growing, record: ContingencyRecord, place: number): void {
   if (record.kind === 'session.started') session.forStore.unshift(place);
   else session.forStore.push(place);
-  if (isEnd(record)) session.end ??= { place, kind: record.kind };
+  if (!isEnd(record) || session.end?.isConditional === false) return;
+  const isConditional = 'expectedEvents' in record && record.expectedEvents !== undefined;
+  session.end = { place, kind: record.kind, isConditional };
 }

@@ -148,6 +148,40 @@ describe('what a recovery would do with one session', () => {
       known('open'),
       { wait: 1, restore: 1, end: undefined, publish: 0, quarantine: [] },
     ],
+    [
+      'a commit behind a young one that lacks events',
+      [{ ...commit(3), at: YOUNG }, add('a'), commit()],
+      known('open', { events: 1 }),
+      { wait: 1, restore: 1, end: 'commit', publish: 2, quarantine: [] },
+    ],
+    [
+      'a rollback behind a commit with a condition, though it is met by now',
+      [add('a'), commit(3), rollback],
+      known('open', { events: 2 }),
+      {
+        end: 'rollback',
+        discard: 1,
+        publish: 0,
+        quarantine: [{ reason: 'the session has ended in another way', records: 1 }],
+      },
+    ],
+    [
+      'a rollback behind a commit without one',
+      [add('a'), commit(), rollback],
+      known('open', { events: 2 }),
+      {
+        end: 'commit',
+        discard: 0,
+        publish: 3,
+        quarantine: [{ reason: 'the session has ended in another way', records: 1 }],
+      },
+    ],
+    [
+      'a young rollback of a session nobody knows, and what else there is of it',
+      [add('a'), commit(1), { ...rollback, at: YOUNG }],
+      undefined,
+      { wait: 3, quarantine: [], discard: 0 },
+    ],
     ['owed events', [owed(1), owed(2), owed(2)], known('committed'), { publish: 2, restore: 0 }],
     [
       'a session nobody knows',

@@ -44,6 +44,8 @@ function setUp() {
     store,
     sessions,
     refusing,
+    /** On the same store and log. */
+    anotherInstance: () => createEventSessions(options),
     /** Until then publishing waits. */
     publishWhen(promise: Promise<void>) {
       publishing = promise;
@@ -232,6 +234,59 @@ describe('G5: what the log had of ends, and recovery has brought to the store', 
     expect(await sessions.recover()).toMatchObject({ quarantined: 1, remaining: 0 });
     store.fault = 'down';
     expect(await session.rollback()).toMatchObject({ status: 'rolled_back', deferred: true });
+  });
+});
+
+describe('a commit that was recorded with expectedEvents, when they are not there yet', () => {
+  async function recordedCommit() {
+    const c = setUp();
+    const session = await sessionWithAnEvent(c.sessions);
+    c.store.fault = 'down';
+    expect(await session.commit({ expectedEvents: 2 })).toMatchObject({ status: 'committing' });
+    c.store.fault = 'up';
+    return { ...c, session };
+  }
+
+  test('G2: yields to a rollback that is acknowledged later, though they are there by then', async () => {
+    const { sessions, session, store, published } = await recordedCommit();
+    await session.add('a', 2);
+    store.fault = 'down';
+    expect(await session.rollback()).toMatchObject({ status: 'rolled_back', deferred: true });
+    store.fault = 'up';
+    expect(await sessions.recover()).toMatchObject({ quarantined: 1, remaining: 0, complete: true });
+    expect((await session.status()).status).toBe('rolled_back');
+    expect(published()).toBe(0);
+  });
+
+  test('G6: waits by itself: its session takes events, and they reach the store', async () => {
+    const { anotherInstance, store, published } = await recordedCommit();
+    const sessions = anotherInstance();
+    const session = sessions.session('s-1');
+    expect(await sessions.recover()).toMatchObject({ quarantined: 0, remaining: 1 });
+    expect(await session.add('a', 2, { id: 'e-2' })).toMatchObject({ deferred: false });
+    store.fault = 'down';
+    expect(await session.add('a', 2, { id: 'e-2' })).toMatchObject({ deferred: true });
+    store.fault = 'up';
+    expect(await sessions.recover()).toMatchObject({ remaining: 0, complete: true });
+    expect((await session.status()).status).toBe('committed');
+    expect(published()).toBe(2);
+  });
+
+  test('is granted when they come from the log, behind it', async () => {
+    const { session, store, recover, published } = await recordedCommit();
+    expect((await session.status()).status).toBe('open');
+    store.fault = 'down';
+    expect(await session.add('a', 2)).toMatchObject({ deferred: true });
+    await recover();
+    expect((await session.status()).status).toBe('committed');
+    expect(published()).toBe(2);
+  });
+
+  test('and leaves the session to a later commit without that', async () => {
+    const { sessions, session, published } = await recordedCommit();
+    expect(await session.commit({ expectedEvents: 1 })).toMatchObject({ status: 'committed', events: 1 });
+    expect(await sessions.recover()).toMatchObject({ quarantined: 0, remaining: 0 });
+    expect(published()).toBe(1);
   });
 });
 
