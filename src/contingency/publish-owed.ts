@@ -21,6 +21,8 @@ export const NOTHING: Recovered = { records: 0, published: 0 };
 /** Of whom events are owed, and what came of that by now. */
 export interface OwingSession {
   readonly sessionId: string;
+  /** Where that stands which is to be published behind what others are owed. */
+  readonly owedLast: readonly number[];
   recovered: Recovered;
 }
 
@@ -48,13 +50,7 @@ export function owedEvents(pass: RecoveryPass, work: SealedWork): OwedEvents {
   let sending: Promise<void> = Promise.resolve();
 
   async function publish(to: OwingSession, chunk: Chunk): Promise<void> {
-    addTo(to, await publishChunk(pass, work, to.sessionId, chunk, sequenceOf));
-  }
-
-  function sequenceOf(record: OwedRecord): number {
-    const { outcome, sequence } = record as EventUnpublishedRecord;
-    if (outcome === 'unknown') pass.tally.duplicatesPossible += 1;
-    return sequence;
+    addTo(to, await publishChunk(pass, work, to.sessionId, chunk, owedPlace(pass)));
   }
 
   return {
@@ -82,6 +78,26 @@ export function owedEvents(pass: RecoveryPass, work: SealedWork): OwedEvents {
   };
 }
 
+/** What the broker is owed of a session that comes last. */
+export async function publishOwedLast(
+  pass: RecoveryPass,
+  work: SealedWork,
+  { sessionId, owedLast }: OwingSession,
+): Promise<void> {
+  for await (const chunk of work.chunks(owedLast)) {
+    if (pass.broker.isDownFor(sessionId) || pass.closing.aborted) return;
+    await publishChunk(pass, work, sessionId, chunk, owedPlace(pass));
+  }
+}
+
+const owedPlace =
+  ({ tally }: RecoveryPass) =>
+  (record: OwedRecord): number => {
+    const { outcome, sequence } = record as EventUnpublishedRecord;
+    if (outcome === 'unknown') tally.duplicatesPossible += 1;
+    return sequence;
+  };
+
 export function addTo(session: OwingSession, { records, published }: Recovered): void {
   const before = session.recovered;
   session.recovered = { records: before.records + records, published: before.published + published };
@@ -98,8 +114,8 @@ export async function publishChunk(
   /** Undefined for a record of an event that has been published by an earlier one. */
   sequenceOf: (record: OwedRecord) => number | undefined,
 ): Promise<Recovered> {
-  const { processor, tally, down, closing } = pass;
-  if (down.broker || closing.aborted) return NOTHING;
+  const { processor, tally, broker, closing } = pass;
+  if (broker.isDownFor(sessionId) || closing.aborted) return NOTHING;
   const owed: StoredEvent[] = [];
   /** For each place what is owed of it, if it is not repeated. */
   const events = (records as readonly OwedRecord[]).map((record): StoredEvent | undefined => {
@@ -121,7 +137,8 @@ export async function publishChunk(
       isRefused.has(events[i]) ? [{ place, record: records[i] as ContingencyRecord, reason: REFUSED }] : [],
     ),
   );
-  if (left.length > 0) down.broker = true;
+  if (left.length > 0) broker.failedAt(sessionId);
+  else broker.tookAllOf(sessionId);
   return { records: settled.length + quarantined, published };
 }
 

@@ -1,37 +1,52 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
 import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
 
+/** Sessions that are asked for at once, if those that cannot be recovered do not make it more. */
+const PAGE = 100;
+
 /**
  * Sessions in the store that nobody looks after any more, of whatever instance: overdue ones, unless they may not expire
  * now, and commits whose lease is over. One of which the store cannot take care, though it is there, keeps none of the
  * others waiting.
  */
 export async function recoverInterrupted(pass: RecoveryPass, mayExpire: boolean): Promise<void> {
-  const { ask, logger, down } = pass;
+  const { ask, logger, down, failing } = pass;
   const seen = new Set<string>();
+  const last = new Set<string>();
   let isLeft = false;
-  try {
-    while (!down.store && !pass.closing.aborted) {
-      // Those that could not be finished are still the longest due.
-      const due = (await ask((store) => store.due(100 + seen.size))).filter((id) => !seen.has(id));
-      if (due.length === 0) break;
-      for (const sessionId of due) {
-        if (pass.closing.aborted) return;
-        seen.add(sessionId);
-        pass.tally.sessions += 1;
-        const recovering = mayExpire ? expireOrFinish(pass, sessionId) : finishCommit(pass, sessionId);
-        await recovering.catch(async (error: unknown) => {
-          // Something about this one session, or nothing works?
-          if (await isStoreAway(pass)) throw error;
-          isLeft = true;
-          logger.warn('An interrupted session could not be recovered yet', {
-            sessionId,
-            cause: messageOf(error),
-          });
+
+  async function recover(sessionIds: readonly string[]): Promise<void> {
+    for (const sessionId of sessionIds) {
+      if (pass.closing.aborted) return;
+      pass.tally.sessions += 1;
+      const recovering = mayExpire ? expireOrFinish(pass, sessionId) : finishCommit(pass, sessionId);
+      await recovering.catch(async (error: unknown) => {
+        // Something about this one session, or nothing works?
+        if (await isStoreAway(pass)) throw error;
+        isLeft = true;
+        logger.warn('An interrupted session could not be recovered yet', {
+          sessionId,
+          cause: messageOf(error),
         });
-        pass.progress();
-      }
+      });
+      pass.progress();
     }
+  }
+
+  try {
+    for (let page = PAGE; !down.store && !pass.closing.aborted; ) {
+      const due = await ask((store) => store.due(page));
+      const fresh = due.filter((id) => !seen.has(id));
+      if (fresh.length === 0 && due.length < page) break;
+      // Those that could not be finished are still the longest due.
+      if (fresh.length <= due.length / 2) page *= 2;
+      for (const id of fresh) {
+        seen.add(id);
+        if (failing.has(id)) last.add(id);
+      }
+      await recover(fresh.filter((id) => !last.has(id)));
+    }
+    await recover([...failing].filter((id) => last.has(id)));
   } catch (error) {
     down.store = true;
     logger.warn('The store could not be asked for interrupted sessions', { cause: messageOf(error) });
@@ -87,17 +102,18 @@ const SETTLED = ['COMMIT_IN_PROGRESS', 'SESSION_NOT_OPEN', 'SESSION_NOT_FOUND'] 
  * @throws `STORE_UNAVAILABLE`. A commit that fails for any other reason stays for the next pass.
  */
 export async function finishCommit(pass: RecoveryPass, sessionId: string): Promise<boolean> {
-  const { ask, commit, tally, down, logger, window } = pass;
+  const { ask, commit, tally, broker, logger, window } = pass;
   const before = await ask((store) => store.get(sessionId));
   // One that is committed as well: if it is this instance that has done it, it may not have heard of it.
   if (before?.status !== 'committing' && before?.status !== 'committed') return before?.status !== 'open';
   const { cursor, deferred, events, leaseExpiresAt } = before;
-  if (down.broker && cursor < events) return false;
+  if (broker.isDownFor(sessionId) && cursor < events) return false;
   try {
     const receipt = await commit({ sessionId });
     tally.published += Math.max(0, receipt.published - (cursor - deferred));
     // It has paid for its retries; the others need not.
-    if (receipt.deferred > deferred) down.broker = true;
+    if (receipt.deferred > deferred) broker.failedAt(sessionId);
+    else broker.tookAllOf(sessionId);
     // A lease that was not given back is one whose holder may have died with batches in flight.
     if (leaseExpiresAt !== undefined) {
       tally.duplicatesPossible += Math.min(window, events - cursor);
@@ -110,7 +126,7 @@ export async function finishCommit(pass: RecoveryPass, sessionId: string): Promi
     }
     // What is wrong with one session (`SESSION_CORRUPT`) says nothing about the broker.
     if (isEventSessionsError(error, 'PUBLISH_FAILED') || isEventSessionsError(error, 'CONTINGENCY_FAILED')) {
-      down.broker = true;
+      broker.failedAt(sessionId);
     }
     logger.warn('An interrupted commit could not be finished yet', {
       sessionId,

@@ -2,7 +2,7 @@ import { isEventSessionsError, messageOf } from '../core/errors.js';
 import { eventIdOf } from '../core/event.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
 import { isEnd } from './held-records.js';
-import { addTo, NOTHING, publishChunk } from './publish-owed.js';
+import { addTo, NOTHING, publishChunk, publishOwedLast } from './publish-owed.js';
 import { finishCommit } from './recover-interrupted.js';
 import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
 import { type ReplayProblem, replayIntoStore } from './replay.js';
@@ -34,6 +34,7 @@ export async function recoverSession(
   const before = { done: work.done, published: pass.tally.published };
   let isBack = true;
   try {
+    await publishOwedLast(pass, work, session);
     if (session.forStore.length > 0) isBack = await bringToStore(pass, work, session);
   } catch (error) {
     if (!isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
@@ -184,13 +185,13 @@ async function publishLate(
   sessionId: string,
   places: readonly number[],
 ): Promise<void> {
-  if (places.length === 0 || pass.down.broker) return;
+  if (places.length === 0 || pass.broker.isDownFor(sessionId)) return;
   const session = await pass.ask((store) => store.get(sessionId));
   if (session?.status === 'committing') return;
   let sequence = session?.events ?? 0;
   const seen = new Set<string>();
   for await (const chunk of work.chunks(places)) {
-    if (pass.down.broker || pass.closing.aborted) return;
+    if (pass.broker.isDownFor(sessionId) || pass.closing.aborted) return;
     await publishChunk(pass, work, sessionId, chunk, (record) => {
       const eventId = eventIdOf(record.utf8 ?? record.event);
       if (seen.has(eventId)) return undefined;

@@ -7,6 +7,7 @@ import type { SessionStore } from '../ports/session-store.js';
 import type { EventProcessor } from '../publishing/event-processor.js';
 import type { HeldRecords } from './held-records.js';
 import type { KnownEnds } from './known-ends.js';
+import type { FailingSessions, PassBroker } from './pass-broker.js';
 import type { ReplayContext } from './replay.js';
 
 export interface RecoverOptions {
@@ -74,11 +75,13 @@ export function isStoreAway({ ask }: Pick<RecoveryConfig, 'ask'>): Promise<boole
 }
 
 /**
- * What a pass works with and what it has found out. Once the store or the broker has failed in a pass, it is not asked
- * again: the rest stays for the next one, instead of paying the same wait for every session.
+ * What a pass works with and what it has found out. Once the store has failed in a pass, it is not asked again: the rest
+ * stays for the next one, instead of paying the same wait for every session.
  */
 export interface RecoveryPass extends RecoveryConfig {
   readonly tally: { -readonly [K in Exclude<keyof RecoveryProgress, 'records' | 'remaining'>]: number };
   readonly progress: () => void;
-  readonly down: { store: boolean; broker: boolean };
+  readonly down: { store: boolean };
+  readonly broker: PassBroker;
+  readonly failing: FailingSessions;
 }

@@ -1,6 +1,7 @@
 import { catchRejection, messageOf } from '../core/errors.js';
 import type { SealedRecords } from '../ports/contingency-log.js';
 import type { HeldMark, WaitingSession } from './held-records.js';
+import { passBroker } from './pass-broker.js';
 import { owedEvents } from './publish-owed.js';
 import { recoverInterrupted } from './recover-interrupted.js';
 import { recoverSession, tellRecovered } from './recover-session.js';
@@ -31,6 +32,7 @@ export function createRecovery(
   let running: Promise<RecoveryReport> | undefined;
   let listeners: NonNullable<RecoverOptions['onProgress']>[] = [];
   let awaitsStore = false;
+  const failing = new Set<string>();
 
   const start = observed(async () => {
     const startedAt = performance.now();
@@ -42,7 +44,8 @@ export function createRecovery(
       discarded: 0,
       quarantined: 0,
     };
-    const down = { store: false, broker: false };
+    const down = { store: false };
+    const broker = passBroker(failing);
     let work: SealedWork | undefined;
     const remaining = () => (work === undefined ? 0 : work.records - work.done);
     const progress = () => {
@@ -63,7 +66,7 @@ export function createRecovery(
     /** For a pass that has not read all of it. */
     const backlog = async () => (await log?.backlog())?.records ?? 0;
     if (awaitsStore && (await isStoreAway(config))) return report(false, await backlog());
-    const pass: RecoveryPass = { ...config, tally, down, progress };
+    const pass: RecoveryPass = { ...config, tally, down, broker, failing, progress };
 
     const mark = held.mark();
     let sealed: SealedRecords | 'empty' | 'busy';
@@ -82,9 +85,9 @@ export function createRecovery(
     }
     await recoverInterrupted(pass, true);
     const sawAll = sealed !== 'busy' && !closing.aborted;
-    awaitsStore = sawAll && down.store && !down.broker;
+    awaitsStore = sawAll && down.store && !broker.hasFailed;
     if (closing.aborted) return report(false, await backlog().catch(remaining));
-    return report(sawAll && remaining() === 0 && !down.store && !down.broker, remaining());
+    return report(sawAll && remaining() === 0 && !down.store && !broker.hasFailed, remaining());
   });
 
   return ({ onProgress } = {}) => {
@@ -103,7 +106,7 @@ async function recoverLog(
   mark: HeldMark,
   onStart: (work: SealedWork) => void,
 ): Promise<void> {
-  const { held, events, logger, tally, closing } = pass;
+  const { held, events, logger, tally, failing, closing } = pass;
   const work = sealedWork({
     sealed,
     events,
@@ -116,6 +119,7 @@ async function recoverLog(
   onStart(work);
   const { sessions, read } = backlogs({
     owed: owedEvents(pass, work),
+    failing,
     work,
     unusable: unusableEntries(work),
     signal: closing,
@@ -123,7 +127,9 @@ async function recoverLog(
   try {
     await read(sealed.read());
     const waiting = new Map<string, WaitingSession>();
-    for (const session of sessions.values()) {
+    const first = [...sessions.values()].filter(({ sessionId }) => !failing.has(sessionId));
+    const last = [...failing].flatMap((sessionId) => sessions.get(sessionId) ?? []);
+    for (const session of [...first, ...last]) {
       if (closing.aborted) return;
       const isBack = await recoverSession(pass, work, session);
       if (!isBack)

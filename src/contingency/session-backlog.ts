@@ -1,5 +1,6 @@
 import type { ContingencyRecord, SealedEntry } from '../ports/contingency-log.js';
 import { isEnd, type SessionEnd } from './held-records.js';
+import type { FailingSessions } from './pass-broker.js';
 import { addTo, NOTHING, type OwedEvents, type OwingSession } from './publish-owed.js';
 import { flawOf } from './record-flaw.js';
 import type { SealedWork } from './sealed-work.js';
@@ -27,6 +28,7 @@ interface End {
 
 interface Growing extends SessionBacklog {
   readonly forStore: number[];
+  readonly owedLast: number[];
   end: SessionBacklog['end'];
   /** From 0, in the order in which sessions first appear. */
   readonly number: number;
@@ -35,6 +37,8 @@ interface Growing extends SessionBacklog {
 export interface BacklogReader {
   /** Takes what the broker is owed, as it comes. */
   readonly owed: OwedEvents;
+  /** What they are owed is only noted. */
+  readonly failing: FailingSessions;
   readonly work: Pick<SealedWork, 'found' | 'settle'>;
   /** Takes what can never be replayed, as it comes. */
   readonly unusable: UnusableEntries;
@@ -49,7 +53,7 @@ export interface Backlogs {
   read(part: AsyncIterable<readonly SealedEntry[]>): Promise<void>;
 }
 
-export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backlogs {
+export function backlogs({ owed, failing, work, unusable, signal }: BacklogReader): Backlogs {
   const sessions = new Map<string, Growing>();
   const seen = seenEvents();
 
@@ -57,7 +61,7 @@ export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backl
     const known = sessions.get(sessionId);
     if (known !== undefined) return known;
     const number = sessions.size;
-    const session = { sessionId, number, forStore: [], end: undefined, recovered: NOTHING };
+    const session = { sessionId, number, forStore: [], owedLast: [], end: undefined, recovered: NOTHING };
     sessions.set(sessionId, session);
     return session;
   }
@@ -83,6 +87,10 @@ export function backlogs({ owed, work, unusable, signal }: BacklogReader): Backl
             const session = backlogOf(record.sessionId);
             if (record.kind !== 'event.unpublished') takeForStore(session, record, place);
             else if (seen.add(session.number, record)) {
+              if (failing.has(record.sessionId)) {
+                session.owedLast.push(place);
+                continue;
+              }
               if (!owed.hasRoomFor(session)) await owed.send();
               owed.add(session, record, place);
             } else {

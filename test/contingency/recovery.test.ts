@@ -335,6 +335,91 @@ describe('what the broker is owed', () => {
   });
 });
 
+describe('a session at which the broker fails each time', () => {
+  /** The topics that it does not take are changed by the test. */
+  function failingAt(...topics: string[]) {
+    const failing = new Set(topics);
+    const publisher = memoryPublisher({
+      onPublish: ({ topic }) => {
+        if (failing.has(topic))
+          throw new EventSessionsError('PUBLISH_FAILED', 'a full disk', { outcome: 'not_done' });
+      },
+    });
+    const published = () => publisher.published.map(({ topic }) => topic);
+    return { publisher, failing, published };
+  }
+
+  const owedTo = (topic: string): ContingencyRecord =>
+    ({ ...owed(`of-${topic}`, 1), topic }) as ContingencyRecord;
+
+  async function interrupted(store: ReturnType<typeof memoryStore>, topic: string) {
+    const sessionId = `of-${topic}`;
+    await (await createEventSessions({ store }).startSession({ sessionId })).add(topic, 1);
+    const { epoch } = await beginCommit(store, sessionId);
+    await store.releaseCommit(sessionId, epoch);
+  }
+
+  test('comes last of those that are owed something, when it has failed once', async () => {
+    const log = memoryContingency();
+    await log.append(['bad-1', 'bad-2', 'good'].map(owedTo));
+    const { publisher, failing, published } = failingAt('bad-1', 'bad-2');
+    const sessions = instanceOn({ store: memoryStore(), publisher, contingency: log });
+    for (const _ of numbers(3)) expect(await sessions.recover()).toMatchObject({ complete: false });
+    expect(published()).toEqual(['good']);
+    failing.delete('bad-2');
+    for (const _ of numbers(2)) expect(await sessions.recover()).toMatchObject({ complete: false });
+    expect(published()).toEqual(['good', 'bad-2']);
+    failing.clear();
+    expect(await sessions.recover()).toMatchObject({ complete: true, remaining: 0 });
+    expect(published()).toEqual(['good', 'bad-2', 'bad-1']);
+  });
+
+  test('is published in order when its turn comes', async () => {
+    const log = memoryContingency();
+    await log.append(numbers(1_200).map((n) => owed('s-1', n, n)));
+    let failures = 1;
+    const publisher = memoryPublisher({
+      onPublish: () => {
+        failures -= 1;
+        if (failures >= 0) throw new EventSessionsError('PUBLISH_FAILED', 'down', { outcome: 'not_done' });
+      },
+    });
+    const sessions = instanceOn({ store: memoryStore(), publisher, contingency: log });
+    expect(await sessions.recover()).toMatchObject({ published: 0, remaining: 1_200 });
+    expect(await sessions.recover()).toMatchObject({ published: 1_200, remaining: 0, complete: true });
+    expect(publisher.published.map(({ event }) => event.data)).toEqual(numbers(1_200));
+  });
+
+  test('keeps recovery from no interrupted commit', async () => {
+    const store = memoryStore();
+    const log = memoryContingency();
+    await log.append([owedTo('bad-1')]);
+    await interrupted(store, 'bad-2');
+    await interrupted(store, 'good');
+    const { publisher, published } = failingAt('bad-1', 'bad-2');
+    const sessions = instanceOn({ store, publisher, contingency: log });
+    for (const _ of numbers(3)) expect(await sessions.recover()).toMatchObject({ complete: false });
+    expect(published()).toEqual(['good']);
+    expect(await sessions.recover()).toMatchObject({ sessions: 2, complete: false });
+  });
+
+  test('nor from late events', async () => {
+    const store = memoryStore();
+    const log = memoryContingency();
+    for (const topic of ['bad', 'good']) {
+      const sessionId = `of-${topic}`;
+      const session = await createEventSessions({ store, recovery: false }).startSession({ sessionId });
+      await session.commit();
+      const event = JSON.stringify({ specversion: '1.0', id: 'late', type: topic, sessionid: sessionId });
+      await log.append([{ kind: 'event.added', sessionId, at: 1, topic, event }]);
+    }
+    const { publisher, published } = failingAt('bad');
+    const sessions = instanceOn({ store, publisher, contingency: log });
+    for (const _ of numbers(2)) expect(await sessions.recover()).toMatchObject({ complete: false });
+    expect(published()).toEqual(['good']);
+  });
+});
+
 test('an event recorded twice by one append that was repeated is published once', async () => {
   const store = memoryStore();
   const log = await owedLog(store, 3);
@@ -586,6 +671,28 @@ describe('one session that cannot be recovered', () => {
     }
     expect(await sessions.recover()).toMatchObject({ sessions: 151, published: 1 });
     expect(publisher.published.map(({ event }) => event.data)).toEqual(['good']);
+  });
+
+  test('nor is one of many looked at again and again', async () => {
+    const base = memoryStore();
+    let asked = 0;
+    const store = faultyStore({
+      ...base,
+      beginCommit: async () => ({ outcome: 'corrupt', counted: 2, found: 1 }),
+      due: async (limit) => {
+        const due = await base.due(limit);
+        asked += due.length;
+        return due;
+      },
+    });
+    const sessions = instanceOn({ store });
+    for (const n of numbers(3_000)) {
+      const { id } = await sessions.startSession({ sessionId: `stuck-${n}` });
+      await base.beginCommit(id, { attemptId: 'x', leaseMs: 1, cause: { instance: 'dead' } });
+      await base.releaseCommit(id, 1);
+    }
+    expect(await sessions.recover()).toMatchObject({ sessions: 3_000 });
+    expect(asked).toBeLessThan(4 * 3_000);
   });
 });
 

@@ -55,9 +55,10 @@ export type GetSession = (sessionId: string) => Promise<RedisSessionRecord | 'un
 /** A missing session this long overdue is gone for good, not about to be written. */
 const GONE_AFTER_MS = 60_000;
 
-/** Sessions that one `due` looks at in one go, and as a whole. What it has set right it need not look at again. */
+/** Sessions that one `due` looks at in one go, and in vain as a whole. What it has set right it need not look at again. */
 const MIN_LOOKS = 100;
-const MAX_LOOKS = 10_000;
+const MAX_LOOKS = 1_000;
+const MAX_VAIN_LOOKS = 10_000;
 
 /** Entries of the same score, before the place at which a page begins. Redis takes some hundred in the millisecond of one. */
 const MAX_TIES = 10_000;
@@ -104,8 +105,8 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
     async due(get, limit) {
       const due = new Set<string>();
       const unreadable = new Set<string>();
-      for (let looked = 0, staying = 0; due.size < limit && looked < MAX_LOOKS; ) {
-        const count = Math.max(limit - due.size, MIN_LOOKS);
+      for (let inVain = 0, staying = 0; due.size < limit && inVain < MAX_VAIN_LOOKS; ) {
+        const count = Math.min(Math.max(limit - due.size, MIN_LOOKS), MAX_LOOKS);
         // What was not due has left the range, and what stays is before the entries that have not been looked at.
         const [time, flat] = list(await run(INDEX_DUE, staying, count), 'a time and entries of the index');
         const now = whole(time, 'a time');
@@ -118,7 +119,7 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
           if (looks[i] === 'unreadable') unreadable.add(sessionId);
         });
         staying += looks.filter((found) => found !== 'moved').length;
-        looked += entries.length;
+        inVain += looks.filter((found) => found !== 'due').length;
         if (entries.length < count) break;
       }
       return [...due, ...unreadable].slice(0, limit);
