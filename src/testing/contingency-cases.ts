@@ -341,12 +341,22 @@ const RULES: Readonly<Record<string, Check>> = {
     await sealed.release();
   },
 
+  'fetch answers a beginning: nothing behind a record that is too large': async ({ log }) => {
+    await log.append([added('small'), added('large', 1, 'x'.repeat(100_000)), added('behind')]);
+    const sealed = await sealOf(log);
+    const places = (await entriesOf(sealed)).map(({ place }) => place);
+    assert.deepEqual((await sealed.fetch(places, 50_000)).map(idOf), ['small']);
+    await sealed.release();
+  },
+
   'quarantined entries do not come back, and are kept for a person': async ({ log, quarantined }) => {
     await log.append([added('0'), added('1'), added('2')]);
     const sealed = await sealOf(log);
     const [first, second] = await entriesOf(sealed);
     await sealed.quarantine([
       { place: first?.place ?? -1, record: added('0'), reason: 'the session is unknown' },
+    ]);
+    await sealed.quarantine([
       { place: second?.place ?? -1, unreadable: '{"half a line\u2028\n', reason: 'not JSON' },
     ]);
     assert.deepEqual((await read(sealed)).map(idOf), ['2']);
@@ -393,6 +403,7 @@ const RULES: Readonly<Record<string, Check>> = {
     await settleAll(sealed);
     const three = await log.backlog();
     assert.deepEqual({ records: three.records, oldestAt: three.oldestAt }, { records: 1, oldestAt: 4_000 });
+    assert.ok(three.bytes < two.bytes, 'what is settled takes no bytes');
   },
 
   'records survive the log: another one on the same storage finds them': async ({ log, reopen }) => {
@@ -468,6 +479,19 @@ const RULES: Readonly<Record<string, Check>> = {
     await assert.rejects(log.backlog(), hasCode('CLOSED'));
     await assert.rejects(log.ping(), hasCode('CLOSED'));
   },
+
+  'close releases a sealed part, which can no longer be used': async ({ log, reopen }) => {
+    await log.append([added('0')]);
+    const sealed = await sealOf(log);
+    const places = (await entriesOf(sealed)).map(({ place }) => place);
+    await log.close();
+    await assert.rejects(read(sealed), hasCode('CONTINGENCY_FAILED'));
+    await assert.rejects(sealed.fetch(places, 1), hasCode('CONTINGENCY_FAILED'));
+    await assert.rejects(sealed.settle(places), hasCode('CONTINGENCY_FAILED'));
+    await sealed.release();
+    if (reopen === undefined) return;
+    await using(await reopen(), async (next) => assert.deepEqual(await sealedIds(next), ['0']));
+  },
 };
 
 const BOUNDED_RULES: Readonly<Record<string, Check>> = {
@@ -521,13 +545,22 @@ function everyKind(text: string): ContingencyRecord[] {
     {
       kind: 'event.unpublished',
       sessionId: 's_1-A',
-      at: 1_767_225_600_000,
+      at: 1_767_225_600_123,
       topic: 't#ephemeral',
       sequence: 100_000,
       outcome: 'unknown',
       event,
     },
     { kind: 'event.unpublished', sessionId: 's_1-A', at: 5, topic: 't', sequence: 1, event },
+    {
+      kind: 'event.unpublished',
+      sessionId: 's_1-A',
+      at: 6,
+      topic: 't',
+      sequence: 2,
+      outcome: 'refused',
+      event,
+    },
   ];
 }
 

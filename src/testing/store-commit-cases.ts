@@ -75,8 +75,11 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
       'the lease lasts as long as asked for',
     );
     assert.deepEqual(
-      session?.history.map(({ status }) => status),
-      ['open', 'committing'],
+      session?.history.map(({ status, instance }) => [status, instance]),
+      [
+        ['open', 'conformance'],
+        ['committing', 'conformance'],
+      ],
     );
   },
 
@@ -97,20 +100,27 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
   },
 
   async 'another attempt is told to wait while the lease is alive'(store) {
-    const sessionId = await committing(store, 1);
+    const leaseMs = 3_600_000;
+    const sessionId = await committing(store, 1, { leaseMs });
     const other = await store.beginCommit(sessionId, attempt('second'));
     assert.equal(other.outcome, 'in_progress');
     assert.ok(
-      other.retryAfterMs > 0 && other.retryAfterMs <= 60_000,
+      other.retryAfterMs > leaseMs / 2 && other.retryAfterMs <= leaseMs,
       `retryAfterMs is ${other.retryAfterMs}`,
     );
     assert.equal((await store.get(sessionId))?.epoch, 1);
   },
 
-  async 'the same attempt asked again keeps its epoch'(store) {
+  async 'the same attempt asked again renews its lease and keeps its epoch, whatever it expects'(store) {
     const sessionId = await committing(store, 2);
     const granted = { outcome: 'granted', epoch: 1, cursor: 0, deferred: 0, events: 2 };
-    assert.deepEqual(await store.beginCommit(sessionId, attempt('first')), granted);
+    const { leaseExpiresAt = 0 } = (await store.get(sessionId)) ?? {};
+    const again = attempt('first', { leaseMs: 600_000, expectedEvents: 3 });
+    assert.deepEqual(await store.beginCommit(sessionId, again), granted);
+    assert.ok(
+      ((await store.get(sessionId))?.leaseExpiresAt ?? 0) >= leaseExpiresAt + 500_000,
+      'the lease is renewed',
+    );
     assert.deepEqual(
       (await store.get(sessionId))?.history.map(({ status }) => status),
       ['open', 'committing'],
@@ -133,8 +143,27 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
     assert.deepEqual(await store.advance(sessionId, progress(1, 2)), stale);
     assert.deepEqual(await store.finishCommit(sessionId, finish(sessionId, 1, 2)), stale);
     assert.deepEqual(await store.releaseCommit(sessionId, 1), stale);
+    assert.deepEqual(await store.advance(sessionId, progress(3, 2)), stale);
+    assert.deepEqual(await store.finishCommit(sessionId, finish(sessionId, 3, 2)), stale);
+    assert.deepEqual(await store.releaseCommit(sessionId, 3), stale);
     const session = await store.get(sessionId);
     assert.deepEqual([session?.status, session?.epoch, session?.cursor], ['committing', 2, 0]);
+  },
+
+  async 'a session that is not being committed is moved by no epoch'(store) {
+    const { sessionId: open } = await filled(store, 1);
+    const { sessionId: rolledBack } = await filled(store, 1);
+    await store.rollback(rolledBack, RETENTION);
+    for (const [sessionId, status] of [
+      [open, 'open'],
+      [rolledBack, 'rolled_back'],
+    ] as const) {
+      assert.deepEqual(await store.advance(sessionId, progress(0, 1)), { outcome: 'stale' });
+      assert.deepEqual(await store.finishCommit(sessionId, finish(sessionId, 0, 1)), { outcome: 'stale' });
+      assert.deepEqual(await store.releaseCommit(sessionId, 0), { outcome: 'stale' });
+      const session = await store.get(sessionId);
+      assert.deepEqual([session?.status, session?.cursor], [status, 0]);
+    }
   },
 
   async 'of concurrent attempts exactly one is granted'(store) {
@@ -169,7 +198,14 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
     assert.deepEqual(await store.advance(sessionId, progress(1, 2, 0)), { outcome: 'done' });
     const session = await store.get(sessionId);
     assert.deepEqual([session?.cursor, session?.deferred], [3, 1]);
-    assert.ok((session?.leaseExpiresAt ?? 0) > before, 'the lease is renewed');
+    const leaseExpiresAt = session?.leaseExpiresAt ?? 0;
+    assert.ok(leaseExpiresAt > before, 'the lease is renewed');
+    // As an attempt does it that waits for its broker.
+    await store.advance(sessionId, { ...progress(1, 3, 1), leaseMs: 600_000 });
+    assert.ok(
+      ((await store.get(sessionId))?.leaseExpiresAt ?? 0) >= leaseExpiresAt + 500_000,
+      'the lease is renewed where the cursor is',
+    );
   },
 
   async 'what a caller does to its receipts and records changes nothing in the store'(store) {
@@ -192,14 +228,20 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
     const sessionId = await committing(store, 3);
     const ending = finish(sessionId, 1, 3, 1);
     assert.deepEqual(await store.finishCommit(sessionId, ending), { outcome: 'done' });
-    assert.deepEqual(await store.finishCommit(sessionId, ending), { outcome: 'done' });
+    const repeated = { ...ending, receipt: { ...ending.receipt, durationMs: 99 } };
+    assert.deepEqual(await store.finishCommit(sessionId, repeated), { outcome: 'done' });
     const again = await store.beginCommit(sessionId, attempt('later'));
     assert.deepEqual(again, { outcome: 'committed', receipt: ending.receipt });
     const session = await store.get(sessionId);
     assert.deepEqual([session?.status, session?.cursor, session?.deferred], ['committed', 3, 1]);
+    assert.equal(session?.leaseExpiresAt, undefined);
     assert.deepEqual(
-      session?.history.map(({ status }) => status),
-      ['open', 'committing', 'committed'],
+      session?.history.map(({ status, instance }) => [status, instance]),
+      [
+        ['open', 'conformance'],
+        ['committing', 'conformance'],
+        ['committed', 'conformance'],
+      ],
     );
     assert.ok(
       (session?.expiresAt ?? 0) >= (session?.createdAt ?? 0) + RETENTION.retentionMs,
@@ -207,10 +249,20 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
     );
   },
 
+  async 'a committed session vanishes after its retention'(store) {
+    const sessionId = await committing(store, 1);
+    const ending = { ...finish(sessionId, 1, 1), retentionMs: 20 };
+    assert.deepEqual(await store.finishCommit(sessionId, ending), { outcome: 'done' });
+    await eventually(async () => assert.equal(await store.get(sessionId), undefined));
+    assert.deepEqual(await readAll(store, sessionId), []);
+  },
+
   async 'finishCommit is refused while events are missing'(store) {
     const sessionId = await committing(store, 3);
-    const early = { ...finish(sessionId, 1, 3), cursor: 2 };
-    assert.deepEqual(await store.finishCommit(sessionId, early), { outcome: 'stale' });
+    for (const cursor of [2, 4]) {
+      const wrong = { ...finish(sessionId, 1, 3), cursor };
+      assert.deepEqual(await store.finishCommit(sessionId, wrong), { outcome: 'stale' });
+    }
     assert.equal((await store.get(sessionId))?.status, 'committing');
   },
 
@@ -221,13 +273,17 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
     assert.deepEqual(await store.append(sessionId, [newEvent(sessionId)], LIMITS), refused);
     assert.deepEqual(await store.rollback(sessionId, RETENTION), refused);
     assert.deepEqual(await store.advance(sessionId, progress(1, 2)), { outcome: 'stale' });
+    assert.deepEqual(await store.expire(sessionId, AT_ONCE), { outcome: 'not_due' });
     assert.equal((await readAll(store, sessionId)).length, 2);
   },
 
   async 'releaseCommit lets the next attempt in at once'(store) {
     const sessionId = await committing(store, 2);
     await store.advance(sessionId, progress(1, 1));
-    assert.deepEqual(await store.releaseCommit(sessionId, 1), { outcome: 'done' });
+    for (let i = 0; i < 2; i += 1) {
+      assert.deepEqual(await store.releaseCommit(sessionId, 1), { outcome: 'done' });
+    }
+    assert.equal((await store.get(sessionId))?.leaseExpiresAt, undefined);
     assert.ok(await isDue(store, sessionId), 'a commit whose lease was given back is due');
     const granted = { outcome: 'granted', epoch: 2, cursor: 1, deferred: 0, events: 2 };
     assert.deepEqual(await store.beginCommit(sessionId, attempt('second')), granted);
@@ -238,9 +294,11 @@ export const storeCommitCases: Record<string, (store: SessionStore) => Promise<v
     const wrong = await store.beginCommit(sessionId, attempt('a', { expectedEvents: 4 }));
     assert.deepEqual(wrong, { outcome: 'mismatch', events: 3 });
     assert.equal((await store.get(sessionId))?.status, 'open');
+    const none = await store.beginCommit(sessionId, attempt('a', { expectedEvents: 0 }));
+    assert.deepEqual(none, { outcome: 'mismatch', events: 3 });
     assert.equal((await store.append(sessionId, [newEvent(sessionId)], LIMITS)).outcome, 'appended');
     const right = await store.beginCommit(sessionId, attempt('a', { expectedEvents: 4 }));
-    assert.equal(right.outcome, 'granted');
+    assert.deepEqual(right, { outcome: 'granted', epoch: 1, cursor: 0, deferred: 0, events: 4 });
   },
 
   async 'due names an interrupted commit once its lease is over, and not before'(store) {

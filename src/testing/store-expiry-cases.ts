@@ -16,6 +16,7 @@ import {
   newSession,
   PATIENT,
   RETENTION,
+  readAll,
   started,
 } from './store-cases.js';
 
@@ -77,10 +78,27 @@ export const storeExpiryCases: Record<string, (store: SessionStore) => Promise<v
     );
     const session = await store.get(sessionId);
     assert.deepEqual(
-      session?.history.map(({ status }) => status),
-      ['open', 'expired'],
+      session?.history.map(({ status, instance }) => [status, instance]),
+      [
+        ['open', 'conformance'],
+        ['expired', 'conformance'],
+      ],
     );
     assert.ok(!(await isDue(store, sessionId)), 'an ended session is not due');
+    assert.equal((await readAll(store, sessionId)).length, 1);
+  },
+
+  async 'an expired session keeps its events while there may be replays, and vanishes after its retention'(
+    store,
+  ) {
+    const { sessionId } = await overdue(store);
+    const [event] = await readAll(store, sessionId);
+    const { id } = JSON.parse(event ?? '{}') as { id: string };
+    assert.deepEqual(await store.contains(sessionId, [id]), [true]);
+    const ended = await store.expire(sessionId, { ...AT_ONCE, retentionMs: 20 });
+    assert.deepEqual(ended, { outcome: 'expired', discarded: 1 });
+    await eventually(async () => assert.equal(await store.get(sessionId), undefined));
+    assert.deepEqual(await readAll(store, sessionId), []);
   },
 
   async 'expire gives a grace, from the first time that it finds the session overdue'(store) {

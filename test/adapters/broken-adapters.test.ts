@@ -1,5 +1,20 @@
-import { type EventPublisher, memoryPublisher, memoryStore, type SessionStore } from 'event-sessions';
-import { type ConformanceCase, eventPublisherCases, sessionStoreCases } from 'event-sessions/testing';
+import {
+  type ContingencyLog,
+  type ContingencyRecord,
+  type EventPublisher,
+  memoryContingency,
+  memoryPublisher,
+  memoryStore,
+  type SealedRecords,
+  type SessionRecord,
+  type SessionStore,
+} from 'event-sessions';
+import {
+  type ConformanceCase,
+  contingencyLogCases,
+  eventPublisherCases,
+  sessionStoreCases,
+} from 'event-sessions/testing';
 import { describe, expect, test } from 'vitest';
 
 /** Whether one of the cases of this name fails, as it has to. */
@@ -132,18 +147,262 @@ const BROKEN_STORES: Record<string, [(store: SessionStore) => Partial<SessionSto
     /by bytes/,
   ],
   'never finds an interrupted commit': [() => ({ due: async () => [] }), /interrupted commit|comes due/],
-  'lists ended sessions': [
+  'lists a session twice': [
     (store) => ({
-      rollback: async (id, request) => {
-        const answer = await store.rollback(id, request);
-        return answer;
-      },
       list: async (filter) => {
         const page = await store.list(filter);
         return { ...page, sessions: [...page.sessions, ...page.sessions] };
       },
     }),
     /list pages/,
+  ],
+  'lists ended sessions': [
+    (store) => {
+      const ended: string[] = [];
+      return {
+        rollback: async (id, request) => {
+          ended.push(id);
+          return store.rollback(id, request);
+        },
+        list: async (filter) => {
+          const page = await store.list(filter);
+          const late = ended.map((sessionId) => ({
+            sessionId,
+            status: 'open' as const,
+            events: 0,
+            createdAt: 0,
+          }));
+          return { ...page, sessions: [...page.sessions, ...late].slice(-filter.limit) };
+        },
+      };
+    },
+    /list pages/,
+  ],
+  'lists without end': [
+    (store) => ({ list: async (filter) => ({ ...(await store.list(filter)), cursor: 'again' }) }),
+    /list pages/,
+  ],
+  'counts the sequence from the first of a page': [
+    (store) => ({
+      read: async (id, range) =>
+        (await store.read(id, range)).map((event, i) => ({ ...event, sequence: i + 1 })),
+    }),
+    /keeps to its bytes/,
+  ],
+  'knows no case in ids': [
+    (store) => ({
+      start: (session) => store.start({ ...session, sessionId: session.sessionId.toLowerCase() }),
+      get: (id) => store.get(id.toLowerCase()),
+    }),
+    /only in case/,
+  ],
+  'parses the text of an event': [
+    (store) => ({
+      read: async (id, range) =>
+        (await store.read(id, range)).map((event) => ({
+          ...event,
+          json: JSON.stringify(JSON.parse(event.json)),
+        })),
+    }),
+    /as they were given/,
+  ],
+  'counts duplicates for a limit': [
+    (store) => ({
+      append: async (id, events, limits, asOf) => {
+        const { events: before = 0 } = (await store.get(id)) ?? {};
+        return before + events.length > limits.maxSessionEvents
+          ? { outcome: 'limit_exceeded', limit: 'events' }
+          : store.append(id, events, limits, asOf);
+      },
+    }),
+    /duplicates do not count/,
+  ],
+  'finds the events of other sessions': [
+    (store) => {
+      const all = new Set<string>();
+      return {
+        append: async (id, events, ...rest) => {
+          for (const event of events) all.add(event.id);
+          return store.append(id, events, ...rest);
+        },
+        contains: async (_id, eventIds) => eventIds.map((eventId) => all.has(eventId)),
+      };
+    },
+    /another session|other/,
+  ],
+  'forgets the event ids of an ended session': [
+    (store) => ({
+      contains: async (id, eventIds) =>
+        (await store.get(id))?.status === 'open' ? store.contains(id, eventIds) : eventIds.map(() => false),
+    }),
+    /contains tells/,
+  ],
+  'forgets the event ids of a session that has run out': [
+    (store) => ({
+      contains: async (id, eventIds) =>
+        (await store.get(id))?.status === 'expired'
+          ? eventIds.map(() => false)
+          : store.contains(id, eventIds),
+    }),
+    /keeps its events/,
+  ],
+  'renews a lease only when the cursor moves': [
+    (store) => ({
+      advance: async (id, progress) =>
+        progress.cursor === (await store.get(id))?.cursor ? { outcome: 'done' } : store.advance(id, progress),
+    }),
+    /renews the lease/,
+  ],
+  'does not renew the lease of an attempt that asks again': [
+    (store) => {
+      const granted = new Map<string, Awaited<ReturnType<SessionStore['beginCommit']>>>();
+      return {
+        beginCommit: async (id, attempt) => {
+          const key = `${id} ${attempt.attemptId}`;
+          const before = granted.get(key);
+          if (before !== undefined) return before;
+          const answer = await store.beginCommit(id, attempt);
+          if (answer.outcome === 'granted') granted.set(key, answer);
+          return answer;
+        },
+      };
+    },
+    /asked again renews/,
+  ],
+  'checks expectedEvents of a commit that has begun': [
+    (store) => ({
+      beginCommit: async (id, attempt) => {
+        const { events } = (await store.get(id)) ?? {};
+        return attempt.expectedEvents !== undefined &&
+          attempt.expectedEvents !== events &&
+          events !== undefined
+          ? { outcome: 'mismatch', events }
+          : store.beginCommit(id, attempt);
+      },
+    }),
+    /whatever it expects/,
+  ],
+  'takes an expectation of no events for none': [
+    (store) => ({
+      beginCommit: (id, attempt) =>
+        store.beginCommit(id, { ...attempt, expectedEvents: attempt.expectedEvents || undefined }),
+    }),
+    /is not met/,
+  ],
+  'tells every other attempt to wait as long': [
+    (store) => ({
+      beginCommit: async (id, attempt) => {
+        const answer = await store.beginCommit(id, attempt);
+        return answer.outcome === 'in_progress' ? { ...answer, retryAfterMs: 15_000 } : answer;
+      },
+    }),
+    /told to wait/,
+  ],
+  'believes an epoch that is still to come': [
+    (store) => ({
+      advance: async (id, progress) => {
+        const { epoch = 0 } = (await store.get(id)) ?? {};
+        return store.advance(id, { ...progress, epoch: Math.min(epoch, progress.epoch) });
+      },
+    }),
+    /stale epoch/,
+  ],
+  'finishes a commit that has not begun': [
+    (store) => ({
+      finishCommit: async (id, finish) => {
+        if ((await store.get(id))?.status !== 'open') return store.finishCommit(id, finish);
+        await store.beginCommit(id, { attemptId: 'x', leaseMs: 1_000, cause: finish.cause });
+        return store.finishCommit(id, { ...finish, epoch: 1 });
+      },
+    }),
+    /moved by no epoch/,
+  ],
+  'keeps the receipt of the last finish': [
+    (store) => {
+      const receipts = new Map<string, Parameters<SessionStore['finishCommit']>[1]['receipt']>();
+      return {
+        finishCommit: async (id, finish) => {
+          receipts.set(id, finish.receipt);
+          return store.finishCommit(id, finish);
+        },
+        beginCommit: async (id, attempt) => {
+          const answer = await store.beginCommit(id, attempt);
+          const receipt = receipts.get(id);
+          return answer.outcome === 'committed' && receipt ? { ...answer, receipt } : answer;
+        },
+      };
+    },
+    /word for word/,
+  ],
+  'keeps committed sessions for good': [
+    (store) => ({ finishCommit: (id, finish) => store.finishCommit(id, { ...finish, retentionMs: 1e9 }) }),
+    /committed session vanishes/,
+  ],
+  'keeps expired sessions for good': [
+    (store) => ({ expire: (id, request) => store.expire(id, { ...request, retentionMs: 1e9 }) }),
+    /vanishes after its retention/,
+  ],
+  'keeps a session longer with each rollback': [
+    (store) => {
+      const until = new Map<string, number>();
+      return {
+        rollback: async (id, request) => {
+          until.set(id, Date.now() + request.retentionMs);
+          return store.rollback(id, request);
+        },
+        get: async (id) => {
+          const session = await store.get(id);
+          return session && { ...session, expiresAt: until.get(id) ?? session.expiresAt };
+        },
+      };
+    },
+    /rollback ends a session/,
+  ],
+  'does not say in the history who did it': [
+    (store) => ({ expire: (id, request) => store.expire(id, { ...request, cause: { instance: 'x' } }) }),
+    /ends an overdue session/,
+  ],
+  'does not say in the history when': [
+    (store) => ({
+      get: async (id) => {
+        const session: SessionRecord | undefined = await store.get(id);
+        return session && { ...session, history: session.history.map((entry) => ({ ...entry, at: 0 })) };
+      },
+    }),
+    /rollback ends a session/,
+  ],
+  'shows the lease of a session that has ended': [
+    (store) => ({
+      get: async (id) => {
+        const session = await store.get(id);
+        return session && { ...session, leaseExpiresAt: session.leaseExpiresAt ?? 0 };
+      },
+    }),
+    /finishCommit keeps/,
+  ],
+  'gives more due sessions than asked for': [(store) => ({ due: () => store.due(1_000) }), /longest due/],
+  'gives due sessions the other way round': [
+    (store) => ({ due: async (limit) => [...(await store.due(limit))].reverse() }),
+    /longest due/,
+  ],
+  'counts ended sessions as active': [
+    (store) => {
+      let begun = 0;
+      return {
+        start: (session) => {
+          begun += 1;
+          return store.start(session);
+        },
+        countActive: async () => begun,
+      };
+    },
+    /countActive/,
+  ],
+  'counts only open sessions as active': [
+    (store) => ({
+      countActive: async () => (await store.list({ status: 'open', limit: 1_000 })).sessions.length,
+    }),
+    /countActive/,
   ],
 };
 
@@ -242,6 +501,166 @@ describe('the publisher suite rejects a publisher that', () => {
         memory.published.filter((one) => one.topic === topic).map(({ event }) => JSON.stringify(event));
       return { publisher: { ...memory, ...breakIt(memory) }, consume };
     });
+    expect(await rejects(cases, expected)).toBe(true);
+  });
+});
+
+const { parse, stringify } = JSON;
+
+/** Logs that break one rule each. */
+const BROKEN_LOGS: Record<string, [(log: ContingencyLog) => Partial<ContingencyLog>, RegExp]> = {
+  'loses the last record of an append': [
+    (log) => ({ append: (records) => log.append(records.slice(0, Math.max(1, records.length - 1))) }),
+    /those of one append together/,
+  ],
+  'turns the records of an append round': [
+    (log) => ({ append: (records) => log.append([...records].reverse()) }),
+    /those of one append together/,
+  ],
+  'parses the text of an event': [
+    (log) => ({ append: (records) => log.append(records.map(parsed)) }),
+    /whatever it contains/,
+  ],
+  'loses that the broker has refused an event': [
+    (log) => ({
+      append: (records) =>
+        log.append(
+          records.map((record) =>
+            record.kind === 'event.unpublished' && record.outcome === 'refused'
+              ? { ...record, outcome: undefined }
+              : record,
+          ),
+        ),
+    }),
+    /whatever it contains/,
+  ],
+  'keeps whole seconds': [
+    (log) => ({
+      append: (records) =>
+        log.append(records.map((record) => ({ ...record, at: Math.ceil(record.at / 1_000) * 1_000 }))),
+    }),
+    /whatever it contains/,
+  ],
+  'takes no notice that it is full': [
+    (log) => ({ append: (records) => log.append(records).catch(() => {}) }),
+    /a full log rejects/,
+  ],
+  'writes what fits of an append': [
+    (log) => ({
+      append: async (records) => {
+        for (const record of records) await log.append([record]);
+      },
+    }),
+    /does not fit/,
+  ],
+  'gives a part to two recoveries': [
+    (log) => {
+      let held: SealedRecords | undefined;
+      return {
+        seal: async () => {
+          const answer = await log.seal();
+          if (typeof answer === 'object') held = answer;
+          return answer === 'busy' && held !== undefined ? held : answer;
+        },
+      };
+    },
+    /one recovery at a time/,
+  ],
+  'settles at the end only': [
+    (log) => ({
+      seal: () =>
+        sealedBy(log, (sealed) => {
+          const settled: number[] = [];
+          return {
+            settle: async (places) => {
+              settled.push(...places);
+            },
+            release: async () => {
+              await sealed.settle(settled);
+              await sealed.release();
+            },
+          };
+        }),
+    }),
+    /is settled is no longer read/,
+  ],
+  'settles what stands before, too': [
+    (log) => ({
+      seal: () =>
+        sealedBy(log, (sealed) => ({
+          settle: (places) =>
+            sealed.settle(Array.from({ length: Math.max(0, ...places) + 1 }, (_, place) => place)),
+        })),
+    }),
+    /what is not settled stays/,
+  ],
+  'fetches without regard to the bytes': [
+    (log) => ({
+      seal: () =>
+        sealedBy(log, (sealed) => ({ fetch: (places) => sealed.fetch(places, Number.MAX_SAFE_INTEGER) })),
+    }),
+    /fetch answers at most/,
+  ],
+  'passes over a record that is too large': [
+    (log) => ({
+      seal: () =>
+        sealedBy(log, (sealed) => ({
+          fetch: async (places, maxBytes) => {
+            const found: ContingencyRecord[] = [];
+            for (const place of places) {
+              const [record] = await sealed.fetch([place], maxBytes);
+              if (record && stringify(record).length <= maxBytes) found.push(record);
+            }
+            return found;
+          },
+        })),
+    }),
+    /a beginning/,
+  ],
+  'throws away what is quarantined': [
+    (log) => ({
+      seal: () =>
+        sealedBy(log, (sealed) => ({
+          quarantine: (entries) => sealed.settle(entries.map(({ place }) => place)),
+        })),
+    }),
+    /kept for a person/,
+  ],
+  'counts what is settled in its bytes': [
+    (log) => {
+      let most = 0;
+      return {
+        backlog: async () => {
+          const backlog = await log.backlog();
+          most = Math.max(most, backlog.bytes);
+          return { ...backlog, bytes: most };
+        },
+      };
+    },
+    /backlog counts/,
+  ],
+  'lets a sealed part outlive it': [() => ({ close: async () => {} }), /close releases/],
+};
+
+function parsed(record: ContingencyRecord): ContingencyRecord {
+  return 'event' in record ? { ...record, event: stringify(parse(record.event)) } : record;
+}
+
+async function sealedBy(
+  log: ContingencyLog,
+  breakIt: (sealed: SealedRecords) => Partial<SealedRecords>,
+): Promise<SealedRecords | 'empty' | 'busy'> {
+  const sealed = await log.seal();
+  return typeof sealed === 'object' ? { ...sealed, ...breakIt(sealed) } : sealed;
+}
+
+describe('the contingency suite rejects a log that', () => {
+  test.each(Object.entries(BROKEN_LOGS))('%s', async (_name, [breakIt, expected]) => {
+    const make = async (maxBytes?: number) => {
+      const log = memoryContingency({ maxBytes });
+      return { log: { ...log, ...breakIt(log) }, quarantined: async () => log.quarantined };
+    };
+    const cases = contingencyLogCases(() => make(), { makeBounded: make });
     expect(await rejects(cases, expected)).toBe(true);
   });
 });
