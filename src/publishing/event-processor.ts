@@ -71,8 +71,8 @@ export interface EventProcessorConfig extends RetryPolicy {
 /** What of a batch is still to be published: the events of one topic, in order. */
 type Part = readonly StoredEvent[];
 
-interface Failure {
-  readonly parts: readonly Part[];
+interface FailedPart {
+  readonly part: Part;
   readonly error: EventSessionsError;
 }
 
@@ -86,7 +86,8 @@ interface Settled {
 interface Sent {
   /** Sequence of the batch's last event. */
   readonly end: number;
-  readonly settled: Promise<Failure | undefined>;
+  /** What of it failed. */
+  readonly settled: Promise<readonly FailedPart[]>;
   /** Known at once, before `settled` tells: from then on nothing may be sent. */
   readonly failed: boolean;
 }
@@ -132,40 +133,49 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     sessionId: string,
     parts: readonly Part[],
     onFailure: () => void = () => {},
-  ): Promise<Failure | undefined> {
+  ): Promise<readonly FailedPart[]> {
     const results = await Promise.allSettled(parts.map((part) => publishPart(sessionId, part, onFailure)));
-    const failed = parts.filter((_, i) => results[i]?.status === 'rejected');
-    const rejected = results.find((result) => result.status === 'rejected');
-    return rejected === undefined
-      ? undefined
-      : { parts: failed, error: rejected.reason as EventSessionsError };
+    return parts.flatMap((part, i) => {
+      const result = results[i];
+      return result?.status === 'rejected' ? [{ part, error: result.reason as EventSessionsError }] : [];
+    });
   }
 
   /**
-   * Sends again what failed until it is published, deferred, or (without contingency) given up.
+   * Sends again what failed until it is published, deferred, or (without contingency) given up. What is refused is not
+   * sent again as it is, but taken apart once the rest is through.
    * Undefined when the attempt has to end first.
    */
-  async function settle(session: ProcessedSession, failure: Failure): Promise<Settled | undefined> {
+  async function settle(
+    session: ProcessedSession,
+    failed: readonly FailedPart[],
+  ): Promise<Settled | undefined> {
     const { sessionId, lease, signal } = session;
-    let left: Failure | undefined = failure;
+    const refused = failed.filter(isRefused);
+    let left = failed.filter((one) => !isRefused(one));
     let uncertain: EventSessionsError | undefined;
-    for (let retry = 1; retry <= config.retries && canRetry(left); retry += 1) {
-      if (left.error.outcome === 'unknown') uncertain = left.error;
+    for (let retry = 1; retry <= config.retries && left.length > 0 && !breaker.down; retry += 1) {
+      uncertain = left.find(isUnknown)?.error ?? uncertain;
       await pause(backoffDelay(config, retry), signal);
       if (signal?.aborted || !lease.holds()) return undefined;
-      left = await publishParts(sessionId, left.parts);
+      const again = await publishParts(sessionId, left.map(partOf));
+      refused.push(...again.filter(isRefused));
+      left = again.filter((one) => !isRefused(one));
     }
-    if (left === undefined) return { deferred: 0, brokerDown: undefined };
+    if (left.length + refused.length === 0) return { deferred: 0, brokerDown: undefined };
     if (!lease.holds()) return undefined;
-    const { error, parts } = left;
-    if (error.outcome !== 'refused') {
-      return { deferred: await deferRest(sessionId, parts, uncertain ?? error), brokerDown: error };
+    const [down] = left;
+    if (down !== undefined) {
+      const cause = uncertain ?? worstOf(left);
+      const deferred = await deferRest(sessionId, [...left, ...refused].map(partOf), cause);
+      return { deferred, brokerDown: down.error };
     }
-    const singly = await publishSingly(sessionId, parts, () => lease.holds());
+    const refusal = worstOf(refused);
+    const singly = await publishSingly(sessionId, refused.map(partOf), () => lease.holds());
     if (singly.stopped) return undefined;
-    const refused = await deferRest(sessionId, [singly.refused], error);
-    const unsent = await deferRest(sessionId, [singly.left], uncertain ?? singly.error ?? error);
-    return { deferred: refused + unsent, brokerDown: unsent > 0 ? singly.error : undefined };
+    const never = await deferRest(sessionId, [singly.refused], refusal);
+    const unsent = await deferRest(sessionId, [singly.left], uncertain ?? singly.error ?? refusal);
+    return { deferred: never + unsent, brokerDown: unsent > 0 ? singly.error : undefined };
   }
 
   async function deferRest(
@@ -179,9 +189,6 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     await config.defer(sessionId, rest, error);
     return rest.length;
   }
-
-  const canRetry = (failure: Failure | undefined): failure is Failure =>
-    failure !== undefined && failure.error.outcome !== 'refused' && !breaker.down;
 
   /**
    * One event that the broker refuses must not take its neighbours with it. What is behind an event that failed in
@@ -198,12 +205,12 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     for (const part of parts) {
       for (const [i, event] of part.entries()) {
         if (!mayPublish()) return { refused, left, error, stopped: true };
-        const failure = await publishParts(sessionId, [[event]]);
-        if (failure === undefined) continue;
-        if (failure.error.outcome === 'refused') {
+        const [failed] = await publishParts(sessionId, [[event]]);
+        if (failed === undefined) continue;
+        if (isRefused(failed)) {
           refused.push(event);
         } else {
-          error = failure.error;
+          error = failed.error;
           left.push(...part.slice(i));
           break;
         }
@@ -213,12 +220,14 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
   }
 
   async function publishOnce(sessionId: string, events: readonly StoredEvent[]): Promise<OwedResult> {
-    const failure = await publishParts(sessionId, byTopic(events));
-    if (failure === undefined) return { left: [], refused: [], error: undefined };
-    const { parts, error } = failure;
-    return error.outcome === 'refused'
-      ? publishSingly(sessionId, parts)
-      : { left: parts.flat(), refused: [], error };
+    const failed = await publishParts(sessionId, byTopic(events));
+    const down = failed.filter((one) => !isRefused(one));
+    const singly = await publishSingly(sessionId, failed.filter(isRefused).map(partOf));
+    return {
+      left: [...down.flatMap(partOf), ...singly.left],
+      refused: singly.refused,
+      error: down.length > 0 ? worstOf(down) : singly.error,
+    };
   }
 
   return {
@@ -239,8 +248,9 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
 
       function send(end: number, parts: readonly Part[]): void {
         if (brokerDown !== undefined) {
-          const failure = { parts, error: notSent(brokerDown, sessionId) };
-          window.push({ end, settled: Promise.resolve(failure), failed: true });
+          const error = notSent(brokerDown, sessionId);
+          const failed = parts.map((part) => ({ part, error }));
+          window.push({ end, settled: Promise.resolve(failed), failed: true });
           return;
         }
         const state = { failed: false };
@@ -267,9 +277,9 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         return moved;
       }
 
-      async function settleFailed(failure: Failure): Promise<number | undefined> {
-        if (brokerDown !== undefined) return deferRest(sessionId, failure.parts, failure.error);
-        const settled = await settle(session, failure);
+      async function settleFailed(failed: readonly FailedPart[]): Promise<number | undefined> {
+        if (brokerDown !== undefined) return deferRest(sessionId, failed.map(partOf), worstOf(failed));
+        const settled = await settle(session, failed);
         brokerDown = settled?.brokerDown;
         return settled?.deferred;
       }
@@ -281,7 +291,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       async function settleOldest(count: number): Promise<boolean> {
         if (moving !== undefined || window.length === 0) return cursorMoved();
         const oldest = window.slice(0, count);
-        for (const { settled } of oldest) if ((await settled) !== undefined) break;
+        for (const { settled } of oldest) if ((await settled).length > 0) break;
         const failed = oldest.findIndex(({ failed }) => failed);
         const published = window.splice(0, failed === -1 ? count : failed);
         const last = published.at(-1);
@@ -293,8 +303,8 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         const batches = window.splice(0);
         const failures = await Promise.all(batches.map(({ settled }) => settled));
         for (const [i, { end }] of batches.entries()) {
-          const failure = failures[i];
-          const deferred = failure === undefined ? 0 : await settleFailed(failure);
+          const failed = failures[i] ?? [];
+          const deferred = failed.length === 0 ? 0 : await settleFailed(failed);
           if (deferred === undefined) return false;
           if (!(await moveCursor(end, deferred))) return false;
         }
@@ -357,6 +367,16 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
       }
     },
   };
+}
+
+const partOf = ({ part }: FailedPart): Part => part;
+const isRefused = ({ error }: FailedPart): boolean => error.outcome === 'refused';
+const isUnknown = ({ error }: FailedPart): boolean => error.outcome === 'unknown';
+
+/** The error to tell of all of them: what may have been published counts most. There is at least one. */
+function worstOf(failed: readonly FailedPart[]): EventSessionsError {
+  const { error } = (failed.find(isUnknown) ?? failed[0]) as FailedPart;
+  return error;
 }
 
 function byTopic(events: readonly StoredEvent[]): Part[] {

@@ -280,6 +280,27 @@ describe('a batch that fails', () => {
     expect([...nsq.taken].sort((x, y) => x - y)).toEqual(upTo(10));
   });
 
+  test.each([
+    ['before', ['a', 'b']],
+    ['behind', ['b', 'a']],
+  ])('is sent again though another topic, %s it, has an event that is refused', async (_where, topics) => {
+    let failures = 2;
+    const nsq = broker(({ topic, events }) => {
+      if (topic === 'a' && events.some(({ sequence }) => sequence === 3 || sequence === 4))
+        throw failure('refused');
+      if (topic === 'b' && failures > 0) {
+        failures -= 1;
+        throw failure('not_done');
+      }
+    });
+    const { run, deferred } = await setUp(10, nsq, { topics });
+    expect(await run()).toBe('complete');
+    const [refused] = deferred;
+    expect(deferred.map(({ topic }) => topic)).toEqual(['a']);
+    expect([...nsq.taken].sort((x, y) => x - y)).toEqual(upTo(10).filter((n) => n !== refused?.sequence));
+    expect(nsq.calls.filter(({ topic }) => topic === 'b')).toHaveLength(3);
+  });
+
   test('with an error of any other kind counts as unknown', async () => {
     const nsq = broker((_batch, call) => {
       if (call === 1) throw new TypeError('a bug in an adapter');
@@ -395,6 +416,22 @@ describe('owed events', () => {
     expect(result.refused.map(({ sequence }) => sequence)).toEqual([4]);
     expect(result.left.map(({ sequence }) => sequence)).toEqual([7, 8, 9]);
     expect(result.error?.outcome).toBe('not_done');
+  });
+
+  test('of one topic that fail do not keep those of another from being told apart', async () => {
+    const { store, sessionId, processor } = await setUp(
+      10,
+      broker(({ topic, events }) => {
+        if (topic === 'a') throw failure('unknown');
+        if (events.some(({ sequence }) => sequence === 4)) throw failure('refused');
+      }),
+      { topics: ['a', 'b'] },
+    );
+    const owed = await store.read(sessionId, { after: 0, limit: 10, maxBytes: 1_000_000 });
+    const result = await processor.publishOwed(sessionId, owed);
+    expect(result.refused.map(({ sequence }) => sequence)).toEqual([4]);
+    expect(result.left.map(({ sequence }) => sequence)).toEqual([1, 3, 5, 7, 9]);
+    expect(result.error?.outcome).toBe('unknown');
   });
 });
 
