@@ -11,6 +11,11 @@ export interface MemoryPublisherOptions {
   readonly onPublish?: ((batch: PublishBatch) => void | Promise<void>) | undefined;
   /** Bytes of an event's CloudEvents JSON. Default 1 MiB, as for NSQ. */
   readonly maxEventBytes?: number | undefined;
+  /**
+   * How many of the last events `published` shows. Default 100,000, as many as a session may have. What is older is
+   * forgotten by whole batches, so that a few more may be there.
+   */
+  readonly maxEvents?: number | undefined;
 }
 
 export interface PublishedEvent {
@@ -19,7 +24,7 @@ export interface PublishedEvent {
 }
 
 export interface MemoryPublisher extends EventPublisher {
-  /** Everything published so far, in order. Decoded anew at each access. */
+  /** What was published, in order, up to `maxEvents`. Decoded anew at each access. */
   readonly published: readonly PublishedEvent[];
   clear(): void;
 }
@@ -27,6 +32,7 @@ export interface MemoryPublisher extends EventPublisher {
 const optionsSchema = z.strictObject({
   onPublish: z.optional(functionOf<(batch: PublishBatch) => void | Promise<void>>('a function')),
   maxEventBytes: z.optional(wholeNumber(1)),
+  maxEvents: z.optional(wholeNumber(1)),
 });
 
 /**
@@ -35,8 +41,14 @@ const optionsSchema = z.strictObject({
  * @throws `INVALID_INPUT` for a wrong option
  */
 export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPublisher {
-  const { onPublish, maxEventBytes = 1_048_576 } = validate(optionsSchema, options, 'memoryPublisher');
-  let batches: PublishBatch[] = [];
+  const {
+    onPublish,
+    maxEventBytes = 1_048_576,
+    maxEvents = 100_000,
+  } = validate(optionsSchema, options, 'memoryPublisher');
+  /** The oldest first. */
+  const batches = new Set<PublishBatch>();
+  let kept = 0;
   const inTurn = turns();
   let failures = 0;
   const recent = recentFailures();
@@ -58,18 +70,25 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
       recent.add(placeOf(batch), failure);
       throw failure;
     }
-    batches.push(batch);
+    batches.add({ ...batch });
+    kept += batch.events.length;
+    for (const oldest of batches) {
+      if (kept - oldest.events.length < maxEvents) break;
+      batches.delete(oldest);
+      kept -= oldest.events.length;
+    }
   }
 
   return {
     limits: { maxEventBytes },
     get published() {
-      return batches.flatMap(({ events }) =>
+      return [...batches].flatMap(({ events }) =>
         events.map((event) => ({ topic: event.topic, event: decodeEvent(event) })),
       );
     },
     clear() {
-      batches = [];
+      batches.clear();
+      kept = 0;
     },
     publish(batch) {
       const failuresBefore = recent.before(placeOf(batch)) === undefined ? failures : Number.NaN;

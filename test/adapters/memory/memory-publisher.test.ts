@@ -29,6 +29,23 @@ test('published shows topics and whole events, and clear empties it', async () =
   expect(publisher.published).toEqual([]);
 });
 
+test('G7: it keeps as many events as asked for, the last ones, in whole batches', async () => {
+  const publisher = memoryPublisher({ maxEvents: 5 });
+  const kept = () => publisher.published.map(({ event }) => event.data);
+  await publisher.publish(batch(1, 2));
+  await publisher.publish(batch(3, 4));
+  expect(kept()).toEqual([1, 2, 3, 4]);
+  await publisher.publish(batch(5, 6));
+  expect(kept()).toEqual([1, 2, 3, 4, 5, 6]);
+  await publisher.publish(batch(7));
+  expect(kept()).toEqual([3, 4, 5, 6, 7]);
+  await publisher.publish(batch(8, 9, 10, 11, 12, 13));
+  expect(kept()).toEqual([8, 9, 10, 11, 12, 13]);
+  publisher.clear();
+  for (const n of [14, 15, 16, 17, 18]) await publisher.publish(batch(n));
+  expect(kept()).toEqual([14, 15, 16, 17, 18]);
+});
+
 test('what onPublish throws fails the batch, and the calls behind it', async () => {
   let failing = true;
   const publisher = memoryPublisher({
