@@ -1,8 +1,9 @@
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { EventSessions } from '../create-event-sessions.js';
 import { createRoutes } from './handler.js';
 import { answerNode } from './node.js';
 import type { RouteOptions } from './options.js';
+import { HttpProblem, problemResponse } from './problem.js';
 
 export type FastifyOptions = RouteOptions<FastifyRequest>;
 
@@ -23,6 +24,11 @@ export function eventSessionsPlugin(
     const mountPoint = new RegExp(`^(?:/+[^/?]+){${segments}}`);
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+    // A content type that cannot be read gets to no parser, and to no route. Other errors are of the application's hooks.
+    app.setErrorHandler((error: FastifyError, _request, reply) => {
+      if (error.code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') throw error;
+      return send(problemResponse(new HttpProblem('UNSUPPORTED_MEDIA_TYPE', error.message)), reply);
+    });
     app.all('/*', async (request, reply) => {
       const { url = '' } = request.raw;
       const [mountedAt = ''] = mountPoint.exec(url) ?? [];
@@ -31,9 +37,13 @@ export function eventSessionsPlugin(
         request.raw,
         url.slice(mountedAt.length),
       );
-      // One by one: there may be several cookies.
-      for (const [name, value] of response.headers) reply.header(name, value);
-      return reply.code(response.status).send(Buffer.from(await response.arrayBuffer()));
+      return send(response, reply);
     });
   };
+}
+
+async function send(response: Response, reply: FastifyReply): Promise<FastifyReply> {
+  // One by one: there may be several cookies.
+  for (const [name, value] of response.headers) reply.header(name, value);
+  return reply.code(response.status).send(Buffer.from(await response.arrayBuffer()));
 }

@@ -174,6 +174,15 @@ describe.each(EDGES)('on %s', (name, start) => {
     expect(foreign.headers.has('accept-encoding')).toBe(false);
   });
 
+  test('a content type that is none is refused as one that is not taken', async () => {
+    for (const type of ['garbage', 'application/', 'a b/c', '/json']) {
+      const { status, headers, body } = await call('POST', '/sessions', {}, { 'content-type': type });
+      expect(status, type).toBe(415);
+      expect(headers.get('content-type')).toBe('application/problem+json');
+      expect(body).toMatchObject({ code: 'UNSUPPORTED_MEDIA_TYPE' });
+    }
+  });
+
   test('a body that is no JSON is refused, by whoever reads it', async () => {
     const init = { method: 'POST', headers: JSON_TYPE, body: '{' };
     expect((await edge.fetch(`${edge.url}/sessions`, init)).status).toBe(400);
@@ -259,6 +268,18 @@ describe('authorize sees what a middleware has put on the request', () => {
     });
     await app.register(eventSessionsPlugin(sessions, { authorize: ({ user }) => user === 'u-1' }));
     expect((await app.inject('/sessions')).statusCode).toBe(200);
+    await app.close();
+  });
+
+  test('of Fastify: what a hook of the application throws is answered by its own error handler', async () => {
+    const app = Fastify();
+    app.addHook('preHandler', async () => {
+      throw new Error('no');
+    });
+    app.setErrorHandler((_error, _request, reply) => reply.code(418).send('mine'));
+    await app.register(eventSessionsPlugin(sessions));
+    const answer = await app.inject('/sessions');
+    expect([answer.statusCode, answer.body]).toEqual([418, 'mine']);
     await app.close();
   });
 });
