@@ -1,6 +1,8 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { type NumberRanges, numberRanges } from '../../core/number-ranges.js';
 import { checkedLine, checkedMembers } from './checksum.js';
+import { syncFolder } from './folder.js';
 import { errnoOf } from './io-failure.js';
 
 /**
@@ -36,11 +38,15 @@ export function settledLines(segment: string, mode: number, sync: boolean): Sett
   let file: FileHandle | undefined;
 
   async function write(data: Buffer): Promise<void> {
+    const isOpened = file === undefined;
     file ??= await open(path, 'a', mode);
     const { bytesWritten } = await file.write(data);
     if (bytesWritten < data.length)
       throw Object.assign(new Error('the disk took only a part'), { code: 'ENOSPC' });
-    if (sync) await file.datasync();
+    if (!sync) return;
+    await file.datasync();
+    // Whoever created it may not have got as far as this.
+    if (isOpened) await syncFolder(dirname(path));
   }
 
   async function close(): Promise<void> {

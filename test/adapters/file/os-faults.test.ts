@@ -216,6 +216,21 @@ describe('syncs of the operating system', SLOW, () => {
     });
   });
 
+  it('reach the folder before what is settled counts as marked: the new file of marks might vanish with its name', async (context) => {
+    await withShim(context, '', async ({ order }, path, trace) => {
+      for (const id of ['0', '1']) expect(await order('append', id)).toEqual({});
+      expect(await order('settle')).toEqual({});
+      const calls = await trace();
+      const marked = calls.findIndex(
+        ({ call, path: file }) => call === 'fdatasync' && file.endsWith('.settled'),
+      );
+      expect(marked).toBeGreaterThan(0);
+      expect(calls.slice(marked)).toContainEqual(
+        expect.objectContaining({ call: 'fsync', outcome: 'ok', path: dirname(path) }),
+      );
+    });
+  });
+
   it('that fail for the folder refuse the append: the new file might vanish with its name', async (context) => {
     await withShim(context, 'fsync 1', async ({ order }, path) => {
       expect(await order('append', '0')).toEqual(failed(path, 'EIO'));

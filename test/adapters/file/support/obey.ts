@@ -1,11 +1,11 @@
 /**
  * A process with a log at the path given that does what it reads, a JSON array a line, and answers each with a line:
- * `["append", id, bytes]`, `["recover"]`, `["become", uid]`, `["use up descriptors"]`, `["give back descriptors"]`.
+ * `["append", id, bytes]`, `["recover"]`, `["settle"]` (the first record of a sealed part, held on to), `["become", uid]`, `["use up descriptors"]`, `["give back descriptors"]`.
  */
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileContingency } from '../../../../src/adapters/file/index.js';
-import { added, entriesOf } from './log-files.js';
+import { added, entriesOf, placesOf, sealOf } from './log-files.js';
 
 const log = fileContingency({ path: process.argv[2] });
 let descriptors: number[] = [];
@@ -19,6 +19,10 @@ async function obey([order, id, bytes]: [string, string, number]): Promise<unkno
   }
   if (order === 'append') return log.append([added(id, { text: 'x'.repeat(bytes ?? 0) })]);
   if (order === 'recover') return (await entriesOf(log)).length;
+  if (order === 'settle') {
+    const sealed = await sealOf(log);
+    return sealed.settle((await placesOf(sealed)).slice(0, 1));
+  }
   if (order === 'give back descriptors') {
     for (const descriptor of descriptors) closeSync(descriptor);
     descriptors = [];
