@@ -13,7 +13,9 @@ import { errnoOf } from './io-failure.js';
  *
  * The holder touches the file every {@link HEARTBEAT_MS}. It is stale, and taken over, when it has not been touched
  * for {@link STALE_MS}, or at once when its process is known to be dead. A pid is believed only within the same host
- * and pid namespace: containers that share a volume see each other's numbers, not each other's processes.
+ * and pid namespace: containers that share a volume see each other's numbers, not each other's processes. A time that
+ * lies ahead is as far away as one that has passed: the clock was set, and a holder that is alive touches the file by the
+ * new one soon.
  *
  * It appears with its content: whoever is killed while it creates one keeps nobody out. But ownership is the identity of
  * the file, not its content, which a full disk may have refused: recovery is what empties a full disk.
@@ -98,8 +100,9 @@ async function writeHolder(file: FileHandle): Promise<void> {
 async function clearStale(path: string): Promise<boolean> {
   const judged = await stat(path, { bigint: true }).catch(() => undefined);
   if (judged === undefined) return true;
-  const silentMs = Date.now() - Number(judged.mtimeMs);
-  if (silentMs < STALE_MS && !(await holderIsDead(path))) return false;
+  const holder = await lockHolder(path);
+  if (holder === undefined) return true;
+  if (!holder.stale) return false;
   const moved = `${path}.${randomBytes(4).toString('hex')}`;
   try {
     await rename(path, moved);
@@ -114,15 +117,11 @@ async function clearStale(path: string): Promise<boolean> {
   return isJudged;
 }
 
-async function holderIsDead(path: string): Promise<boolean> {
-  return (await lockHolder(path))?.alive === false;
-}
-
 export interface LockHolder {
   readonly pid: number | undefined;
   /** Undefined where it can't be told: another host or pid namespace, or a file that a full disk has left empty. */
   readonly alive: boolean | undefined;
-  /** Milliseconds since it last touched the lock. */
+  /** Milliseconds between now and when it last touched the lock, which lies ahead if the clock was set back since. */
   readonly silentMs: number;
   /** The next recovery takes it over. */
   readonly stale: boolean;
@@ -132,7 +131,7 @@ export interface LockHolder {
 export async function lockHolder(path: string): Promise<LockHolder | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return undefined;
-  const silentMs = Math.max(0, Date.now() - found.mtimeMs);
+  const silentMs = Math.abs(Date.now() - found.mtimeMs);
   let pid: number | undefined;
   let alive: boolean | undefined;
   try {

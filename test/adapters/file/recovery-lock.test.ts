@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import promises, { readdir, readFile, writeFile } from 'node:fs/promises';
+import promises, { readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -67,6 +67,30 @@ describe('the lock of a recovery', () => {
       expect((await readdir(folder)).filter((name) => name.includes('.lock'))).toEqual(['log.jsonl.lock']);
       await sealed.release();
       await log.close();
+    });
+  });
+
+  it('is stale when it was last touched before the clock was set back, as when it has not been touched for long', async () => {
+    await inFolder(async (folder, path) => {
+      const file = `${path}.lock`;
+      const touched = async (secondsAgo: number) => {
+        await writeFile(file, '');
+        const at = Date.now() / 1_000 - secondsAgo;
+        await utimes(file, at, at);
+      };
+      for (const fresh of [10, -10]) {
+        await touched(fresh);
+        expect(await lockHolder(file)).toMatchObject({ stale: false });
+        expect(await acquireLock(file, 0o600)).toBeUndefined();
+      }
+      for (const stale of [3_600, -3_600]) {
+        await touched(stale);
+        expect(await lockHolder(file)).toMatchObject({ stale: true });
+        const lock = await acquireLock(file, 0o600);
+        expect(await lock?.isHeld()).toBe(true);
+        await lock?.release();
+      }
+      expect(await readdir(folder)).toEqual([]);
     });
   });
 });
