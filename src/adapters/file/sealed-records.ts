@@ -11,7 +11,7 @@ import type { SegmentReader } from './segment-reader.js';
 /** Entries of one write to the quarantine file, and bytes: the entry that reaches them is the last one. */
 const QUARANTINE_GROUP = 100;
 const QUARANTINE_GROUP_BYTES = 1024 * 1024;
-/** So many segments are merged when something of them is left: one comes with each recovery during an outage. */
+/** More neighbours than that are merged when something of them is left: one comes with each recovery during an outage. */
 const MAX_SEGMENTS = 8;
 /** A place is the number of the segment times this, plus the number of the line in it. */
 const LINES_PER_SEGMENT = 2 ** 32;
@@ -64,19 +64,18 @@ export function sealedRecords(options: SealedRecordsOptions): SealedRecords {
    * that there may be room: the next recovery may be that of another process.
    */
   async function clear(): Promise<void> {
-    let unmerged = parts.filter((part) => part.left !== 0);
+    let rest = parts.filter((part) => part.left !== 0);
     const tidyUp = async () => {
       await segments.remove(parts.flatMap((part) => (part.left === 0 ? part.segment : [])));
-      const known = unmerged.every((part) => part.left !== undefined && part.allReadable);
-      const sparse = unmerged.some((part) => (part.left ?? 0) * 2 < part.lines);
-      if (!known || !(unmerged.length > MAX_SEGMENTS || sparse)) return;
-      await segments.merge(
-        unmerged.map(({ segment }) => segment),
-        linesOf(unmerged),
-      );
-      unmerged = [];
+      await oneByOne(mergeable(rest), async (run) => {
+        await segments.merge(
+          run.map(({ segment }) => segment),
+          linesOf(run),
+        );
+        rest = rest.filter((part) => !run.includes(part));
+      });
     };
-    const mark = () => oneByOne(unmerged, (part) => part.settle([]));
+    const mark = () => oneByOne(rest, (part) => part.settle([]));
     await oneByOne([tidyUp, mark], (step) => step());
   }
 
@@ -171,6 +170,20 @@ function byPart(places: readonly number[]): [part: number, lines: number[]][] {
     else groups.push([part, [line]]);
   }
   return groups;
+}
+
+/**
+ * What should be merged: neighbours, so that the order stays. One of which something can't be read stays as it is, and
+ * so do those on its two sides from each other.
+ */
+function mergeable(parts: readonly SegmentReader[]): SegmentReader[][] {
+  const runs: SegmentReader[][] = [[]];
+  for (const part of parts) {
+    if (part.left !== undefined && part.allReadable) runs.at(-1)?.push(part);
+    else runs.push([]);
+  }
+  const isSparse = ({ left = 0, lines }: SegmentReader) => left * 2 < lines;
+  return runs.filter((run) => run.length > MAX_SEGMENTS || run.some(isSparse));
 }
 
 async function* linesOf(parts: readonly SegmentReader[]): AsyncGenerator<Buffer> {

@@ -9,6 +9,7 @@ import {
   readFile,
   rename,
   rm,
+  rmdir,
   stat,
   symlink,
   utimes,
@@ -132,6 +133,33 @@ describe('fileContingency', () => {
       await sealed.settle((await placesOf(sealed)).slice(0, 1));
       await sealed.release();
       expect(await idsOf(log)).toEqual(['1', '2']);
+      await log.close();
+    });
+  });
+
+  it('G7: has few segments, and keeps their order, as long as a line can be neither read nor quarantined', async () => {
+    await inFolder(async (folder, path) => {
+      const sealedIn = async () => (await readdir(folder)).filter((name) => name.endsWith('.sealed'));
+      const damaged = [15, 35];
+      await mkdir(`${path}.quarantine.jsonl`);
+      const log = fileContingency({ path, fsync: 'never' });
+      for (let pass = 0; pass < 50; pass += 1) {
+        await log.append([added(`${pass}`)]);
+        if (damaged.includes(pass)) await appendFile(path, 'damaged\n');
+        const sealed = await sealOf(log);
+        for await (const entries of sealed.read())
+          for (const entry of entries)
+            if ('unreadable' in entry)
+              await expect(sealed.quarantine([entry])).rejects.toMatchObject({ code: 'CONTINGENCY_FAILED' });
+        await sealed.release();
+        // At most eight in front of each of the two, and behind them.
+        expect((await sealedIn()).length).toBeLessThanOrEqual(3 * 8 + 2);
+      }
+      await rmdir(`${path}.quarantine.jsonl`);
+      expect((await idsOf(log)).filter((id) => !id.startsWith('unreadable'))).toEqual(
+        Array.from({ length: 50 }, (_, pass) => `${pass}`),
+      );
+      expect(await sealedIn()).toEqual([]);
       await log.close();
     });
   });
