@@ -11,7 +11,7 @@ import { isWriters, runOf, type WriterRun } from './writer-ids.js';
 
 type Append = SessionStore['append'];
 
-/** Appends: what a writer adds in one way, and whatever else comes in another. */
+/** Appends: what a writer adds in one way, and whatever else comes in another. To one session one at a time. */
 export function createAppend(
   redis: RedisConnection,
   keysOf: (sessionId: string) => readonly string[],
@@ -22,7 +22,7 @@ export function createAppend(
   async function appendRun(run: WriterRun, ...[sessionId, events, limits, asOf]: Parameters<Append>) {
     const { maxSessionEvents, maxSessionBytes } = limits;
     const field = `w:${run.prefix}`;
-    const { first, state, appended } = sessions.expect(sessionId, run.length);
+    const { first, state } = sessions.expect(sessionId);
     const elements = toElements(events, first);
     const { texts, bytes, largest } = elements;
     const askedAt = performance.now();
@@ -43,12 +43,15 @@ export function createAppend(
     const reply = await redis.run(APPEND_RUN, keysOf(sessionId), [field, what, ...expected, ...texts]);
     // A client may give integers as text.
     if (next !== undefined && (reply === 1 || reply === '1')) {
-      appended(next.events, next);
+      sessions.appended(sessionId, run.length, next.events, next);
       return { outcome: 'appended', duplicates: [], events: next.events } as const;
     }
     const answered = answer(reply);
     const outcome = toAppendOutcome(answered, events, events);
-    if (outcome.outcome === 'appended') appended(outcome.events, toState(answered, run.prefix, askedAt));
+    if (outcome.outcome === 'appended') {
+      const now = toState(answered, run.prefix, askedAt);
+      sessions.appended(sessionId, run.length, outcome.events, now);
+    }
     return outcome;
   }
 

@@ -78,13 +78,13 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   };
 
   function send(script: scripts.Script, sessionId: string, ...args: (string | number)[]): Promise<unknown> {
-    appends.flush(sessionId);
-    return redis.run(script, keysOf(sessionId), args);
+    const command = () => redis.run(script, keysOf(sessionId), args);
+    return appends.answered(sessionId)?.then(command) ?? command();
   }
 
   const run = async (...command: Parameters<typeof send>) => answer(await send(...command));
 
-  const appends = appendQueue(createAppend(redis, keysOf), redis.inOneWrite);
+  const appends = appendQueue(createAppend(redis, keysOf), redis.inOneWrite, deadlineMs);
 
   const get = async (sessionId: string): Promise<RedisSessionRecord | undefined> => {
     const [status, hash] = await run(scripts.GET, sessionId);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type RedisClient, redisStore } from '../../../src/adapters/redis/index.js';
 import type { AcceptedEvent } from '../../../src/core/event.js';
 
@@ -60,5 +60,64 @@ describe('appends of one turn', () => {
     const store = redisStore({ client });
     const appends = ['a', 'b'].map((id) => store.append(id, [event('a')], LIMITS));
     for (const append of appends) await expect(append).rejects.toThrow('away');
+  });
+});
+
+describe('appends of several turns to one session', () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
+  /** A client that answers when it is told to. */
+  function clientByHand() {
+    const sent: { ids: string[]; answer(reply: unknown): void }[] = [];
+    const client: RedisClient = {
+      evalsha: (...call) =>
+        new Promise((answer) => {
+          const ids = [...String(call).matchAll(/"id":"(\w+)"/g)].map(([, id = '']) => id);
+          sent.push({ ids, answer });
+        }),
+      eval: rejects,
+    };
+    const settled: string[] = [];
+    const store = redisStore({ client, deadlineMs: 1_000 });
+    const append = async (id: string, limits = LIMITS) => {
+      const answer = store.append('s', [event(id)], limits);
+      answer.then(
+        () => settled.push(`${id} done`),
+        ({ outcome }) => settled.push(`${id} ${outcome}`),
+      );
+      await vi.advanceTimersByTimeAsync(0);
+    };
+    return { append, sent, settled };
+  }
+
+  test('go one after the other, and those that have come meanwhile as one', async () => {
+    const { append, sent, settled } = clientByHand();
+    for (const id of ['a', 'b', 'c']) await append(id);
+    expect(sent.map(({ ids }) => ids)).toEqual([['a']]);
+    sent[0]?.answer(['appended', '1', '']);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(sent.map(({ ids }) => ids)).toEqual([['a'], ['b', 'c']]);
+    sent[1]?.answer(['appended', '3', '']);
+    await append('d');
+    expect(settled).toEqual(['a done', 'b done', 'c done']);
+    expect(sent.map(({ ids }) => ids)).toEqual([['a'], ['b', 'c'], ['d']]);
+  });
+
+  test('G7: do not wait longer than the deadline for those before them, however many there are', async () => {
+    const { append, sent, settled } = clientByHand();
+    await append('a');
+    // Other limits: not to be sent with what is before it.
+    await append('b', { ...LIMITS });
+    await append('c', { ...LIMITS });
+    await vi.advanceTimersByTimeAsync(900);
+    sent[0]?.answer(['appended', '1', '']);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(sent.map(({ ids }) => ids)).toEqual([['a'], ['b']]);
+    expect(settled).toEqual(['a done', 'c not_done']);
+    await append('d');
+    await vi.advanceTimersByTimeAsync(900);
+    expect(settled).toEqual(['a done', 'c not_done', 'b unknown', 'd not_done']);
+    expect(sent).toHaveLength(2);
   });
 });
