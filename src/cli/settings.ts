@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path';
+import { fileBehind } from '../adapters/file/folder.js';
 import type { FlagValues } from './arguments.js';
 import { type Config, loadConfig } from './config-file.js';
 import { UsageError } from './exit-codes.js';
@@ -16,7 +17,7 @@ export interface Settings {
   readonly codec: 'cloudevents' | 'json' | undefined;
   readonly maxMessageBytes: number;
   readonly maxRequestBytes: number;
-  /** Absolute. Undefined when the config file brings a contingency log of its own and does not say where it is. */
+  /** Absolute, and not a symbolic link. Undefined when the config file brings a contingency log of its own and does not say where it is. */
   readonly file: string | undefined;
   readonly maxBytes: number;
   /** Adapters of the config file, as far as no flag or variable has named something else in their place. */
@@ -63,7 +64,7 @@ export async function resolveSettings(flags: FlagValues, env: Environment, cwd: 
     codec: get('codec', undefined),
     maxMessageBytes: get('maxMessageBytes', 1_048_576),
     maxRequestBytes: get('maxRequestBytes', 5_242_880),
-    file: file === undefined ? undefined : resolve(base, file),
+    file: file === undefined ? undefined : fileBehind(resolve(base, file)),
     maxBytes: get('maxBytes', 1_073_741_824),
     adapters: {
       store: saidOutside('redis') ? undefined : config?.store,

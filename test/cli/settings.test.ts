@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { resolveSettings } from '../../src/cli/settings.js';
@@ -23,6 +23,15 @@ describe('settings', () => {
         adapters: { store: undefined, publisher: undefined, contingency: undefined },
         options: {},
         configPath: undefined,
+      });
+    });
+  });
+
+  test('the contingency log is the file behind a symbolic link', async () => {
+    await inFolder(async (folder) => {
+      await symlink('shared.jsonl', join(folder, 'link.jsonl'));
+      expect(await resolveSettings({ file: 'link.jsonl' }, {}, folder)).toMatchObject({
+        file: join(folder, 'shared.jsonl'),
       });
     });
   });

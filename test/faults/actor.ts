@@ -29,7 +29,7 @@ export interface ActorConfig {
   readonly redis: RedisBorder;
   readonly publisher: EventPublisher;
   readonly history: History;
-  readonly phase: <T>(name: string, work: () => Promise<T>) => Promise<T>;
+  readonly phase: <T>(name: string, work: () => T) => T;
   /** Told of every call of the store. */
   readonly onStoreCall?: (method: string) => void;
 }
@@ -37,10 +37,11 @@ export interface ActorConfig {
 export function createActor(config: ActorConfig): Actor {
   const { redis, history, phase } = config;
   const store = redisStore({ client: redis, prefix: redisPrefix(config.id), deadlineMs: 10_000 });
+  const log = phase('make', () => fileContingency({ path: logOf(config.folder) }));
   const sessions = createEventSessions({
     store: config.onStoreCall === undefined ? store : tellingStore(store, config.onStoreCall),
     publisher: recordedPublisher(config.publisher, history),
-    contingency: recordedContingency(fileContingency({ path: logOf(config.folder) }), history),
+    contingency: recordedContingency(log, history),
     commit: COMMIT,
     // How long recovery waits for the start of a session that nobody knows; each session is given a time of its own.
     ttl: 50,

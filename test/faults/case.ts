@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { fileBehind } from '../../src/adapters/file/folder.js';
 import type { Fault } from './fault-line.js';
 
 /** One scenario, with at most one fault in it: what a worker is asked to do. */
@@ -30,6 +31,8 @@ export interface Played {
 }
 
 export const logOf = (folder: string) => join(folder, 'log', 'contingency.jsonl');
+/** What has the log's parts beside it, when the log is behind a symbolic link. */
+export const fileOf = (folder: string) => fileBehind(logOf(folder));
 export const historyOf = (folder: string) => join(folder, 'history');
 export const redisPrefix = (id: string) => `faults:${id}`;
 /** The one contingency log of a case, by the name that the history has for it. */

@@ -15,7 +15,7 @@ export interface FaultLine {
   /** Whether the armed point has been reached. */
   readonly struck: boolean;
   /** Undefined: what comes is no part of any phase. */
-  phase<T>(name: string | undefined, work: () => Promise<T>): Promise<T>;
+  phase<T>(name: string | undefined, work: () => T): T;
   pass<T>(operation: Operation<T>): Promise<T>;
   passSync<T>(operation: SyncOperation<T>): T;
   /** Called once, before the first of these operations from now on. The operation waits for it. */

@@ -25,10 +25,12 @@ const REFUSALS: Readonly<Record<string, string>> = {
 };
 
 type Method = (...args: unknown[]) => Promise<unknown>;
+// biome-ignore lint/suspicious/noExplicitAny: of whatever arguments
+type SyncFunction = (...args: any[]) => unknown;
 
 /**
  * Puts a line round every function of `node:fs/promises` and every method of the handles that `open` gives out, and
- * round `readlinkSync`, for all modules that have imported them.
+ * round `readlinkSync` and `realpathSync`, for all modules that have imported them.
  */
 export function fileBorder(): FileBorder {
   const border: FileBorder = { line: undefined, log: '' };
@@ -53,15 +55,17 @@ export function fileBorder(): FileBorder {
     };
   }
 
-  const { readlinkSync } = fs;
-  fs.readlinkSync = ((...args: Parameters<typeof readlinkSync>) =>
-    border.line === undefined
-      ? readlinkSync(...args)
-      : border.line.passSync({
-          name: 'file.readlinkSync',
-          work: () => readlinkSync(...args),
-          fault: (edge) => ioError('readlink', edge),
-        })) as typeof readlinkSync;
+  const watchedSync = <F extends SyncFunction>(name: string, original: F) =>
+    ((...args: Parameters<F>) =>
+      border.line === undefined
+        ? original(...args)
+        : border.line.passSync({
+            name: `file.${name}`,
+            work: () => original(...args),
+            fault: (edge) => ioError(name, edge),
+          })) as F;
+  fs.readlinkSync = watchedSync('readlinkSync', fs.readlinkSync);
+  fs.realpathSync.native = watchedSync('realpathSync', fs.realpathSync.native);
 
   syncBuiltinESMExports();
   return border;
@@ -110,7 +114,7 @@ function roleOf(path: unknown, log: string): string | undefined {
   if (`${dirname(log)}/`.startsWith(`${path}/`)) return 'folder';
   if (dirname(path) !== dirname(log) || !path.startsWith(log)) return undefined;
   const words = basename(path).slice(basename(log).length).split('.');
-  return words.filter((word) => word !== '' && !/^(\d+-)?[0-9a-f]{8}$/.test(word)).join('.');
+  return words.filter((word) => word !== '' && !/^(\d+-)?[0-9a-f]{8}$/.test(word)).join('.') || 'log';
 }
 
 function ioError(call: string, edge: Edge): Error {

@@ -13,7 +13,7 @@ import { endsPromised, rollbacksAskedFor } from '../campaign/ends.js';
 import { type HistoryEntry, openHistory, readHistory } from '../campaign/history.js';
 import type { FinalSession, Message, Observations, Quarantined } from '../campaign/observations.js';
 import { createActor } from './actor.js';
-import { type Case, historyOf, LOG, logOf } from './case.js';
+import { type Case, fileOf, historyOf, LOG } from './case.js';
 import { faultLine } from './fault-line.js';
 import { redisBorder } from './redis-border.js';
 import type { Actor } from './scenarios/stage.js';
@@ -44,7 +44,7 @@ export async function heal(job: Case, { redis, publisher, drained }: Surrounding
   });
   const { sessions } = healer;
   const ids = sessionsOf(readHistory(historyOf(job.folder)));
-  const recoverAll = () => recoverUntilDone(healer, ids, `${logOf(job.folder)}.lock`);
+  const recoverAll = () => recoverUntilDone(healer, ids, `${fileOf(job.folder)}.lock`);
 
   await recoverAll();
   const recovered = await statuses(sessions, ids);
@@ -128,7 +128,7 @@ function sessionsOf(history: readonly HistoryEntry[]): Set<string> {
 }
 
 function quarantineOf(job: Case): Quarantined[] {
-  const path = `${logOf(job.folder)}.quarantine.jsonl`;
+  const path = `${fileOf(job.folder)}.quarantine.jsonl`;
   if (!existsSync(path)) return [];
   return readFileSync(path, 'utf8')
     .split('\n')

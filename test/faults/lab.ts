@@ -12,7 +12,7 @@ import { startNsqd } from '../support/nsqd.js';
 import { startRedis } from '../support/redis.js';
 import { WINDOW } from './actor.js';
 import { bundleWorker } from './bundle.js';
-import { type Case, historyOf, logOf, type Played } from './case.js';
+import { type Case, fileOf, historyOf, type Played } from './case.js';
 import { type Consumer, startConsumer } from './consumer.js';
 import type { Fault } from './fault-line.js';
 import { heal } from './heal.js';
@@ -90,7 +90,7 @@ export async function openLab(places: number): Promise<Lab> {
       if (wanted && outcome.signal === 'SIGKILL') return undefined;
       throw new Error(`the process ended (${outcome.signal ?? 'by itself'}): ${outcome.output}`);
     }
-    if (existsSync(`${logOf(job.folder)}.lock`)) {
+    if (existsSync(`${fileOf(job.folder)}.lock`)) {
       // It could not remove its lock. That frees itself when its process is gone, and this is the end of it.
       await place.worker.kill();
       place.worker = undefined;

@@ -17,7 +17,7 @@ export interface PointCase {
 const READING = [
   /^redis\.(GET|READ|CONTAINS|INDEX_DUE|INDEX_COUNT|INDEX_PAGE|PING)\b/,
   /\(flushed\)$/,
-  /^file\.(stat|access|statfs|readdir|readFile|readlinkSync)\b/,
+  /^file\.(stat|access|statfs|readdir|readFile|readlinkSync|realpathSync)\b/,
   /^file\.open\((folder|sealed)\)/,
   /^file\.handle\.(stat|read|close|sync|datasync)\(/,
 ];

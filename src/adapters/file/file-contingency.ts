@@ -8,7 +8,7 @@ import { timerMs, validate, wholeNumber } from '../../core/validate.js';
 import type { ContingencyBacklog, ContingencyLog, SealedRecords } from '../../ports/contingency-log.js';
 import { appendFile, type OpenFile } from './append-file.js';
 import { backlogCounter } from './backlog-count.js';
-import { checkWritable } from './folder.js';
+import { checkWritable, fileBehind } from './folder.js';
 import { ioFailure } from './io-failure.js';
 import { encodeRecords } from './record-line.js';
 import { acquireLock } from './recovery-lock.js';
@@ -21,7 +21,7 @@ export interface FileContingencyOptions {
   /**
    * The file; default `contingency-log.jsonl` in the working directory. Beside it appear, with its name in front:
    * `.…-….sealed` (a part under recovery) and `.…-….sealed.settled` (what of it is done), `.lock`,
-   * `.quarantine.jsonl`. Must be on a local disk: network file systems keep neither `O_APPEND` nor file identities
+   * `.quarantine.jsonl`; beside the file that it leads to if it is a symbolic link. Must be on a local disk: network file systems keep neither `O_APPEND` nor file identities
    * over machines.
    */
   readonly path?: string | undefined;
@@ -86,7 +86,7 @@ export function fileContingency(options: FileContingencyOptions = {}): Contingen
 /** {@link fileContingency} with the way to open files for appending as a parameter. */
 export function contingencyOn(options: FileContingencyOptions, openFile: OpenFile): ContingencyLog {
   const given = validate(optionsSchema, options, 'fileContingency');
-  const path = resolve(given.path ?? DEFAULTS.path);
+  const path = fileBehind(resolve(given.path ?? DEFAULTS.path));
   const { maxBytes = DEFAULTS.maxBytes, mode = DEFAULTS.mode, fsync = DEFAULTS.fsync } = given;
   const { fsyncIntervalMs = DEFAULTS.fsyncIntervalMs } = given;
   const durable = fsync === 'never' ? 'never' : 'always';

@@ -1,6 +1,6 @@
-import { constants } from 'node:fs';
+import { constants, readlinkSync, realpathSync } from 'node:fs';
 import { access, mkdir, open, statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { EventSessionsError } from '../../core/errors.js';
 import { errnoOf, ioFailure } from './io-failure.js';
 
@@ -29,6 +29,41 @@ export async function makeFolder(folder: string): Promise<void> {
   if (topmost === undefined) return;
   for (let created = folder; created.length >= topmost.length; created = dirname(created)) {
     await syncFolder(dirname(created));
+  }
+}
+
+/** As many as Linux follows. */
+const MAX_LINKS = 40;
+
+/**
+ * The file that a path stands for when it is a symbolic link, or a chain of them; it need not be there. A rename would
+ * move the link, while whoever goes by another path to the file has its parts beside the file.
+ */
+export function fileBehind(path: string): string {
+  let file = path;
+  for (let links = 0; links < MAX_LINKS; links += 1) {
+    const target = targetOf(file);
+    if (target === undefined) return file;
+    const from = isAbsolute(target) ? target : `${dirname(file)}/${target}`;
+    file = join(folderBehind(dirname(from)), basename(from));
+  }
+  return path;
+}
+
+function targetOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where `..` leads, only the file system knows; `native`, since otherwise Node takes it out of the text beforehand. */
+function folderBehind(folder: string): string {
+  try {
+    return realpathSync.native(folder);
+  } catch {
+    return resolve(folder);
   }
 }
 

@@ -513,6 +513,33 @@ describe('fileContingency', () => {
     });
   });
 
+  it('is one log by whatever symbolic links it is reached, also before it exists', async () => {
+    await inFolder(async (folder) => {
+      const real = join(folder, 'shared', 'deep', 'log.jsonl');
+      // As a folder of releases has it: where `..` leads is told by the folder that `current` stands for.
+      await mkdir(join(folder, 'releases', '1'), { recursive: true });
+      await symlink('releases/1', join(folder, 'current'));
+      await symlink('../../other.jsonl', join(folder, 'releases', '1', 'log.jsonl'));
+      await symlink(join('shared', 'deep', 'log.jsonl'), join(folder, 'other.jsonl'));
+      const byLink = fileContingency({ path: join(folder, 'current', 'log.jsonl') });
+      const byPath = fileContingency({ path: real });
+      await byLink.append([added('0')]);
+      await byPath.append([added('1')]);
+      const sealed = await sealOf(byLink);
+      expect(await byPath.seal()).toBe('busy');
+      await byPath.append([added('2')]);
+      await byLink.append([added('3')]);
+      await sealed.settle((await placesOf(sealed)).slice(0, 1));
+      await sealed.release();
+      expect(await idsOf(byPath)).toEqual(['1', '2', '3']);
+      expect(await byLink.seal()).toBe('empty');
+      expect(await readdir(join(folder, 'releases', '1'))).toEqual(['log.jsonl']);
+      expect(await readdir(folder)).toEqual(['current', 'other.jsonl', 'releases', 'shared']);
+      await byLink.close();
+      await byPath.close();
+    });
+  });
+
   it('says so when the path cannot be a log', async () => {
     await inFolder(async (folder) => {
       await writeFile(join(folder, 'file'), '');

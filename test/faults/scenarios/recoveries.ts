@@ -1,4 +1,5 @@
-import { rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { acquireLock } from '../../../src/adapters/file/recovery-lock.js';
 import type { Scenario, Stage } from './stage.js';
 
@@ -101,6 +102,20 @@ export const recoveryScenarios: readonly Scenario[] = [
           await acquireLock(`${log}.lock`, 0o600);
         }),
       );
+      await actor().recover();
+    },
+  },
+  {
+    name: 'log behind a symbolic link',
+    async play({ log, actor, sessionId }) {
+      mkdirSync(dirname(log), { recursive: true });
+      symlinkSync(`${basename(log)}.0123abcd`, log);
+      const [client, session] = [actor(), sessionId('s')];
+      client.redis.down = true;
+      await client.start(session);
+      await client.add(session, 'a1');
+      await client.commit(session);
+      client.redis.down = false;
       await actor().recover();
     },
   },
