@@ -126,7 +126,8 @@ interface Load {
 }
 
 async function load(app: Express): Promise<Load> {
-  const server: Server = createServer(app).listen(0, '127.0.0.1');
+  // A side that waits for its turn keeps its connections: one that was just then closed would fail a request.
+  const server: Server = createServer({ keepAliveTimeout: 0 }, app).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as AddressInfo;
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
