@@ -81,7 +81,7 @@ export function createSessionIndex(redis: RedisConnection, key: string): Session
       return entry.score < now - GONE_AFTER_MS ? correct(entry, '') : 'stays';
     }
     if (session === 'unreadable') return session;
-    if (session.status === 'committed' || session.status === 'rolled_back') return correct(entry, '');
+    if (hasEnded(session)) return correct(entry, '');
     const dueAt = session.leaseExpiresAt ?? session.graceUntil ?? session.expiresAt ?? now;
     return dueAt <= now ? 'due' : correct(entry, dueAt - now);
   }
@@ -193,6 +193,11 @@ function parseCursor(cursor: string): Entry {
   if (match === null)
     throw new EventSessionsError('INVALID_INPUT', 'cursor: expected the cursor of a page before');
   return { score: Number(match[1]), sessionId: match[2] ?? '' };
+}
+
+/** One that is overdue is `expired` as well, and has not ended before its history says so. */
+function hasEnded({ status, history }: RedisSessionRecord): boolean {
+  return status === 'expired' ? history.at(-1)?.status === 'expired' : !isActive(status);
 }
 
 function isActive(status: string): status is ActiveStatus {

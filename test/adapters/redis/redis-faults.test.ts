@@ -11,6 +11,7 @@ import { createConnection, ownClient } from '../../../src/adapters/redis/redis-c
 import { createSessionIndex } from '../../../src/adapters/redis/session-index.js';
 import { newId } from '../../../src/core/ids.js';
 import {
+  AT_ONCE,
   CAUSE,
   filled,
   LIMITS,
@@ -262,7 +263,10 @@ describeWith('redis', ({ url }) => {
     const store = storeAt(url, { prefix });
     const ended = await started(store);
     await store.rollback(ended, RETENTION);
-    await client.zadd(`${prefix}:index`, 1, 'long-gone', 1, ended);
+    const expired = await started(store);
+    await store.extend(expired, 1);
+    await expect.poll(async () => (await store.expire(expired, AT_ONCE)).outcome).toBe('expired');
+    await client.zadd(`${prefix}:index`, 1, 'long-gone', 1, ended, 1, expired);
     expect(await store.due(10)).toEqual([]);
     expect(await client.zcard(`${prefix}:index`)).toBe(0);
   });
