@@ -120,7 +120,7 @@ async function startImpostor() {
     socket.on('data', (data) => {
       for (const [, command] of data.toString('latin1').matchAll(/\*\d+\r\n\$\d+\r\n(\w+)\r\n/g)) {
         if (manners.greets && command === 'client') socket.write('+OK\r\n');
-        else if (manners.greets && command === 'info') socket.write(bulk('loading:0'));
+        else if (manners.greets && command === 'ping') socket.write('+PONG\r\n');
         else {
           const { replies, piece } = manners;
           const bytes = Buffer.from(replies[next % replies.length] ?? '', 'latin1');

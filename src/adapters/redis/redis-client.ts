@@ -171,7 +171,7 @@ export function ownClient(url: string, deadlineMs: number): ConnectionSource {
       // A connection is used once: behind its end there is another one, with its own clock and its own errors.
       if (current === undefined || current.isOver()) current = openConnection(url, deadlineMs);
       const { redis, ready } = current;
-      return redis.status === 'ready' ? redis : ready.then(() => redis);
+      return current.isReady() ? redis : ready.then(() => redis);
     },
     stream: () => (current?.isOver() === false ? current.redis.stream : undefined),
     unanswered(client, since) {
@@ -199,6 +199,7 @@ interface OwnConnection {
   readonly redis: Redis;
   /** Rejects with `STORE_UNAVAILABLE`. */
   readonly ready: Promise<void>;
+  isReady(): boolean;
   /** When something last came in. */
   heardAt(): number;
   /** Ends it, and rejects what is in flight. */
@@ -211,6 +212,11 @@ interface OwnConnection {
 const OWN_OPTIONS = {
   lazyConnect: true,
   enableOfflineQueue: false,
+  /**
+   * It would wait for a server that is loading, with a timer that holds the process, and complain on the console where
+   * INFO is forbidden.
+   */
+  enableReadyCheck: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   retryStrategy: () => null,
@@ -236,6 +242,7 @@ function openConnection(url: string, deadlineMs: number): OwnConnection {
   const inner = redis as unknown as InnerRedis;
   let heardAt = 0;
   let over = false;
+  let isReady = false;
   let firstError: Error | undefined;
 
   const abandon = (reason: Error) => {
@@ -267,11 +274,17 @@ function openConnection(url: string, deadlineMs: number): OwnConnection {
     redis.disconnect();
   };
 
+  const isOver = () => over || redis.status === 'end';
+
   async function connect(): Promise<void> {
     // The connect timeout of ioredis ends with the handshake of TCP or TLS, and Redis may hang behind it.
     const timer = setTimeout(() => abandon(silence()), Math.max(deadlineMs, MIN_CONNECT_MS));
     try {
       await redis.connect();
+      // Whatever it answers, the answers to AUTH and SELECT come before: nothing is sent to another database.
+      await redis.ping().catch(() => {});
+      if (isOver()) throw new Error('the connection is closed');
+      isReady = true;
     } catch (error) {
       const cause = firstError ?? error;
       const message = `Redis cannot be reached: ${messageOf(cause)}`;
@@ -284,10 +297,11 @@ function openConnection(url: string, deadlineMs: number): OwnConnection {
   return {
     redis,
     ready: connect(),
+    isReady: () => isReady,
     heardAt: () => heardAt,
     abandon: () => abandon(silence()),
     leave,
-    isOver: () => over || redis.status === 'end',
+    isOver,
   };
 }
 

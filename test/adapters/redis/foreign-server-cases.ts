@@ -14,10 +14,10 @@ afterEach(async () => {
 });
 
 const OK = '+OK\r\n';
-const INFO = '$9\r\nloading:0\r\n';
+const PONG = '+PONG\r\n';
 
 /** A server that lets a client get ready, and then answers each command with that; without a greeting, from the first on. */
-async function serverThatAnswers(answer: (socket: Socket) => void, { greets = true } = {}) {
+async function serverThatAnswers(answer: (socket: Socket, command: string) => void, { greets = true } = {}) {
   let accepted = 0;
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -27,8 +27,8 @@ async function serverThatAnswers(answer: (socket: Socket) => void, { greets = tr
     socket.on('data', (data) => {
       for (const [, command] of data.toString('latin1').matchAll(/\*\d+\r\n\$\d+\r\n(\w+)\r\n/g)) {
         if (greets && command === 'client') socket.write(OK);
-        else if (greets && command === 'info') socket.write(INFO);
-        else answer(socket);
+        else if (greets && command === 'ping') socket.write(PONG);
+        else answer(socket, command ?? '');
       }
     });
   }).listen(0, '127.0.0.1');
@@ -126,6 +126,23 @@ test('a master that says in the words of Redis 6.2 that it has become a replica 
     expect((await faultOf(store)).outcome).toBe('not_done');
     expect(accepted()).toBe(connections);
   }
+});
+
+test('a server that loads its data is not done, tells why, and is not connected to anew', async () => {
+  const info = 'loading:1\r\nloading_eta_seconds:3600\r\n';
+  const { store, accepted } = await serverThatAnswers(
+    (socket, command) =>
+      socket.write(
+        command === 'info'
+          ? `$${info.length}\r\n${info}\r\n`
+          : '-LOADING Redis is loading the dataset in memory\r\n',
+      ),
+    { greets: false },
+  );
+  const fault = { outcome: 'not_done', message: 'Redis: LOADING Redis is loading the dataset in memory' };
+  expect(await faultOf(store)).toEqual(fault);
+  expect(await faultOf(store)).toEqual(fault);
+  expect(accepted()).toBe(1);
 });
 
 describe('the guard', () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { isEventSessionsError, type SessionStore } from 'event-sessions';
 import { type RedisClient, redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createConnection, ownClient } from '../../../src/adapters/redis/redis-client.js';
 import { createSessionIndex } from '../../../src/adapters/redis/session-index.js';
 import { newId } from '../../../src/core/ids.js';
@@ -624,6 +624,14 @@ describeWith('redis', ({ url }) => {
     const store = storeAt(own.url);
     await store.ping();
     expect(await redisCommand(own.port, 'DBSIZE')).toBe(0);
+  });
+
+  test('G8: nothing is said on the console where INFO is forbidden', async () => {
+    const own = await ownServer();
+    await redisCommand(own.port, 'ACL', 'SETUSER', 'default', '-info');
+    const warn = later(vi.spyOn(console, 'warn'), (spy) => spy.mockRestore());
+    await storeAt(own.url).ping();
+    expect(warn).not.toHaveBeenCalled();
   });
 
   test('G8: a client that was handed in stays open', async () => {
