@@ -137,11 +137,13 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     append: appends.append,
 
     async extend(sessionId, ttlMs) {
+      // Sent together, the index first: it must not stay behind an earlier expiry. What is too early is set right by the next look.
+      const hastened = index.hasten(sessionId, ttlMs ?? 0);
       const reply = await run(scripts.EXTEND, sessionId, ttlMs ?? '');
-      if (reply[0] !== 'extended') return refusal(reply, 'an extend');
-      const expiresAt = whole(reply[1], 'an expiry');
-      await index.hasten(sessionId, whole(reply[2], 'a time to live'));
-      return { outcome: 'extended', expiresAt };
+      const undo = await hastened;
+      if (reply[0] === 'extended') return { outcome: 'extended', expiresAt: whole(reply[1], 'an expiry') };
+      await undo?.();
+      return refusal(reply, 'an extend');
     },
 
     async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, asOf, cause }) {

@@ -301,7 +301,7 @@ local n, given, skip, numbered = tonumber(ARGV[5]), ARGV, 6, ARGV[6] == '1'
 ${APPEND_EACH}
 `);
 
-/** ARGV: ttl, or '' for the session's own. Answers the expiry and the ttl. */
+/** ARGV: ttl, or '' for the session's own. Answers the expiry. */
 export const EXTEND = script(`
 local f = fields('status', 'expiresAt', 'ttl')
 if not exists(f[1]) then return {'not_found'} end
@@ -310,7 +310,7 @@ if status ~= 'open' then return {'not_open', status} end
 local ttl = tonumber(ARGV[1] == '' and f[3] or ARGV[1])
 redis.call('HSET', KEYS[1], 'expiresAt', int(now + ttl), 'keepUntil', int(now + ttl + ${OVERDUE_MS}))
 keep(ttl + ${OVERDUE_MS})
-return {'extended', int(now + ttl), int(ttl)}
+return {'extended', int(now + ttl)}
 `);
 
 /** ARGV: attempt id, lease, expected events or '', cause, as of when or ''. Answers `granted`, epoch, cursor, deferred, events, elements, largest element. */

@@ -8,6 +8,7 @@ import { type RedisClient, redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createConnection, ownClient } from '../../../src/adapters/redis/redis-client.js';
+import { EXTEND } from '../../../src/adapters/redis/scripts.js';
 import { createSessionIndex } from '../../../src/adapters/redis/session-index.js';
 import { newId } from '../../../src/core/ids.js';
 import {
@@ -450,6 +451,25 @@ describeWith('redis', ({ url }) => {
     await store.extend(sessionId, 600_000);
     await store.extend(sessionId, undefined);
     await expect.poll(() => store.due(10)).toEqual([sessionId]);
+  });
+
+  test('a session that is extended to an earlier expiry is found then, though the process died right behind it', async () => {
+    const redis = later(new Redis(url), (client) => client.disconnect());
+    let dead = false;
+    const send = async (script: string, command: () => Promise<unknown>) => {
+      if (dead) throw new Error('Connection is closed.');
+      const reply = await command();
+      dead ||= script === EXTEND.sha || script === EXTEND.lua;
+      return reply;
+    };
+    const client: RedisClient = {
+      evalsha: (sha, ...rest) => send(sha, () => redis.evalsha(sha, ...rest)),
+      eval: (lua, ...rest) => send(lua, () => redis.eval(lua, ...rest)),
+    };
+    const prefix = `index-${newId()}`;
+    const sessionId = await started(storeAt(url, { prefix }), { ttlMs: 600_000 });
+    await redisStore({ client, prefix }).extend(sessionId, 1);
+    await expect.poll(() => storeAt(url, { prefix }).due(10)).toEqual([sessionId]);
   });
 
   test('a flushed script cache is filled again', async () => {

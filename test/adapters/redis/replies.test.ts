@@ -60,7 +60,7 @@ const HALF: Partial<Record<Method, unknown[]>> = {
     ['other'],
     [],
   ],
-  extend: [['extended'], ['extended', '1'], ['extended', 'soon', '1'], ['not_open', 'open'], []],
+  extend: [['extended'], ['extended', 'soon'], ['not_open', 'open'], []],
   beginCommit: [
     ['granted', '1', '0', '0', '1'],
     ['granted', '1', '0', '0', '1', 'x'],
