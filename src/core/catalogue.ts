@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { EventSessionsError, isEventSessionsError } from './errors.js';
-import { describe } from './validate.js';
+import { describe, toldOf } from './validate.js';
 
 /** What is known of one event type: a schema of any Standard Schema library, alone or with a topic. */
 export type CatalogueEntry =
@@ -102,14 +102,13 @@ function outputOf(result: StandardSchemaV1.Result<unknown>, type: string): unkno
     throw new EventSessionsError('INVALID_EVENT', message, { eventType: type });
   }
   if (result.issues === undefined) return settled(result.value, type);
-  const issues = result.issues.map((issue) => ({
+  const { issues, list } = toldOf(result.issues, ({ path, message }) => [
     // ArkType's paths are a class of their own, whose map() puts out nonsense for an empty one.
-    path: Array.from(issue.path ?? [], (part) => String(typeof part === 'object' ? part.key : part)).join(
-      '.',
-    ),
-    message: issue.message,
-  }));
-  const list = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+    {
+      path: Array.from(path ?? [], (part) => String(typeof part === 'object' ? part.key : part)).join('.'),
+      message,
+    },
+  ]);
   throw new EventSessionsError('INVALID_EVENT', `The data of ${type} is not valid: ${list}`, {
     eventType: type,
     issues,

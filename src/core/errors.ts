@@ -51,7 +51,7 @@ export interface EventSessionsErrorFacts {
   readonly status?: SessionStatus | undefined;
   /** `COMMIT_IN_PROGRESS`: milliseconds until the other attempt's lease is over, if it is not renewed. */
   readonly retryAfterMs?: number | undefined;
-  /** `INVALID_INPUT`, `INVALID_EVENT`: everything that is wrong with the input. */
+  /** `INVALID_INPUT`, `INVALID_EVENT`: what is wrong with the input, the first 100 things of it. */
   readonly issues?: readonly InputIssue[] | undefined;
   /** `EVENT_TOO_LARGE`, `SESSION_LIMIT_EXCEEDED`: the limit that was met. */
   readonly limit?: number | undefined;

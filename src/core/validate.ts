@@ -6,13 +6,14 @@ import { withoutPassword } from './without-password.js';
 /**
  * The input, if it is what the schema asks for.
  *
- * @throws `INVALID_INPUT` with one issue per mistake: where it is, what was expected, what came.
+ * @throws `INVALID_INPUT` with one issue per mistake, up to 100: where it is, what was expected, what came.
  */
 export function validate<T>(schema: z.ZodMiniType<T>, input: unknown, subject: string): T {
   const result = reading(subject, () => schema.safeParse(input, { error: ownWords }));
   if (result.success) return result.data;
-  const issues = reading(subject, () => result.error.issues.flatMap((issue) => explain(issue, input)));
-  const list = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  const { issues, list } = reading(subject, () =>
+    toldOf(result.error.issues, (issue) => explain(issue, input)),
+  );
   throw new EventSessionsError('INVALID_INPUT', `${subject}: ${list}`, { issues });
 }
 
@@ -35,10 +36,29 @@ export function reading<T>(subject: string, read: () => T): T {
 const ownWords: z.core.$ZodErrorMap = (issue) =>
   issue.code === 'invalid_type' ? issue.expected : 'something else';
 
+/** An input can have as many mistakes as it has members. */
+const MAX_ISSUES = 100;
+
+/** What an error tells of the mistakes in an input: the first of them, and the same as a text. */
+export function toldOf<M>(
+  mistakes: Iterable<M>,
+  explain: (mistake: M) => readonly InputIssue[],
+): { readonly issues: readonly InputIssue[]; readonly list: string } {
+  const found: InputIssue[] = [];
+  for (const mistake of mistakes) {
+    found.push(...explain(mistake));
+    if (found.length > MAX_ISSUES) break;
+  }
+  const issues = found.slice(0, MAX_ISSUES);
+  const texts = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
+  if (found.length > MAX_ISSUES) texts.push('…');
+  return { issues, list: texts.join('; ') };
+}
+
 function explain(issue: z.core.$ZodIssue, input: unknown): InputIssue[] {
   const path = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
+    return issue.keys.slice(0, MAX_ISSUES + 1).map((key) => ({
       path: path === '' ? key : `${path}.${key}`,
       message: 'is not an option',
     }));

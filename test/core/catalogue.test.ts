@@ -74,6 +74,13 @@ describe.each(Object.entries(libraries))('with a schema of %s', (_, schema) => {
     }
   });
 
+  test('of very many mistakes the first hundred are told', async () => {
+    const items = Array.from({ length: 1_000 }, () => ({ sku: 5 }));
+    const { issues, message } = await refusal(entries, 'order.placed', { orderId: 'o-1', total: 1, items });
+    expect(issues).toHaveLength(100);
+    expect(message).toMatch(/; …$/);
+  });
+
   test('data that is nothing at all is refused at its root', async () => {
     const error = await refusal(entries, 'order.placed', undefined);
     expect(error.code).toBe('INVALID_EVENT');

@@ -53,6 +53,21 @@ test('every mistake is told, each with its path, what was expected and what came
   for (const { path } of error.issues ?? []) expect(error.message).toContain(path);
 });
 
+test('of very many mistakes the first hundred are told', () => {
+  const numbers = (length: number) => Array.from({ length }, (_, i) => i);
+  const options = (length: number) => Object.fromEntries(numbers(length).map((n) => [`option${n}`, n]));
+  for (const error of [
+    refusal(z.array(z.boolean()), numbers(101)),
+    refusal(z.strictObject({}), options(200_000)),
+  ]) {
+    expect(error.issues).toHaveLength(100);
+    expect(error.message).toMatch(/; …$/);
+  }
+  const error = refusal(z.strictObject({}), options(100));
+  expect(error.issues).toHaveLength(100);
+  expect(error.message).not.toContain('…');
+});
+
 describe('an app that uses zod itself', () => {
   afterEach(() => {
     userZod.config({ ...userZod.locales.en(), customError: undefined });
