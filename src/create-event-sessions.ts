@@ -57,8 +57,8 @@ export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDis
    * Starts a session, runs the work, commits. When the work fails, or the commit is refused, the session is rolled back,
    * and the first error is thrown.
    *
-   * A commit that has begun cannot be undone: when it fails with `PUBLISH_FAILED` or `CONTINGENCY_FAILED`, recovery may
-   * still publish the session. To run the transaction again would publish its events twice, under other ids; repeat
+   * A commit that has begun cannot be undone: when it fails with `PUBLISH_FAILED`, `CONTINGENCY_FAILED` or (without
+   * contingency) `STORE_UNAVAILABLE`, recovery may still publish the session. To run the transaction again would publish its events twice, under other ids; repeat
    * `session(error.sessionId).commit()` instead.
    */
   transaction<R>(

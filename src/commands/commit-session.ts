@@ -178,7 +178,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
       }
       metrics.eventsFailed(sessionId, events - lease.cursor);
       await release(attempt);
-      throw failure;
+      throw isEventSessionsError(failure) ? Object.assign(failure, { sessionId }) : failure;
     }
   }
 

@@ -1,4 +1,4 @@
-import { type EventSessionsOptions, memoryPublisher } from 'event-sessions';
+import { type EventSessionsOptions, memoryPublisher, type Session } from 'event-sessions';
 import { describe, expect, test } from 'vitest';
 import { instance } from './instance.js';
 
@@ -91,6 +91,22 @@ describe('a transaction', () => {
     expect(await sessions.session(id).commit()).toMatchObject({ status: 'committed', published: 1 });
     expect(publisher.published).toHaveLength(1);
   });
+
+  test.each(['read', 'advance', 'finishCommit'])(
+    'whose commit the store leaves at %s, without a log, says of which session it was',
+    async (at) => {
+      const { sessions, store, publisher } = instance({ contingency: false });
+      const work = async (session: Session) => {
+        await session.add('a', 1);
+        store.decide = (method) => (method === at ? 'down' : 'up');
+      };
+      const failing = sessions.transaction(work, { sessionId: 's-1' });
+      await expect(failing).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', sessionId: 's-1' });
+      store.decide = undefined;
+      expect(await sessions.session('s-1').commit()).toMatchObject({ status: 'committed' });
+      expect(new Set(publisher.published.map(({ event }) => event.data))).toEqual(new Set([1]));
+    },
+  );
 
   test('that has already been committed by its work answers the same receipt', async () => {
     const { sessions } = instance();
