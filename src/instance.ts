@@ -1,6 +1,6 @@
 import { EventSessionsError, isEventSessionsError, isSystemFailure } from './core/errors.js';
 import type { Metrics } from './core/metrics.js';
-import { sessionIdOf } from './core/validate.js';
+import { MAX_TIMER_MS, sessionIdOf } from './core/validate.js';
 
 /** The life of one `EventSessions`: what is under way in it, its timers, its end. */
 export interface Instance {
@@ -64,7 +64,7 @@ export function createInstance(metrics: Metrics): Instance {
             await work().catch(() => {});
             next(intervalMs);
           },
-          afterMs * (0.8 + Math.random() * 0.4),
+          Math.min(afterMs * (0.8 + Math.random() * 0.4), MAX_TIMER_MS),
         );
         timer.unref();
         timers.add(timer);

@@ -98,8 +98,11 @@ export const wholeNumber = (min: number, max: number = Number.MAX_SAFE_INTEGER) 
   return z.int({ error }).check(z.gte(min, { error }), z.lte(max, { error }));
 };
 
-/** Milliseconds. The upper bound is what `setTimeout` can wait for (2^31 - 1, some 24 days). */
-export const timerMs = (min = 1) => wholeNumber(min, 2_147_483_647);
+/** What `setTimeout` can wait for, some 24 days; it takes anything longer for 1 ms. */
+export const MAX_TIMER_MS = 2_147_483_647;
+
+/** Milliseconds of a timer. */
+export const timerMs = (min = 1) => wholeNumber(min, MAX_TIMER_MS);
 
 /** Milliseconds that only the store counts. The upper bound (100 years) keeps sums exact. */
 export const durationMs = (min = 1) => wholeNumber(min, 3_155_760_000_000);

@@ -5,8 +5,9 @@ import {
   memoryPublisher,
   memoryStore,
 } from 'event-sessions';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import * as z from 'zod';
+import { instance } from './instance.js';
 
 function refusal(options: unknown): EventSessionsError {
   try {
@@ -159,4 +160,16 @@ test('an event is never larger than the publisher can carry', async () => {
     code: 'EVENT_TOO_LARGE',
     limit: 1_000,
   });
+});
+
+test('the longest intervals are not so long, with their jitter, that a timer takes them for 1 ms', () => {
+  const setTimer = vi.spyOn(globalThis, 'setTimeout');
+  vi.spyOn(Math, 'random').mockReturnValue(0.99);
+  try {
+    const intervalMs = 2_147_483_647;
+    instance({ recovery: { intervalMs }, metrics: { intervalMs } });
+    expect(Math.max(...setTimer.mock.calls.map(([, ms = 0]) => ms))).toBe(intervalMs);
+  } finally {
+    vi.restoreAllMocks();
+  }
 });
