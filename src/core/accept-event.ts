@@ -89,7 +89,7 @@ function isRfc3339(text: string): boolean {
 
 const timeError = 'a Date or an RFC 3339 time such as 2025-01-31T12:00:00Z';
 const timeText = z.pipe(
-  z.transform((time) => (time instanceof Date && !Number.isNaN(time.getTime()) ? time.toISOString() : time)),
+  z.transform((time) => (types.isDate(time) && !Number.isNaN(time.getTime()) ? time.toISOString() : time)),
   z.string({ error: timeError }).check(z.refine(isRfc3339, { error: timeError })),
 );
 const extensionNameError = 'a name of 1 to 20 characters a-z 0-9 that is not reserved';

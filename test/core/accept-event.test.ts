@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import {
@@ -154,6 +155,11 @@ describe('the time', () => {
     const error = await refusal({ time });
     expect(error).toMatchObject({ code: 'INVALID_INPUT', issues: [{ path: 'time' }] });
     expect(error.message).toContain('RFC 3339');
+  });
+
+  test('a date of another realm is one', async () => {
+    const time: Date = runInNewContext('new Date(0)');
+    expect((await decode({ time })).time).toBe('1970-01-01T00:00:00.000Z');
   });
 
   test.each([['2025-02-30T12:00:00Z'], ['2025-02-29T12:00:00Z'], ['2025-01-31T24:00:00Z']])(
