@@ -66,8 +66,8 @@ export function prometheusMetrics(sessions: Measured, registry: MetricsRegistry)
   const registers = [registry];
   const names: string[] = [];
   const offs: (() => void)[] = [];
-  const snapshot = shared(sessions.metrics);
-  const health = shared(sessions.health);
+  const snapshot = shared(async () => sessions.metrics());
+  const health = shared(async () => sessions.health());
 
   function stop(): void {
     for (const off of offs.splice(0)) off();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { memoryContingency, memoryStore } from 'event-sessions';
-import { prometheusMetrics } from 'event-sessions/prometheus';
+import { type Measured, prometheusMetrics } from 'event-sessions/prometheus';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { instance } from '../api/instance.js';
@@ -284,4 +284,23 @@ describeWith('prometheus', ({ promtool }) => {
     );
     expect(p99).toBeGreaterThan(0);
   });
+});
+
+test('an object of a class that passes calls on is measured too, and one that throws fails no scrape', async () => {
+  const { sessions } = instance();
+  await sessions.startSession();
+  class Passing implements Measured {
+    readonly inner: Measured = sessions;
+    metrics = function (this: Passing) {
+      return this.inner.metrics();
+    };
+    health(): ReturnType<Measured['health']> {
+      throw new Error('not now');
+    }
+    on: Measured['on'] = (type, listener) => this.inner.on(type, listener);
+    off: Measured['off'] = (type, listener) => this.inner.off(type, listener);
+  }
+  const registry = new Registry();
+  prometheusMetrics(new Passing(), registry);
+  expect(await scrape(registry)).toMatchObject({ event_sessions_started_total: 1 });
 });
