@@ -184,7 +184,7 @@ export function createMetrics(instanceId: string, { now, elapsed }: Clocks = CLO
       const processed = counts.published + counts.deferred + counts.failed;
       const none = microseconds.count === 0;
       const percentile = (p: number) => (none ? 0 : microseconds.percentile(p) / 1_000);
-      return {
+      return frozen({
         at,
         instanceId,
         uptimeMs: elapsed() - startedAt,
@@ -214,10 +214,17 @@ export function createMetrics(instanceId: string, { now, elapsed }: Clocks = CLO
         },
         failures: { ...failures },
         recentFailures: [...recentFailures],
-        contingency,
-      };
+        contingency: contingency && { ...contingency },
+      });
     },
   };
+}
+
+/** With all that is in it: listeners share a snapshot, and snapshots share their failures. */
+function frozen<T extends object>(value: T): T {
+  for (const member of Object.values(value))
+    if (typeof member === 'object' && member !== null) frozen(member);
+  return Object.freeze(value);
 }
 
 /** What was counted, and when. */

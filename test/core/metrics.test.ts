@@ -268,3 +268,15 @@ describe('recent failures', () => {
     expect(snapshot().recentFailures).toMatchObject([{ operation: 'op', code: 'UNKNOWN' }]);
   });
 });
+
+test('what is done to a snapshot changes no other, nor what others see in it', () => {
+  const { metrics, snapshot } = setUp();
+  metrics.failure('append', 's-1', new Error('boom'));
+  const contingency = { records: 1, bytes: 2, oldestAt: 3 };
+  const first = metrics.snapshot({ active: 7, contingency });
+  for (const part of [first, first.events, first.failures, first.recentFailures, first.recentFailures[0]])
+    expect(() => Object.assign(part as object, { at: 0 })).toThrow(TypeError);
+  expect(snapshot().recentFailures).toEqual(first.recentFailures);
+  // It is the log's.
+  expect(Object.isFrozen(contingency)).toBe(false);
+});
