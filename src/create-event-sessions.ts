@@ -57,9 +57,9 @@ export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDis
    * Starts a session, runs the work, commits. When the work fails, or the commit is refused, the session is rolled back,
    * and the first error is thrown.
    *
-   * A commit that has begun cannot be undone: when it fails with `PUBLISH_FAILED`, `CONTINGENCY_FAILED` or (without
-   * contingency) `STORE_UNAVAILABLE`, recovery may still publish the session. To run the transaction again would publish its events twice, under other ids; repeat
-   * `session(error.sessionId).commit()` instead.
+   * A commit that has begun cannot be undone: when it fails with `COMMIT_IN_PROGRESS`, `PUBLISH_FAILED`,
+   * `CONTINGENCY_FAILED` or `STORE_UNAVAILABLE`, recovery may still publish the session. To run the transaction again would
+   * publish its events twice, under other ids; repeat `session(error.sessionId).commit()` instead.
    */
   transaction<R>(
     work: (session: Session<C>) => Promise<R> | R,

@@ -39,9 +39,12 @@ export interface RecoveryReport {
   readonly discarded: number;
   /** Records that can never be replayed, now in quarantine. */
   readonly quarantined: number;
-  /** Records that are still in the log, because the store or the broker is still down. */
+  /** Records that are still in the log: the store or the broker is down, or the log of another host has what they lack. */
   readonly remaining: number;
-  /** False when the store or the broker was down for some of it, or another recovery is at work: recover again. */
+  /**
+   * False when something is left: records remain, the store or the broker was down for some of it, or another recovery is
+   * at work. Recover again.
+   */
   readonly complete: boolean;
   readonly durationMs: number;
 }

@@ -139,6 +139,34 @@ describe('a broker that works', () => {
     expect(nsq.mostInFlight).toBe(3);
   });
 
+  test('G7: two pages more than the window are read at most', async () => {
+    const nsq = broker(() => new Promise((resolve) => setTimeout(resolve, 5)));
+    let confirmed = 0;
+    let most = 0;
+    const ends: number[] = [];
+    const { run } = await setUp(100, nsq, {
+      batchBytes: 500,
+      reader: (store) => {
+        const { advance } = store;
+        store.advance = async (sessionId, progress) => {
+          const outcome = await advance(sessionId, progress);
+          confirmed = progress.cursor;
+          return outcome;
+        };
+        return {
+          read: async (sessionId, range) => {
+            const page = await store.read(sessionId, range);
+            ends.push(page.at(-1)?.sequence ?? 0);
+            most = Math.max(most, ends.filter((end) => end > confirmed).length);
+            return page;
+          },
+        };
+      },
+    });
+    expect(await run()).toBe('complete');
+    expect(most).toBe(3 + 2);
+  });
+
   test('gets interleaved topics as one call per topic and batch, each in order', async () => {
     const nsq = broker();
     const { run } = await setUp(20, nsq, { topics: ['a', 'b'] });
