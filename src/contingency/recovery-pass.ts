@@ -42,8 +42,8 @@ export interface RecoveryReport {
   /** Records that are still in the log: the store or the broker is down, or the log of another host has what they lack. */
   readonly remaining: number;
   /**
-   * False when something is left: records remain, the store or the broker was down for some of it, or another recovery is
-   * at work. Recover again.
+   * False when records remain, the store or the broker was down for some of it, or another recovery is at work: recover
+   * again.
    */
   readonly complete: boolean;
   readonly durationMs: number;

@@ -161,7 +161,7 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'Publish what is owed after an outage',
     answers: {
       200: answer('Nothing is left', 'RecoveryReport'),
-      202: answer('Something is left: ask again', 'RecoveryReport'),
+      202: answer('Not complete: ask again', 'RecoveryReport'),
     },
     problems: ['FORBIDDEN', 'CONTINGENCY_FAILED', 'CLOSED'],
   },
