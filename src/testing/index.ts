@@ -10,5 +10,10 @@ export {
   type ContingencyLogUnderTest,
   contingencyLogCases,
 } from './contingency-cases.js';
-export { eventPublisherCases, type PublisherUnderTest } from './publisher-cases.js';
+export {
+  eventPublisherCases,
+  type PublisherCaseOptions,
+  type PublisherUnderTest,
+} from './publisher-cases.js';
+export type { BreakablePublisherUnderTest } from './publisher-outage-cases.js';
 export { type StoreUnderTest, sessionStoreCases } from './store-cases.js';

@@ -3,36 +3,60 @@ import { dataOf, encodeEnvelope, type StoredEvent } from '../core/event.js';
 import { newId } from '../core/ids.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
 import type { ConformanceCase } from './conformance-case.js';
+import { type BreakablePublisherUnderTest, publisherOutageCases } from './publisher-outage-cases.js';
 
 export interface PublisherUnderTest {
   readonly publisher: EventPublisher;
-  /** The bodies of the first `count` messages of a topic, in order of arrival, as a consumer of the broker gets them. */
+  /**
+   * The bodies of the first `count` messages of a topic, in order of arrival, as a consumer of the broker gets them.
+   * Asked again, it begins with the first one again.
+   */
   readonly consume: (topic: string, count: number) => Promise<readonly string[]>;
   readonly dispose?: (() => Promise<void>) | undefined;
 }
 
-/**
- * The rules of {@link EventPublisher} that can be seen on a broker that works, each as a case. The publisher must
- * encode with the `json()` codec or `cloudEvents()`: a body is compared by the `data` in it.
- */
-export function eventPublisherCases(make: () => Promise<PublisherUnderTest>): readonly ConformanceCase[] {
-  return Object.entries(CASES).map(([name, check]) => ({
-    name,
-    async run() {
-      const under = await make();
-      try {
-        await check(under);
-      } finally {
-        await under.publisher.close();
-        await under.dispose?.();
-      }
-    },
-  }));
+export interface PublisherCaseOptions {
+  /**
+   * A publisher whose broker can be made unreachable, for the cases about outages; without it they are left out. Its
+   * deadline should be a few seconds at most: a call that takes longer than ten counts as one that hangs.
+   */
+  readonly makeBreakable?: (() => Promise<BreakablePublisherUnderTest>) | undefined;
 }
 
-const newTopic = () => `conformance-${newId()}`.slice(0, 60);
+/**
+ * The rules of {@link EventPublisher}, each as a case. The publisher must encode with the `json()` codec or
+ * `cloudEvents()`: a body is compared by the `data` in it.
+ */
+export function eventPublisherCases(
+  make: () => Promise<PublisherUnderTest>,
+  options: PublisherCaseOptions = {},
+): readonly ConformanceCase[] {
+  const { makeBreakable } = options;
+  const healthy = Object.entries(CASES).map(([name, check]) => ({ name, run: () => runOn(make, check) }));
+  if (makeBreakable === undefined) return healthy;
+  const outages = Object.entries(publisherOutageCases).map(([name, check]) => ({
+    name,
+    run: () => runOn(makeBreakable, check),
+  }));
+  return [...healthy, ...outages];
+}
 
-function newEvents(topic: string, data: readonly unknown[], first = 1): StoredEvent[] {
+async function runOn<T extends PublisherUnderTest>(
+  make: () => Promise<T>,
+  check: (under: T) => Promise<void>,
+): Promise<void> {
+  const under = await make();
+  try {
+    await check(under);
+  } finally {
+    await under.publisher.close();
+    await under.dispose?.();
+  }
+}
+
+export const newTopic = () => `conformance-${newId()}`.slice(0, 60);
+
+export function newEvents(topic: string, data: readonly unknown[], first = 1): StoredEvent[] {
   const attributes = {
     source: '/conformance',
     type: 'case',
@@ -46,7 +70,7 @@ function newEvents(topic: string, data: readonly unknown[], first = 1): StoredEv
   }));
 }
 
-function dataIn(body: string): unknown {
+export function dataIn(body: string): unknown {
   const value = JSON.parse(body) as { specversion?: unknown; data?: unknown } | null;
   return typeof value === 'object' && value?.specversion === '1.0' ? value.data : value;
 }

@@ -1,10 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type ContingencyLog,
   type ContingencyRecord,
   type EventPublisher,
+  EventSessionsError,
   memoryContingency,
   memoryPublisher,
   memoryStore,
+  type PublishBatch,
   type SealedRecords,
   type SessionRecord,
   type SessionStore,
@@ -503,6 +506,248 @@ describe('the publisher suite rejects a publisher that', () => {
     });
     expect(await rejects(cases, expected)).toBe(true);
   });
+});
+
+/** What a broken publisher may do: to the broker at once, or as a publisher that keeps the rules. */
+interface Sound {
+  readonly publisher: EventPublisher;
+  /** Takes a batch as the broker would, and fails during an outage. */
+  readonly broker: (batch: PublishBatch) => Promise<void>;
+  readonly isDown: () => boolean;
+}
+
+const lost = (outcome?: 'not_done' | 'unknown' | 'refused') =>
+  new EventSessionsError('PUBLISH_FAILED', 'the broker is away', { outcome });
+const never = () => new Promise<void>(() => {});
+
+/** A publisher whose broker, an array, can be away. */
+function withOutages(breakIt: (sound: Sound) => Partial<EventPublisher>) {
+  const memory = memoryPublisher();
+  let down = false;
+  async function broker(batch: PublishBatch): Promise<void> {
+    await sleep(1);
+    if (down) throw lost('not_done');
+    await memory.publish(batch);
+  }
+  const ordered = memoryPublisher({ onPublish: broker });
+  const calls = new Set<Promise<void>>();
+  const publisher: EventPublisher = {
+    limits: memory.limits,
+    publish(batch) {
+      const call = ordered.publish(batch);
+      calls.add(call);
+      call.catch(() => {}).finally(() => calls.delete(call));
+      return call;
+    },
+    async ping() {
+      if (down) throw lost('not_done');
+    },
+    async close() {
+      await Promise.allSettled(calls);
+    },
+  };
+  const sound = { publisher, broker, isDown: () => down };
+  return {
+    publisher: { ...publisher, ...breakIt(sound) },
+    consume: async (topic: string) =>
+      memory.published.filter((one) => one.topic === topic).map(({ event }) => JSON.stringify(event)),
+    async makeUnreachable() {
+      down = true;
+      return async () => {
+        down = false;
+      };
+    },
+  };
+}
+
+describe('the publisher suite accepts, of a publisher that keeps the rules,', () => {
+  const make = async () => withOutages(() => ({}));
+  for (const { name, run } of eventPublisherCases(make, { makeBreakable: make })) test(name, run);
+});
+
+/** Publishers that break one rule each when the broker is away. */
+const BROKEN_IN_OUTAGES: Record<string, [(sound: Sound) => Partial<EventPublisher>, RegExp]> = {
+  'says that it has published': [
+    ({ publisher }) => ({ publish: (batch) => publisher.publish(batch).catch(() => {}) }),
+    /a publish fails/,
+  ],
+  'acknowledges before the broker does': [
+    ({ publisher, isDown }) => ({
+      async publish(batch) {
+        if (isDown()) throw lost('not_done');
+        publisher.publish(batch).catch(() => {});
+      },
+    }),
+    /all that succeeded arrives/,
+  ],
+  'rejects with an error that is not of ours': [
+    ({ publisher }) => ({
+      publish: (batch) =>
+        publisher.publish(batch).catch(() => {
+          throw new Error('ECONNREFUSED');
+        }),
+    }),
+    /a publish fails/,
+  ],
+  'rejects with another code': [
+    ({ publisher }) => ({
+      publish: (batch) =>
+        publisher.publish(batch).catch(() => {
+          throw new EventSessionsError('CLOSED', 'the connection is closed', { outcome: 'not_done' });
+        }),
+    }),
+    /a publish fails/,
+  ],
+  'does not say what became of it': [
+    ({ publisher }) => ({
+      publish: (batch) =>
+        publisher.publish(batch).catch(() => {
+          throw lost();
+        }),
+    }),
+    /a publish fails/,
+  ],
+  'takes an outage for a refusal': [
+    ({ publisher }) => ({
+      publish: (batch) =>
+        publisher.publish(batch).catch(() => {
+          throw lost('refused');
+        }),
+    }),
+    /a publish fails/,
+  ],
+  'says not_done of what it sends later': [
+    ({ publisher, broker }) => ({
+      publish: (batch) =>
+        publisher.publish(batch).catch(async (error) => {
+          const again = (): Promise<void> => broker(batch).catch(again);
+          again();
+          throw error;
+        }),
+    }),
+    /never reached/,
+  ],
+  'waits for the broker without a deadline': [
+    ({ publisher, isDown }) => ({
+      async publish(batch) {
+        while (isDown()) await sleep(5);
+        return publisher.publish(batch);
+      },
+    }),
+    /a publish fails/,
+  ],
+  'settles only the first of many calls': [
+    ({ publisher }) => {
+      let failed = false;
+      return {
+        publish: (batch) =>
+          publisher.publish(batch).catch((error) => {
+            if (failed) return never();
+            failed = true;
+            throw error;
+          }),
+      };
+    },
+    /each of many calls/,
+  ],
+  'gives each call a deadline of its own, and lets those behind it through': [
+    ({ broker }) => {
+      let last: Promise<void> = Promise.resolve();
+      return {
+        publish(batch) {
+          const dueAt = performance.now() + 50;
+          const attempt = (): Promise<void> =>
+            broker(batch).catch((error) => {
+              if (performance.now() > dueAt) throw error;
+              return attempt();
+            });
+          const call = last.then(attempt);
+          last = call.catch(() => {});
+          return call;
+        },
+      };
+    },
+    /no call succeeds behind/,
+  ],
+  'tells each call how the one before it ended': [
+    ({ publisher }) => {
+      let before: Promise<void> = Promise.resolve();
+      return {
+        publish(batch) {
+          const result = before;
+          before = publisher.publish(batch);
+          before.catch(() => {});
+          return result;
+        },
+      };
+    },
+    /a publish fails/,
+  ],
+  'never connects again': [
+    ({ publisher }) => {
+      let failure: unknown;
+      return {
+        async publish(batch) {
+          if (failure !== undefined) throw failure;
+          await publisher.publish(batch).catch((error) => {
+            failure = error;
+            throw error;
+          });
+        },
+      };
+    },
+    /never reached/,
+  ],
+  'answers ping without a look at the broker': [() => ({ async ping() {} }), /ping rejects/],
+  'lets ping wait for ever': [
+    ({ publisher, isDown }) => ({ ping: () => (isDown() ? never() : publisher.ping()) }),
+    /ping rejects/,
+  ],
+  'remembers that ping has failed': [
+    ({ isDown }) => {
+      let failed = false;
+      return {
+        async ping() {
+          failed ||= isDown();
+          if (failed) throw lost('not_done');
+        },
+      };
+    },
+    /ping rejects/,
+  ],
+  'cannot be closed': [
+    ({ publisher, isDown }) => ({
+      async close() {
+        await publisher.close();
+        if (isDown()) throw lost('not_done');
+      },
+    }),
+    /close resolves/,
+  ],
+  'forgets its calls when it is closed': [
+    ({ publisher, isDown }) => {
+      let closed = false;
+      return {
+        publish: (batch) =>
+          publisher.publish(batch).catch((error) => (closed ? never() : Promise.reject(error))),
+        async close() {
+          closed = isDown();
+        },
+      };
+    },
+    /close resolves/,
+  ],
+};
+
+describe('the publisher suite rejects a publisher that in an outage', () => {
+  test.each(Object.entries(BROKEN_IN_OUTAGES))(
+    '%s',
+    async (_name, [breakIt, expected]) => {
+      const make = async () => withOutages(breakIt);
+      expect(await rejects(eventPublisherCases(make, { makeBreakable: make }), expected)).toBe(true);
+    },
+    60_000,
+  );
 });
 
 const { parse, stringify } = JSON;
