@@ -10,10 +10,6 @@ export {
   type ContingencyLogUnderTest,
   contingencyLogCases,
 } from './contingency-cases.js';
-export {
-  eventPublisherCases,
-  type PublisherCaseOptions,
-  type PublisherUnderTest,
-} from './publisher-cases.js';
-export type { BreakablePublisherUnderTest } from './publisher-outage-cases.js';
+export { eventPublisherCases, type PublisherCaseOptions } from './publisher-cases.js';
+export type { BreakablePublisherUnderTest, PublisherUnderTest } from './publisher-under-test.js';
 export { type StoreUnderTest, sessionStoreCases } from './store-cases.js';

@@ -1,19 +1,10 @@
 import assert from 'node:assert/strict';
-import { dataOf, encodeEnvelope, type StoredEvent } from '../core/event.js';
-import { newId } from '../core/ids.js';
+import { dataOf, type StoredEvent } from '../core/event.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
 import type { ConformanceCase } from './conformance-case.js';
-import { type BreakablePublisherUnderTest, publisherOutageCases } from './publisher-outage-cases.js';
-
-export interface PublisherUnderTest {
-  readonly publisher: EventPublisher;
-  /**
-   * The bodies of the first `count` messages of a topic, in order of arrival, as a consumer of the broker gets them.
-   * Asked again, it begins with the first one again.
-   */
-  readonly consume: (topic: string, count: number) => Promise<readonly string[]>;
-  readonly dispose?: (() => Promise<void>) | undefined;
-}
+import { dataIn, newEvents, newTopic } from './publisher-events.js';
+import { publisherOutageCases } from './publisher-outage-cases.js';
+import type { BreakablePublisherUnderTest, PublisherUnderTest } from './publisher-under-test.js';
 
 export interface PublisherCaseOptions {
   /**
@@ -52,27 +43,6 @@ async function runOn<T extends PublisherUnderTest>(
     await under.publisher.close();
     await under.dispose?.();
   }
-}
-
-export const newTopic = () => `conformance-${newId()}`.slice(0, 60);
-
-export function newEvents(topic: string, data: readonly unknown[], first = 1): StoredEvent[] {
-  const attributes = {
-    source: '/conformance',
-    type: 'case',
-    time: '2025-01-01T00:00:00Z',
-    sessionId: 'conformance',
-  };
-  return data.map((datum, i) => ({
-    topic,
-    sequence: first + i,
-    json: encodeEnvelope({ ...attributes, id: newId() }, JSON.stringify(datum)),
-  }));
-}
-
-export function dataIn(body: string): unknown {
-  const value = JSON.parse(body) as { specversion?: unknown; data?: unknown } | null;
-  return typeof value === 'object' && value?.specversion === '1.0' ? value.data : value;
 }
 
 const CASES: Record<string, (under: PublisherUnderTest) => Promise<void>> = {

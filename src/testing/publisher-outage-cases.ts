@@ -4,15 +4,8 @@ import { ignoringUntilAwaited, isEventSessionsError, messageOf } from '../core/e
 import type { StoredEvent } from '../core/event.js';
 import { within } from '../core/within.js';
 import { eventually } from './conformance-case.js';
-import { dataIn, newEvents, newTopic, type PublisherUnderTest } from './publisher-cases.js';
-
-export interface BreakablePublisherUnderTest extends PublisherUnderTest {
-  /**
-   * Makes the broker unreachable: connections break or go dead, new ones fail. Resolves when that is so, with the way
-   * back.
-   */
-  readonly makeUnreachable: () => Promise<() => Promise<void>>;
-}
+import { dataIn, newEvents, newTopic } from './publisher-events.js';
+import type { BreakablePublisherUnderTest, PublisherUnderTest } from './publisher-under-test.js';
 
 /** A call that takes longer has no deadline, as far as a case can tell. */
 const LONGEST_MS = 10_000;

@@ -12,7 +12,7 @@ import {
   RETENTION,
   readAll,
   started,
-} from './store-cases.js';
+} from './store-sessions.js';
 
 const attempt = (attemptId: string, change: Partial<CommitAttempt> = {}): CommitAttempt => ({
   attemptId,

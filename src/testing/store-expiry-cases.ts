@@ -18,7 +18,7 @@ import {
   RETENTION,
   readAll,
   started,
-} from './store-cases.js';
+} from './store-sessions.js';
 
 /** An open session with one event that has run out, and when it did, by the store's clock. */
 async function overdue(store: SessionStore): Promise<{ sessionId: string; expiredAt: number }> {

@@ -1,7 +1,7 @@
 import { memoryStore } from 'event-sessions';
 import { expect, test } from 'vitest';
 import type { LogContext, Logger } from '../../src/ports/logger.js';
-import { newEvent } from '../../src/testing/store-cases.js';
+import { newEvent } from '../../src/testing/store-sessions.js';
 import { faultyStore } from '../support/faulty-store.js';
 import { instance } from './instance.js';
 

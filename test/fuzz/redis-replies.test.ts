@@ -4,7 +4,7 @@ import { isEventSessionsError, type SessionStore } from 'event-sessions';
 import { redisStore } from 'event-sessions/redis';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { LIMITS, newEvent } from '../../src/testing/store-cases.js';
+import { LIMITS, newEvent } from '../../src/testing/store-sessions.js';
 import { METHODS, RECEIPT } from '../support/store-calls.js';
 
 const SECONDS = 10 * Number(process.env.FUZZ_TIMES ?? 1);

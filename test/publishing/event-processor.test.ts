@@ -9,7 +9,7 @@ import type { EventPublisher, PublishBatch } from '../../src/ports/event-publish
 import type { SessionStore } from '../../src/ports/session-store.js';
 import { type CommitLease, holdLease } from '../../src/publishing/commit-lease.js';
 import { createEventProcessor, type EventProcessorConfig } from '../../src/publishing/event-processor.js';
-import { CAUSE, LIMITS, newEvent, newSession } from '../../src/testing/store-cases.js';
+import { CAUSE, LIMITS, newEvent, newSession } from '../../src/testing/store-sessions.js';
 import { breakerAfter } from '../support/breaker.js';
 
 const failure = (outcome: FailureOutcome) => new EventSessionsError('PUBLISH_FAILED', outcome, { outcome });

@@ -1,5 +1,5 @@
 import type { SessionStore } from 'event-sessions';
-import { CAUSE, LIMITS, newEvent, newSession, RETENTION } from '../../src/testing/store-cases.js';
+import { CAUSE, LIMITS, newEvent, newSession, RETENTION } from '../../src/testing/store-sessions.js';
 
 export const ATTEMPT = { attemptId: 'a', leaseMs: 1_000, cause: CAUSE };
 const STEP = { epoch: 1, cursor: 1, deferred: 0 };

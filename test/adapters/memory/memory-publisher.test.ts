@@ -1,7 +1,7 @@
 import { EventSessionsError, memoryPublisher, type PublishBatch } from 'event-sessions';
 import { eventPublisherCases } from 'event-sessions/testing';
 import { describe, expect, test } from 'vitest';
-import { newEvent } from '../../../src/testing/store-cases.js';
+import { newEvent } from '../../../src/testing/store-sessions.js';
 
 describe('memoryPublisher conforms', () => {
   const cases = eventPublisherCases(async () => {

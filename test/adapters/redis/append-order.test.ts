@@ -3,7 +3,14 @@ import { type RedisClient, redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { APPEND_RUN, BEGIN_COMMIT } from '../../../src/adapters/redis/scripts.js';
-import { CAUSE, LIMITS, newEvent, newSession, readAll, started } from '../../../src/testing/store-cases.js';
+import {
+  CAUSE,
+  LIMITS,
+  newEvent,
+  newSession,
+  readAll,
+  started,
+} from '../../../src/testing/store-sessions.js';
 import { type RunningRedis, startRedis } from '../../support/redis.js';
 import { needs } from '../../support/services.js';
 

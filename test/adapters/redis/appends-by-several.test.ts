@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AcceptedEvent } from '../../../src/core/event.js';
 import { newId } from '../../../src/core/ids.js';
-import { CAUSE, newEvent, newSession, RETENTION, readAll } from '../../../src/testing/store-cases.js';
+import { CAUSE, newEvent, newSession, RETENTION, readAll } from '../../../src/testing/store-sessions.js';
 import { randomFrom, seedFrom } from '../../support/random.js';
 import { type RunningRedis, startRedis } from '../../support/redis.js';
 import { needs } from '../../support/services.js';

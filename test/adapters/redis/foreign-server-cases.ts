@@ -4,7 +4,7 @@ import { isEventSessionsError, type SessionStore } from 'event-sessions';
 import { redisStore } from 'event-sessions/redis';
 import { afterEach, describe, expect, test } from 'vitest';
 import { replyGuard } from '../../../src/adapters/redis/reply-guard.js';
-import { newSession } from '../../../src/testing/store-cases.js';
+import { newSession } from '../../../src/testing/store-sessions.js';
 import { flood } from '../../support/flood.js';
 import { describeWith } from '../../support/services.js';
 

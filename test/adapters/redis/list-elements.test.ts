@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
 import { toElements, toPage } from '../../../src/adapters/redis/list-elements.js';
 import { createEventIds, newId } from '../../../src/core/ids.js';
-import { CAUSE, LIMITS, started } from '../../../src/testing/store-cases.js';
+import { CAUSE, LIMITS, started } from '../../../src/testing/store-sessions.js';
 import { randomFrom, seedFrom } from '../../support/random.js';
 import { describeWith } from '../../support/services.js';
 

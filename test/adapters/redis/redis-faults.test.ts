@@ -21,7 +21,7 @@ import {
   RETENTION,
   readAll,
   started,
-} from '../../../src/testing/store-cases.js';
+} from '../../../src/testing/store-sessions.js';
 import { type RunningRedis, startRedis } from '../../support/redis.js';
 import { redisCommand } from '../../support/redis-node.js';
 import { describeWith, needs } from '../../support/services.js';

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { afterEach, expect, test } from 'vitest';
 import * as scripts from '../../../src/adapters/redis/scripts.js';
 import { newId } from '../../../src/core/ids.js';
-import { CAUSE, filled } from '../../../src/testing/store-cases.js';
+import { CAUSE, filled } from '../../../src/testing/store-sessions.js';
 import { describeWith } from '../../support/services.js';
 
 const cleanUps: (() => unknown)[] = [];
