@@ -27,23 +27,19 @@ export function createInstance(metrics: Metrics): Instance {
   const timers = new Set<NodeJS.Timeout>();
   let closed: Promise<void> | undefined;
 
-  const ended = () => {
-    underWay -= 1;
-    if (underWay === 0) whenIdle();
-  };
-
-  /** The call itself is answered, and not a promise around it: whoever adds one event would wait a turn longer. */
-  function counted<R>(name: string, input: unknown, call: () => Promise<R>): Promise<R> {
-    if (closed !== undefined)
-      return Promise.reject(new EventSessionsError('CLOSED', 'Nothing can be called after close()'));
+  async function counted<R>(name: string, input: unknown, call: () => Promise<R>): Promise<R> {
+    if (closed !== undefined) throw new EventSessionsError('CLOSED', 'Nothing can be called after close()');
     underWay += 1;
-    const result = call();
-    result.then(ended, (error) => {
-      ended();
+    try {
+      return await call();
+    } catch (error) {
       const isFailure = !isEventSessionsError(error) || isSystemFailure(error);
       if (isFailure && !isAbort(input, error)) metrics.failure(name, sessionIdOf(input), error);
-    });
-    return result;
+      throw error;
+    } finally {
+      underWay -= 1;
+      if (underWay === 0) whenIdle();
+    }
   }
 
   return {

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import type { LogContext, Logger } from '../ports/logger.js';
 import { catchRejection } from './errors.js';
-import { withMethods } from './validate.js';
+import { validate, withMethods } from './validate.js';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
@@ -50,8 +50,15 @@ export interface PinoLike {
   error(context: object, message: string): void;
 }
 
-/** A pino logger as a {@link Logger}: pino takes the context first. */
+const pinoSchema = withMethods<PinoLike>('a pino logger', ...LEVELS);
+
+/**
+ * A pino logger as a {@link Logger}: pino takes the context first.
+ *
+ * @throws `INVALID_INPUT` for what is no logger
+ */
 export function pinoLogger(pino: PinoLike): Logger {
+  validate(pinoSchema, pino, 'pinoLogger');
   return {
     debug: (message, context) => pino.debug(context ?? {}, message),
     info: (message, context) => pino.info(context ?? {}, message),

@@ -135,17 +135,41 @@ test('G8: nobody needs to wait for what a call answers when it fails', async () 
   expect(unhandled).toEqual([]);
 });
 
-const child = fileURLToPath(new URL('guest-process.ts', import.meta.url));
-
 function run(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return runScript('guest-process.ts', ...args);
+}
+
+function runScript(
+  name: string,
+  ...args: string[]
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const script = fileURLToPath(new URL(name, import.meta.url));
   return new Promise((resolve) => {
     const running = execFile(
       process.execPath,
-      ['--import', 'tsx', child, ...args],
+      ['--import', 'tsx', script, ...args],
       (_error, stdout, stderr) => resolve({ code: running.exitCode, stdout, stderr }),
     );
   });
 }
+
+test('a call that fails while nobody waits for it is told by Node', { timeout: 60_000 }, async () => {
+  const { code, stdout, stderr } = await runScript('forgetful-process.ts');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout.trim().split('\n').sort()).toEqual([
+    'add',
+    'addEvents',
+    'addMany',
+    'commit',
+    'events',
+    'extend',
+    'getSessionStatus',
+    'rollback',
+    'startSession',
+    'status',
+    'transaction',
+  ]);
+});
 
 describe('G8: a process ends by itself while an instance is open in it', () => {
   test('in memory', { timeout: 60_000 }, async () => {

@@ -119,6 +119,10 @@ describe('a logger that misbehaves', () => {
   });
 });
 
+test.each([undefined, null, {}, { info() {} }])('pinoLogger(%o) is refused, and not silent', (pino) => {
+  expect(() => pinoLogger(pino as never)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
+});
+
 describe('without a logger', () => {
   afterEach(() => {
     vi.restoreAllMocks();
