@@ -136,25 +136,24 @@ test('G8: nobody needs to wait for what a call answers when it fails', async () 
 });
 
 function run(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return runScript('guest-process.ts', ...args);
+  return runScript(new URL('guest-process.ts', import.meta.url), ...args);
 }
 
 function runScript(
-  name: string,
+  script: URL,
   ...args: string[]
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const script = fileURLToPath(new URL(name, import.meta.url));
   return new Promise((resolve) => {
     const running = execFile(
       process.execPath,
-      ['--import', 'tsx', script, ...args],
+      ['--import', 'tsx', fileURLToPath(script), ...args],
       (_error, stdout, stderr) => resolve({ code: running.exitCode, stdout, stderr }),
     );
   });
 }
 
 test('a call that fails while nobody waits for it is told by Node', { timeout: 60_000 }, async () => {
-  const { code, stdout, stderr } = await runScript('forgetful-process.ts');
+  const { code, stdout, stderr } = await runScript(new URL('forgetful-process.ts', import.meta.url));
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout.trim().split('\n').sort()).toEqual([
     'add',
