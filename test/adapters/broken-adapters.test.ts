@@ -740,7 +740,8 @@ const BROKEN_IN_OUTAGES: Record<string, [(sound: Sound) => Partial<EventPublishe
 };
 
 describe('the publisher suite rejects a publisher that in an outage', () => {
-  test.each(Object.entries(BROKEN_IN_OUTAGES))(
+  // Each is given ten seconds to hang.
+  test.concurrent.each(Object.entries(BROKEN_IN_OUTAGES))(
     '%s',
     async (_name, [breakIt, expected]) => {
       const make = async () => withOutages(breakIt);

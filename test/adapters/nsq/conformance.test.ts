@@ -23,12 +23,11 @@ const aPublisher = (nsqd: string) => nsqPublisher({ nsqd, deadlineMs: 2_000, con
 async function isRefused(tcp: string): Promise<boolean> {
   const [host, port] = tcp.split(':');
   const socket = connect(Number(port), host);
-  return new Promise((resolve) => {
+  const refused = await new Promise<boolean>((resolve) => {
     socket.once('connect', () => resolve(false)).once('error', () => resolve(true));
-  }).then((refused) => {
-    socket.destroy();
-    return refused === true;
   });
+  socket.destroy();
+  return refused;
 }
 
 describeWith('nsqd', ({ tcp }) => {
