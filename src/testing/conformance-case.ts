@@ -4,6 +4,21 @@ export interface ConformanceCase {
   readonly run: () => Promise<void>;
 }
 
+/** Checks a subject of its own, which is closed and disposed of whatever comes out. */
+export async function runOn<S extends { readonly dispose?: (() => Promise<void>) | undefined }>(
+  make: () => Promise<S>,
+  portOf: (subject: S) => { close(): Promise<void> },
+  check: (subject: S) => Promise<void>,
+): Promise<void> {
+  const subject = await make();
+  try {
+    await check(subject);
+  } finally {
+    await portOf(subject).close();
+    await subject.dispose?.();
+  }
+}
+
 /**
  * Repeats the check until it stops throwing: for what happens when time has passed. Gives up after 5 s.
  *

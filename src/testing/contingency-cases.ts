@@ -7,7 +7,7 @@ import type {
   SealedEntry,
   SealedRecords,
 } from '../ports/contingency-log.js';
-import type { ConformanceCase } from './conformance-case.js';
+import { type ConformanceCase, runOn } from './conformance-case.js';
 
 /** What one case works on: a fresh, empty log. */
 export interface ContingencyLogUnderTest {
@@ -38,10 +38,10 @@ export function contingencyLogCases(
   const { makeBounded } = options;
   const bounded = Object.entries(makeBounded === undefined ? {} : BOUNDED_RULES).map(([name, check]) => ({
     name,
-    run: () => runOn(() => (makeBounded ?? make)(BOUND_BYTES), check),
+    run: () => runOn(() => (makeBounded ?? make)(BOUND_BYTES), logOf, check),
   }));
   return [
-    ...Object.entries(RULES).map(([name, check]) => ({ name, run: () => runOn(make, check) })),
+    ...Object.entries(RULES).map(([name, check]) => ({ name, run: () => runOn(make, logOf, check) })),
     ...bounded,
   ];
 }
@@ -50,15 +50,7 @@ type Check = (subject: ContingencyLogUnderTest) => Promise<void>;
 
 const BOUND_BYTES = 64 * 1024;
 
-async function runOn(make: () => Promise<ContingencyLogUnderTest>, check: Check): Promise<void> {
-  const subject = await make();
-  try {
-    await check(subject);
-  } finally {
-    await subject.log.close();
-    await subject.dispose?.();
-  }
-}
+const logOf = ({ log }: ContingencyLogUnderTest) => log;
 
 const RULES: Readonly<Record<string, Check>> = {
   'an empty log has nothing to seal and no backlog': async ({ log }) => {

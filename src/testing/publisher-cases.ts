@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { dataOf, type StoredEvent } from '../core/event.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
-import type { ConformanceCase } from './conformance-case.js';
+import { type ConformanceCase, runOn } from './conformance-case.js';
 import { dataIn, newEvents, newTopic } from './publisher-events.js';
 import { publisherOutageCases } from './publisher-outage-cases.js';
 import type { BreakablePublisherUnderTest, PublisherUnderTest } from './publisher-under-test.js';
@@ -23,27 +23,19 @@ export function eventPublisherCases(
   options: PublisherCaseOptions = {},
 ): readonly ConformanceCase[] {
   const { makeBreakable } = options;
-  const healthy = Object.entries(CASES).map(([name, check]) => ({ name, run: () => runOn(make, check) }));
+  const healthy = Object.entries(CASES).map(([name, check]) => ({
+    name,
+    run: () => runOn(make, publisherOf, check),
+  }));
   if (makeBreakable === undefined) return healthy;
   const outages = Object.entries(publisherOutageCases).map(([name, check]) => ({
     name,
-    run: () => runOn(makeBreakable, check),
+    run: () => runOn(makeBreakable, publisherOf, check),
   }));
   return [...healthy, ...outages];
 }
 
-async function runOn<T extends PublisherUnderTest>(
-  make: () => Promise<T>,
-  check: (under: T) => Promise<void>,
-): Promise<void> {
-  const under = await make();
-  try {
-    await check(under);
-  } finally {
-    await under.publisher.close();
-    await under.dispose?.();
-  }
-}
+const publisherOf = ({ publisher }: PublisherUnderTest) => publisher;
 
 const CASES: Record<string, (under: PublisherUnderTest) => Promise<void>> = {
   async 'a published batch reaches a consumer whole and in order'({ publisher, consume }) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { AcceptedEvent } from '../core/event.js';
 import { newId } from '../core/ids.js';
 import type { SessionStore } from '../ports/session-store.js';
-import { type ConformanceCase, eventually } from './conformance-case.js';
+import { type ConformanceCase, eventually, runOn } from './conformance-case.js';
 import { storeCommitCases } from './store-commit-cases.js';
 import { storeExpiryCases } from './store-expiry-cases.js';
 import {
@@ -35,15 +35,12 @@ export function sessionStoreCases(make: () => Promise<StoreUnderTest>): readonly
   const cases = { ...BASIC_CASES, ...storeExpiryCases, ...storeCommitCases };
   return Object.entries(cases).map(([name, check]) => ({
     name,
-    async run() {
-      const { store, dispose } = await make();
-      try {
-        await check(store);
-      } finally {
-        await store.close();
-        await dispose?.();
-      }
-    },
+    run: () =>
+      runOn(
+        make,
+        ({ store }) => store,
+        ({ store }) => check(store),
+      ),
   }));
 }
 
