@@ -304,5 +304,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
 }
 
 function readerOf(repository: SessionRepository): Pick<SessionStore, 'read'> {
-  return { read: (sessionId, range) => repository.ask(undefined, (store) => store.read(sessionId, range)) };
+  return {
+    read: (sessionId, range) => repository.askCommitting(sessionId, (store) => store.read(sessionId, range)),
+  };
 }

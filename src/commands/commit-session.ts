@@ -155,7 +155,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     domainEvents.emit('session.committing', { sessionId, epoch, events, cursor });
     logger.debug('Commit begun', { sessionId, commitEpoch: epoch, events, cursor });
     const lease = holdLease(
-      { advance: (id, progress) => repository.ask(undefined, (store) => store.advance(id, progress)) },
+      { advance: (id, progress) => repository.askCommitting(id, (store) => store.advance(id, progress)) },
       { ...attempt, leaseMs, over: context.over },
     );
     try {
@@ -178,7 +178,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
       }
       metrics.eventsFailed(sessionId, events - lease.cursor);
       await release(attempt);
-      throw isEventSessionsError(failure) ? Object.assign(failure, { sessionId }) : failure;
+      throw failure;
     }
   }
 
@@ -224,7 +224,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
   /** So that the next attempt need not wait. If it fails, the lease runs out by itself. */
   async function release({ sessionId, epoch }: Attempt): Promise<void> {
     try {
-      await repository.ask(undefined, (store) => store.releaseCommit(sessionId, epoch));
+      await repository.askCommitting(sessionId, (store) => store.releaseCommit(sessionId, epoch));
     } catch (error) {
       const cause = messageOf(error);
       logger.warn('The lease of a commit could not be given back', { sessionId, commitEpoch: epoch, cause });

@@ -63,6 +63,8 @@ export interface SessionRepository {
   deferEvents(sessionId: string, events: readonly StoredEvent[], cause: EventSessionsError): Promise<void>;
   /** Any other call of the store, with heal, breaker and one type of error. It is not deferred: `STORE_UNAVAILABLE`. */
   ask<T>(sessionId: string | undefined, call: (store: SessionStore) => Promise<T>): Promise<T>;
+  /** The same of a session that is being committed: nothing has to be brought back before. */
+  askCommitting<T>(sessionId: string, call: (store: SessionStore) => Promise<T>): Promise<T>;
   /** Whether outages end in the log (or, without one, in errors). */
   readonly hasContingency: boolean;
 }
@@ -360,6 +362,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
   return {
     hasContingency: log !== undefined,
     ask,
+    askCommitting: guarded,
 
     start: (session) =>
       askOrElse(
@@ -434,7 +437,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
       }),
 
     async finishCommit(sessionId, finish) {
-      const finished = await ask(undefined, (target) => target.finishCommit(sessionId, finish));
+      const finished = await guarded(sessionId, (target) => target.finishCommit(sessionId, finish));
       if (finished.outcome === 'done') ends.set(sessionId, 'committed');
       return finished;
     },
