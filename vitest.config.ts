@@ -20,8 +20,9 @@ export default defineConfig({
     // One more than there are processors, since tests wait for a third of their time; not more, since each shares the
     // machine with redis-servers, nsqd and the processes that tests kill.
     maxWorkers: Math.min(4, availableParallelism() + 1),
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // However slow the machine: it only ends what hangs.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['text', 'html'] },
   },
 });

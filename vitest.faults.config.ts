@@ -11,7 +11,5 @@ export default defineConfig({
     exclude: ['**/node_modules/**'],
     // Here nobody waits: each case starts a process.
     maxWorkers: Math.min(4, availableParallelism()),
-    // Longer than the patience with a worker, so that it is the worker's story that is told.
-    testTimeout: 120_000,
   },
 });

@@ -152,7 +152,7 @@ function runScript(
   });
 }
 
-test('a call that fails while nobody waits for it is told by Node', { timeout: 60_000 }, async () => {
+test('a call that fails while nobody waits for it is told by Node', async () => {
   const { code, stdout, stderr } = await runScript(new URL('forgetful-process.ts', import.meta.url));
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout.trim().split('\n').sort()).toEqual([
@@ -171,11 +171,11 @@ test('a call that fails while nobody waits for it is told by Node', { timeout: 6
 });
 
 describe('G8: a process ends by itself while an instance is open in it', () => {
-  test('in memory', { timeout: 60_000 }, async () => {
+  test('in memory', async () => {
     expect(await run()).toEqual({ code: 0, stdout: 'committed\n', stderr: '' });
   });
 
-  test('with a store and a broker that nobody listens at', { timeout: 60_000 }, async () => {
+  test('with a store and a broker that nobody listens at', async () => {
     const { code, stdout, stderr } = await run('redis://127.0.0.1:1', '127.0.0.1:1');
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'committing\n' });
     expect(stderr).toContain('The store is degraded');
@@ -183,7 +183,7 @@ describe('G8: a process ends by itself while an instance is open in it', () => {
 });
 
 describeWithAll(['redis', 'nsqd'], ({ redis, nsqd }) => {
-  test('G8: a process ends by itself while an instance is open in it', { timeout: 60_000 }, async () => {
+  test('G8: a process ends by itself while an instance is open in it', async () => {
     expect(await run(redis.url, nsqd.tcp)).toEqual({ code: 0, stdout: 'committed\n', stderr: '' });
   });
 });

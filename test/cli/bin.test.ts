@@ -21,7 +21,7 @@ async function writeLargeLog(path: string): Promise<void> {
 const shell = (command: string, ...args: string[]) =>
   promisify(execFile)('bash', ['-c', command, 'bash', process.execPath, ...BIN, ...args], { cwd: ROOT });
 
-describe('as a process', { timeout: 60_000 }, () => {
+describe('as a process', () => {
   test('prints its version, ends with the exit code of the command', async () => {
     const { code, stdout, stderr } = await startBin(['--version']).ended;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -124,7 +124,7 @@ describe('doctor', () => {
   });
 });
 
-describe('doctor on Redis', { ...needs('redis'), timeout: 60_000 }, () => {
+describe('doctor on Redis', needs('redis'), () => {
   let good: RunningRedis;
   let bad: RunningRedis;
 
@@ -290,7 +290,7 @@ describeWith('cluster', ({ nodes }) => {
   });
 });
 
-describe('doctor on nsqd', { ...needs('nsqd'), timeout: 60_000 }, () => {
+describe('doctor on nsqd', needs('nsqd'), () => {
   let nsqd: RunningNsqd;
 
   beforeAll(async () => {

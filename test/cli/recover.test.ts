@@ -14,7 +14,7 @@ import { ROOT, startBin } from './support/run-bin.js';
 import { inFolder, jsonLines, type MainOptions, runMain, withConfig } from './support/run-main.js';
 
 /** Own servers: they are stopped and started in the middle. */
-describe('recover on real Redis and nsqd', { ...needs('redis', 'nsqd'), timeout: 120_000 }, () => {
+describe('recover on real Redis and nsqd', needs('redis', 'nsqd'), () => {
   let redis: RunningRedis;
   let nsqd: RunningNsqd;
   let number = 0;

@@ -124,9 +124,7 @@ describeWithAll(['redis', 'nsqd'], ({ redis, nsqd }) => {
       body: JSON.stringify(body),
     });
 
-  test('serves sessions, answers what is under way when it is asked to end, and ends', {
-    timeout: 60_000,
-  }, async () => {
+  test('serves sessions, answers what is under way when it is asked to end, and ends', async () => {
     await inFolder(async (folder) => {
       const { bin, url } = await started(folder);
       const { sessionId } = (await (await post(`${url}/sessions`, {})).json()) as { sessionId: string };
@@ -158,7 +156,7 @@ describeWithAll(['redis', 'nsqd'], ({ redis, nsqd }) => {
     });
   });
 
-  test('with a token everything needs it, and it may do everything', { timeout: 60_000 }, async () => {
+  test('with a token everything needs it, and it may do everything', async () => {
     await inFolder(async (folder) => {
       const { bin, url } = await started(folder, { EVENT_SESSIONS_TOKEN: TOKEN });
       for (const authorization of ['', 'Bearer', `Bearer ${TOKEN}x`, `Basic ${TOKEN}`, TOKEN]) {

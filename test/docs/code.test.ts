@@ -30,7 +30,7 @@ test('there is code, in the README and elsewhere', () => {
   expect(codeBlocks.filter(({ runs }) => runs).length).toBeGreaterThan(5);
 });
 
-test('every block is right by its types', { timeout: 120_000 }, async () => {
+test('every block is right by its types', async () => {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   const { stdout } = await node([tsc, '--project', 'tsconfig.json', '--pretty', 'false']);
   expect(stdout).toBe('');
@@ -38,7 +38,7 @@ test('every block is right by its types', { timeout: 120_000 }, async () => {
 
 describe('every block that is marked so runs, says nothing on stderr and ends by itself', () => {
   for (const block of codeBlocks.filter(({ runs }) => runs)) {
-    test(`${block.page}:${block.line}`, { timeout: 60_000, ...needs(...servicesOf(block)) }, async () => {
+    test(`${block.page}:${block.line}`, needs(...servicesOf(block)), async () => {
       const ended = await node(['--import', 'tsx', fileOf(block)]);
       expect(ended).toMatchObject({ code: 0, stderr: '' });
       expect(ended.stdout.length > 0).toBe(block.code.includes('console.log('));

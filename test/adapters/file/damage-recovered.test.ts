@@ -53,7 +53,7 @@ async function everywhere(work: (byte: number) => Promise<void>): Promise<void> 
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-describe('recovery of a file that is damaged', { timeout: 120_000 }, () => {
+describe('recovery of a file that is damaged', () => {
   // A bit for each byte here; all bits of every byte are flipped in damage.test.ts, without files.
   it('in one bit, at any byte, quarantines the record it is in and brings all others back in order', async () => {
     await inFolder(async (folder) => {

@@ -172,7 +172,6 @@ describe("fsync 'interval'", () => {
 
 it.each(['interval', 'never'] as const)(
   "with fsync '%s' what was acknowledged survives the process, killed at any moment",
-  { timeout: 60_000 },
   async (fsync) => {
     await inFolder(async (_, path) => {
       const appender = startAppender(path, 'k', 100_000, 1_000, 1, { fsync });

@@ -11,7 +11,6 @@ import { type Obedient, type ObedientOptions, startObedient } from './support/ob
 const run = promisify(execFile);
 const NOBODY = 65_534;
 /** Each test starts a process that has to load TypeScript first. */
-const SLOW = { timeout: 120_000 };
 
 const failed = (path: string, errno: string) => ({
   code: 'CONTINGENCY_FAILED',
@@ -31,7 +30,7 @@ async function withObedient(
   }
 }
 
-describe('without permission', SLOW, () => {
+describe('without permission', () => {
   it('an append is refused with EACCES, and taken once it is allowed', async (context) => {
     await inFolder(async (folder) => {
       const path = join(folder, 'logs', 'log.jsonl');
@@ -63,7 +62,7 @@ describe('without permission', SLOW, () => {
   });
 });
 
-describe('a limit of the process', SLOW, () => {
+describe('a limit of the process', () => {
   it('on open files refuses with EMFILE, and the log goes on when there are descriptors again', async () => {
     await inFolder(async (_, path) => {
       // Loading the modules takes some hundred at once, from a disk that has not read them before. All are used up below.
@@ -137,7 +136,7 @@ describe('an immutable file', () => {
   });
 });
 
-describe('syncs of the operating system', SLOW, () => {
+describe('syncs of the operating system', () => {
   interface Traced {
     readonly call: string;
     readonly outcome: string;

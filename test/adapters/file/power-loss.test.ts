@@ -84,7 +84,7 @@ const lostOf = ({ acknowledged, found }: Outcome) => {
   return acknowledged.filter((id) => !there.has(id));
 };
 
-describe('when the power fails', { timeout: 120_000 }, () => {
+describe('when the power fails', () => {
   it("with fsync 'always' nothing acknowledged is lost, and the order holds", async () => {
     for (const outcome of await cutPowerOften(60, { fsync: 'always' })) {
       expect(lostOf(outcome)).toEqual([]);

@@ -17,7 +17,7 @@ const MIB = 1024 ** 2;
 const readable = (entries: readonly SealedContent[]) =>
   entries.filter((entry) => 'record' in entry).map(idOf);
 
-describe('several processes on one file', { timeout: 300_000 }, () => {
+describe('several processes on one file', () => {
   it('write large records at the same time without a corrupt line', async () => {
     await inFolder(async (_, path) => {
       const appenders = ['a', 'b', 'c', 'd'].map((name) => startAppender(path, name, 15, MIB, 3));

@@ -717,10 +717,7 @@ describeWith('redis', ({ url }) => {
   });
 });
 
-test('G8: an idle client of our own does not hold the process', {
-  ...needs('redis'),
-  timeout: 20_000,
-}, async () => {
+test('G8: an idle client of our own does not hold the process', needs('redis'), async () => {
   const own = await ownServer();
   const script = `
     import { createEventSessions } from 'event-sessions';
