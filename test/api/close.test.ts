@@ -4,6 +4,7 @@ import { redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, test, vi } from 'vitest';
 import { describeWithAll } from '../support/services.js';
+import { waitFor } from '../support/wait-for.js';
 import { instance } from './instance.js';
 
 /** Everything that can be called, from the instance and from a handle that was there before. */
@@ -160,7 +161,7 @@ describe('closing', () => {
     await sessions.close({ timeoutMs: 1 });
     const publisher = memoryPublisher();
     const next = createEventSessions({ store, publisher, recovery: false, logger: false });
-    await vi.waitFor(async () => expect((await next.session(session.id).commit()).status).toBe('committed'));
+    await waitFor(async () => expect((await next.session(session.id).commit()).status).toBe('committed'));
     expect(publisher.published).toHaveLength(1);
   });
 
@@ -176,7 +177,7 @@ describe('closing', () => {
         logger: false,
       });
       const added = next.session('s-2').add('a', 2);
-      await vi.waitFor(() => expect(order).toEqual(['publishing']));
+      await waitFor(() => expect(order).toEqual(['publishing']));
       await vi.advanceTimersByTimeAsync(2_000);
       await added;
       const closed = next.close();

@@ -5,8 +5,9 @@ import {
   memoryPublisher,
   memoryStore,
 } from 'event-sessions';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { DOMAIN_EVENT_TYPES } from '../../src/core/domain-events.js';
+import { waitFor } from '../support/wait-for.js';
 import { instance } from './instance.js';
 
 /** Collects what is told from now on, in order. */
@@ -179,7 +180,7 @@ test('a record that can never be replayed', async () => {
 test('snapshots come by themselves, in intervals', async () => {
   const { sessions } = instance({ metrics: { intervalMs: 1 } });
   const told = listen(sessions, 'metrics.snapshot');
-  await vi.waitFor(() => expect(told.length).toBeGreaterThan(2), 10_000);
+  await waitFor(() => expect(told.length).toBeGreaterThan(2));
   expect(told[0]).toMatchObject({
     type: 'metrics.snapshot',
     at: expect.any(Number),
@@ -197,7 +198,7 @@ test('nobody asks the store for a snapshot that nobody gets', async () => {
     return 'up';
   };
   const heard = listen(instance({ metrics: { intervalMs: 1 } }).sessions, 'metrics.snapshot');
-  await vi.waitFor(() => expect(heard.length).toBeGreaterThan(5), 10_000);
+  await waitFor(() => expect(heard.length).toBeGreaterThan(5));
   expect(asked).toEqual([]);
   await new Promise((resolve) => sessions.once('metrics.snapshot', resolve));
   expect(asked).toEqual(['countActive']);

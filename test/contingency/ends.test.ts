@@ -10,6 +10,7 @@ import {
 import { describe, expect, test, vi } from 'vitest';
 import { knownEnds } from '../../src/contingency/known-ends.js';
 import { faultyStore, type StoreFault } from '../support/faulty-store.js';
+import { waitFor } from '../support/wait-for.js';
 
 type Refusal = 'before it is written' | 'after it was written';
 
@@ -54,8 +55,8 @@ function setUp() {
     async recover() {
       store.fault = 'up';
       // A lease that nobody gave back must be over.
-      await vi.waitFor(async () => expect((await sessions.recover()).complete).toBe(true));
-      await vi.waitFor(async () => {
+      await waitFor(async () => expect((await sessions.recover()).complete).toBe(true));
+      await waitFor(async () => {
         await sessions.recover();
         expect(['open', 'committed', 'rolled_back']).toContain(
           (await sessions.session('s-1').status()).status,

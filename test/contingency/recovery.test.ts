@@ -833,7 +833,7 @@ describe('a process that starts with a backlog in its log', () => {
       logger: false,
       recovery: { intervalMs: 3_600_000 },
     });
-    await expect.poll(() => log.records, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => log.records).toEqual([]);
     await sessions.close();
   });
 });

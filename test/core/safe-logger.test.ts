@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import winston from 'winston';
 import { loggerOf, safeLogger } from '../../src/core/safe-logger.js';
+import { waitFor } from '../support/wait-for.js';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
@@ -40,7 +41,7 @@ describe.each(Object.entries(real))('%s', (_, make) => {
     const { logger, written, text } = make();
     for (const level of LEVELS) safeLogger(logger)[level](`at ${level}`, { sessionId: 's-1', events: 3 });
     safeLogger(logger).info('alone');
-    await vi.waitFor(() => expect(written).toHaveLength(5));
+    await waitFor(() => expect(written).toHaveLength(5));
     for (const [i, level] of LEVELS.entries())
       expect(written[i]).toMatchObject({ [text]: `at ${level}`, sessionId: 's-1', events: 3 });
     expect(written[4]).toMatchObject({ [text]: 'alone' });
@@ -52,7 +53,7 @@ describe.each(Object.entries(real))('%s', (_, make) => {
     const session = await sessions.startSession({ metadata: { user: 'secret-1' } });
     await session.add('order.placed', { card: 'secret-2' });
     await session.commit();
-    await vi.waitFor(() => expect(written.some((line) => line[text] === 'Session committed')).toBe(true));
+    await waitFor(() => expect(written.some((line) => line[text] === 'Session committed')).toBe(true));
     for (const line of written) expect(line).toMatchObject({ sessionId: session.id });
     expect(JSON.stringify(written)).not.toContain('secret');
   });
@@ -64,7 +65,7 @@ describe.each(Object.entries(real))('%s', (_, make) => {
       throw new Error('the listener is broken');
     });
     await sessions.startSession();
-    await vi.waitFor(() => expect(written).toHaveLength(1));
+    await waitFor(() => expect(written).toHaveLength(1));
     expect(JSON.stringify(written)).toContain('the listener is broken');
   });
 });

@@ -15,6 +15,7 @@ import { ShippingModule } from '../../examples/nestjs/shipping.module.js';
 import { newId } from '../../src/core/ids.js';
 import { consume, type RunningNsqd, startNsqd } from '../support/nsqd.js';
 import { describeWithAll } from '../support/services.js';
+import { waitFor } from '../support/wait-for.js';
 import { type RunningExample, startExample } from './run-example.js';
 import { type ShopClient, shopClient } from './shop-client.js';
 
@@ -121,7 +122,7 @@ describeWithAll(['redis', 'nsqd'], ({ redis }) => {
       });
       expect((await http.post(`/sessions/${id}/commit`)).status).toBe(200);
 
-      await vi.waitFor(async () => {
+      await waitFor(async () => {
         expect(await topicStats('order.placed')).toEqual({ published: 2, waiting: [0] });
         expect(await topicStats('order.cancelled')).toEqual({ published: 1, waiting: [0] });
       }, 10_000);
@@ -139,7 +140,7 @@ describeWithAll(['redis', 'nsqd'], ({ redis }) => {
       });
       const id = await startSession(http, [order('o-1')]);
       await http.post(`/sessions/${id}/commit`);
-      await vi.waitFor(() => expect(prepare).toHaveBeenCalledTimes(2), 10_000);
+      await waitFor(() => expect(prepare).toHaveBeenCalledTimes(2));
       expect(prepare.mock.calls[1]).toEqual(prepare.mock.calls[0]);
     });
 
@@ -148,17 +149,14 @@ describeWithAll(['redis', 'nsqd'], ({ redis }) => {
       const { http, close, prepare } = await start();
       const id = await startSession(http, [order('o-1')]);
       await http.post(`/sessions/${id}/commit`);
-      await vi.waitFor(() => expect(prepare).toHaveBeenCalledTimes(1), 10_000);
+      await waitFor(() => expect(prepare).toHaveBeenCalledTimes(1));
       expect(open(/^TCP/)).toContain('TCPServerWrap');
       expect(await nsqdClients()).toEqual({ publishers: 1, readers: [1, 1] });
 
       await close();
       // An idle publisher holds no process open, so only nsqd can tell that its connection has gone.
-      await vi.waitFor(
-        async () => expect(await nsqdClients()).toEqual({ publishers: 0, readers: [0, 0] }),
-        10_000,
-      );
-      await vi.waitFor(() => expect(open(/^TCP/)).toEqual([]), 10_000);
+      await waitFor(async () => expect(await nsqdClients()).toEqual({ publishers: 0, readers: [0, 0] }));
+      await waitFor(() => expect(open(/^TCP/)).toEqual([]));
       // Out here, where there are no timers of `waitFor`.
       expect(open(/^Timeout$/).length).toBeLessThanOrEqual(timersBefore);
     });

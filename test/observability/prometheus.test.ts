@@ -9,6 +9,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { instance } from '../api/instance.js';
 import { startPrometheus } from '../support/prometheus.js';
 import { describeWith } from '../support/services.js';
+import { waitFor } from '../support/wait-for.js';
 
 function setUp(options: Parameters<typeof instance>[0] = {}) {
   const made = instance(options);
@@ -270,10 +271,7 @@ describeWith('prometheus', ({ promtool }) => {
     onTestFinished(prometheus.stop);
 
     const valuesOf = async (query: string) => (await prometheus.query(query)).map(({ value }) => value);
-    await vi.waitFor(async () => expect(await valuesOf('up')).toEqual([1]), {
-      timeout: 20_000,
-      interval: 200,
-    });
+    await waitFor(async () => expect(await valuesOf('up')).toEqual([1]), 200);
     expect(await prometheus.target()).toMatchObject({ health: 'up', lastError: '' });
     expect(await valuesOf('event_sessions_events_published_total')).toEqual([2]);
     expect(await valuesOf('event_sessions_commit_duration_seconds_count')).toEqual([1]);

@@ -1,7 +1,8 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { nsqPublisher } from '../../../src/adapters/nsq/index.js';
 import { cloudEvents, json } from '../../../src/publishing/codecs.js';
 import type { DoubleAction } from '../../support/nsqd-double.js';
+import { waitFor } from '../../support/wait-for.js';
 import { aDouble, aPublisher, batchOf, endings, gate } from './support.js';
 
 const EMOJI = 'olá 🐘 ñandú 日本語 \u2028';
@@ -103,7 +104,7 @@ describe('cutting', () => {
     nsqd.onRequest = (request) => (request.bodies[0] === '1' ? first.opened : 'acknowledge');
     const publisher = aPublisher(nsqd.tcp, { maxRequestMessages: 1 });
     const call = publisher.publish(batchOf('orders', [1, 2, 3]));
-    await vi.waitFor(() => expect(nsqd.requests).toHaveLength(1));
+    await waitFor(() => expect(nsqd.requests).toHaveLength(1));
     first.open('acknowledge');
     await call;
     expect(nsqd.bodies()).toEqual(['1', '2', '3']);
@@ -131,7 +132,7 @@ describe('ping', () => {
     const publisher = aPublisher(nsqd.tcp);
     await publisher.publish(batchOf('orders', [1]));
     await publisher.ping();
-    await vi.waitFor(() => expect(nsqd.open).toBe(1));
+    await waitFor(() => expect(nsqd.open).toBe(1));
     expect(nsqd.accepted).toBe(2);
     await publisher.publish(batchOf('orders', [2], 2));
     expect(nsqd.taken.map(({ connection }) => connection)).toEqual([1, 1]);
@@ -224,7 +225,7 @@ describe('close', () => {
       'CLOSED not_done',
     ]);
     await closed;
-    await vi.waitFor(() => expect(nsqd.open).toBe(0));
+    await waitFor(() => expect(nsqd.open).toBe(0));
     expect(nsqd.bodies()).toEqual(['1']);
   });
 

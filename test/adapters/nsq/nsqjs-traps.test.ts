@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { refusalOf, toError } from '../../../src/adapters/nsq/nsq-failure.js';
 import { cloudEvents } from '../../../src/publishing/codecs.js';
+import { waitFor } from '../../support/wait-for.js';
 import { aDouble, aPublisher, batchOf, endings, gate } from './support.js';
 
 /** What nsqjs does that an application must not feel. Each was seen with nsqjs 0.13. */
@@ -18,7 +19,7 @@ describe('nsqjs', () => {
     const publisher = aPublisher(nsqd.tcp);
     await publisher.publish(batchOf('orders', [1]));
     nsqd.disconnect('reset');
-    await vi.waitFor(() => expect(nsqd.open).toBe(0));
+    await waitFor(() => expect(nsqd.open).toBe(0));
     const again = () => publisher.publish(batchOf('orders', [2], 2));
     await again().catch(again);
     expect(nsqd.bodies()).toEqual(['1', '2']);
@@ -29,7 +30,7 @@ describe('nsqjs', () => {
     const publisher = aPublisher(nsqd.tcp);
     await Promise.all([1, 2, 3].map((n) => publisher.publish(batchOf('orders', [n], n))));
     await publisher.close();
-    await vi.waitFor(() => expect(nsqd.open).toBe(0));
+    await waitFor(() => expect(nsqd.open).toBe(0));
     expect(nsqd.requests.map(({ bodies }) => bodies)).toEqual([['1'], ['2'], ['3']]);
     expect(nsqd.commands[0]).toMatch(/IDENTIFY/);
   });
@@ -52,7 +53,7 @@ describe('nsqjs', () => {
     const publisher = aPublisher(nsqd.tcp, { deadlineMs: 1_000 });
     const error = await publisher.publish(batchOf('orders', [1])).catch((reason) => reason);
     expect(error).toMatchObject({ outcome: 'unknown', message: expect.stringContaining('within 1000 ms') });
-    await vi.waitFor(() => expect(nsqd.open).toBe(0));
+    await waitFor(() => expect(nsqd.open).toBe(0));
   });
 
   it('has no backpressure: here (G7) no more than maxInFlightBytes are handed over', async () => {
@@ -76,7 +77,7 @@ describe('nsqjs', () => {
       publisher.publish(batchOf('orders', [kilobyte], n + 1)),
     );
     for (let acknowledged = 0; acknowledged < 100; acknowledged++) {
-      await vi.waitFor(() => expect(nsqd.requests).toHaveLength(acknowledged + 1), { interval: 1 });
+      await waitFor(() => expect(nsqd.requests).toHaveLength(acknowledged + 1), 1);
       unacknowledged.push(bytesWritten() - acknowledged * 1_039);
       release();
     }
@@ -98,7 +99,7 @@ describe('nsqjs', () => {
       publisher.publish(batchOf('orders', [megabyte], n + 1)),
     );
     const ended = endings(...calls);
-    await vi.waitFor(() => expect(nsqd.commands).toEqual(['1 IDENTIFY']));
+    await waitFor(() => expect(nsqd.commands).toEqual(['1 IDENTIFY']));
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * megabyte.length);
     identified.open('answer');
     expect(new Set(await ended)).toEqual(new Set(['ok']));
@@ -127,7 +128,7 @@ describe('nsqjs', () => {
     const nsqd = await aDouble();
     const publisher = aPublisher(nsqd.tcp);
     const calls = [1, 2, 3].map((n) => publisher.publish(batchOf('orders', [n], n)));
-    await vi.waitFor(() => expect(nsqd.requests.length).toBeGreaterThan(0));
+    await waitFor(() => expect(nsqd.requests.length).toBeGreaterThan(0));
     await publisher.close();
     expect(await endings(...calls)).toEqual(['ok', 'ok', 'ok']);
   });
@@ -137,7 +138,7 @@ describe('nsqjs', () => {
     const publisher = aPublisher(nsqd.tcp);
     await publisher.publish(batchOf('orders', [1]));
     await publisher.close();
-    await vi.waitFor(() => expect(nsqd.open).toBe(0));
+    await waitFor(() => expect(nsqd.open).toBe(0));
     expect(nsqd.commands.map((command) => command.split(' ')[1])).toEqual(['IDENTIFY', 'PUB']);
   });
 
@@ -187,7 +188,7 @@ describe('nsqjs', () => {
     const publisher = aPublisher(nsqd.tcp);
     await publisher.publish(batchOf('orders', [1]));
     nsqd.heartbeat();
-    await vi.waitFor(() => expect(nsqd.commands).toContain('1 NOP'));
+    await waitFor(() => expect(nsqd.commands).toContain('1 NOP'));
     nsqd.onRequest = () => {
       nsqd.heartbeat();
       return 'cut before';

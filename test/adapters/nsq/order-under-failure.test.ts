@@ -1,6 +1,7 @@
 import { createEventSessions } from 'event-sessions';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { DoubleAction, DoubleRequest } from '../../support/nsqd-double.js';
+import { waitFor } from '../../support/wait-for.js';
 import { aDouble, aPublisher, batchOf, endings, gate } from './support.js';
 
 /** Acknowledges until the request with this body, and does that to it. */
@@ -66,7 +67,7 @@ describe('outcomes', () => {
     const publisher = aPublisher(nsqd.tcp, { deadlineMs: 1_000 });
     const calls = ['a', 'b', 'c'].map((topic, index) => publisher.publish(batchOf(topic, [index + 1])));
     expect(await endings(...calls)).toEqual(['ok', 'unknown', 'unknown']);
-    await vi.waitFor(() => expect(nsqd.open).toBe(0));
+    await waitFor(() => expect(nsqd.open).toBe(0));
   });
 
   it('fails as not_done what still waited for a connection at its deadline', async () => {
@@ -123,7 +124,7 @@ describe('failover', () => {
     const publisher = aPublisher([first.tcp, second.tcp], { connectTimeoutMs: 1_000 });
     await publisher.publish(batchOf('orders', [1]));
     expect(second.bodies()).toEqual(['1']);
-    await vi.waitFor(() => expect(first.open).toBe(0));
+    await waitFor(() => expect(first.open).toBe(0));
   });
 
   it('stays with the nsqd that took over, until that one is lost', async () => {
@@ -176,7 +177,7 @@ describe('failover', () => {
     const publisher = aPublisher(nsqd.tcp);
     await publisher.publish(batchOf('orders', [1]));
     nsqd.disconnect();
-    await vi.waitFor(() => expect(nsqd.open).toBe(0));
+    await waitFor(() => expect(nsqd.open).toBe(0));
     await publisher
       .publish(batchOf('orders', [2], 2))
       .catch(() => publisher.publish(batchOf('orders', [2], 2)));
@@ -192,7 +193,7 @@ describe('order (G4): no call succeeds after one of its topic before it failed',
     const publisher = aPublisher([first.tcp, second.tcp], { maxInFlightBytes: 1 });
     const calls = [1, 2, 3].map((n) => publisher.publish(batchOf('orders', [n], n)));
     const elsewhere = publisher.publish(batchOf('invoices', [9]));
-    await vi.waitFor(() => expect(first.requests).toHaveLength(1));
+    await waitFor(() => expect(first.requests).toHaveLength(1));
     decision.open('cut before');
     expect(await endings(...calls)).toEqual(['unknown', 'not_done', 'not_done']);
     expect(await endings(elsewhere)).toEqual(['ok']);
@@ -210,7 +211,7 @@ describe('order (G4): no call succeeds after one of its topic before it failed',
     first.onRequest = () => decision.opened;
     const before = publisher.publish(batchOf('first-topic', ['a']));
     const call = publisher.publish(batchOf('orders', [1, 2]));
-    await vi.waitFor(() => expect(first.requests).toHaveLength(1));
+    await waitFor(() => expect(first.requests).toHaveLength(1));
     decision.open('cut before');
     expect(await endings(before, call)).toEqual(['unknown', 'ok']);
     expect(second.bodies()).toEqual(['1', '2']);

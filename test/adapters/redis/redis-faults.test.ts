@@ -506,9 +506,7 @@ describeWith('redis', ({ url }) => {
     const outcome = await outcomeOf(store.append(sessionId, [event], LIMITS));
     own.signal('SIGCONT');
     expect(outcome).toBe('unknown');
-    await expect
-      .poll(async () => outcomeOf(store.append(sessionId, [event], LIMITS)), { timeout: 10_000 })
-      .toBe('done');
+    await expect.poll(async () => outcomeOf(store.append(sessionId, [event], LIMITS))).toBe('done');
     expect(await readAll(store, sessionId)).toHaveLength(1);
   });
 
@@ -546,7 +544,7 @@ describeWith('redis', ({ url }) => {
     expect(outcomes).toEqual(['not_done', 'not_done']);
     expect(proxy.accepted).toBe(1);
     proxy.mode = 'pass';
-    await expect.poll(() => outcomeOf(store.start(newSession())), { timeout: 10_000 }).toBe('done');
+    await expect.poll(() => outcomeOf(store.start(newSession()))).toBe('done');
     expect(proxy.accepted).toBeGreaterThan(1);
   });
 
