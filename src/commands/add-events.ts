@@ -7,9 +7,9 @@ import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError } from '../core/errors.js';
 import type { AcceptedEvent, TraceContext } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
+import { sessionNotFound, sessionNotOpen } from '../core/refusals.js';
 import { idSchema, isId, reading, validate } from '../core/validate.js';
 import type { SessionLimits } from '../ports/session-store.js';
-import { sessionNotFound, sessionNotOpen } from './refusals.js';
 
 export interface AddEventsInput<C extends Catalogue = Catalogue> {
   readonly sessionId: string;

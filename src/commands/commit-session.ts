@@ -8,12 +8,12 @@ import { newId } from '../core/ids.js';
 import type { CommitReceipt } from '../core/lifecycle.js';
 import type { Metrics } from '../core/metrics.js';
 import { onAbort } from '../core/on-abort.js';
+import { sessionCorrupt, sessionNotFound, sessionNotOpen } from '../core/refusals.js';
 import { idSchema, validate, wholeNumber, withMethods } from '../core/validate.js';
 import type { Logger } from '../ports/logger.js';
 import type { BeginCommitOutcome } from '../ports/session-store.js';
 import { type CommitLease, holdLease } from '../publishing/commit-lease.js';
 import type { EventProcessor } from '../publishing/event-processor.js';
-import { sessionCorrupt, sessionNotFound, sessionNotOpen } from './refusals.js';
 
 export interface CommitSessionInput {
   readonly sessionId: string;

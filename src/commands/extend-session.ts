@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import type { SessionRepository } from '../contingency/session-repository.js';
+import { sessionNotFound, sessionNotOpen } from '../core/refusals.js';
 import { durationMs, idSchema, validate } from '../core/validate.js';
-import { sessionNotFound, sessionNotOpen } from './refusals.js';
 
 export interface ExtendSessionInput {
   readonly sessionId: string;

@@ -3,9 +3,9 @@ import type { SessionRepository } from '../contingency/session-repository.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import type { RollbackReceipt } from '../core/lifecycle.js';
 import type { Metrics } from '../core/metrics.js';
+import { sessionNotFound, sessionNotOpen } from '../core/refusals.js';
 import { idSchema, plainText, validate } from '../core/validate.js';
 import type { Logger } from '../ports/logger.js';
-import { sessionNotFound, sessionNotOpen } from './refusals.js';
 
 export interface RollbackSessionInput {
   readonly sessionId: string;

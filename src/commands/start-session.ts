@@ -5,8 +5,8 @@ import { EventSessionsError } from '../core/errors.js';
 import { newId } from '../core/ids.js';
 import { toJsonText } from '../core/json-text.js';
 import type { Metrics } from '../core/metrics.js';
+import { sessionNotOpen } from '../core/refusals.js';
 import { durationMs, idSchema, validate } from '../core/validate.js';
-import { sessionNotOpen } from './refusals.js';
 
 export interface StartSessionInput {
   /** Your own id makes the start idempotent: the same open session comes back. Default: 128 random bits. */

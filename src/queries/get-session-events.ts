@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
-import { sessionCorrupt, sessionNotFound } from '../commands/refusals.js';
 import type { SessionRepository } from '../contingency/session-repository.js';
 import { type CloudEvent, corruptEvent, decodeEvent, isEnvelope, type StoredEvent } from '../core/event.js';
+import { sessionCorrupt, sessionNotFound } from '../core/refusals.js';
 import { idSchema, validate, wholeNumber } from '../core/validate.js';
 
 export interface GetSessionEventsInput {

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
-import { sessionNotFound } from '../commands/refusals.js';
 import type { SessionRepository } from '../contingency/session-repository.js';
 import type { HistoryEntry, SessionStatus } from '../core/lifecycle.js';
+import { sessionNotFound } from '../core/refusals.js';
 import { idSchema, validate } from '../core/validate.js';
 
 /** Times in milliseconds since the epoch, by the store's clock. */

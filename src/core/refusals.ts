@@ -1,8 +1,8 @@
-import { counted } from '../core/counted.js';
-import { EventSessionsError } from '../core/errors.js';
-import type { SessionStatus } from '../core/lifecycle.js';
+import { counted } from './counted.js';
+import { EventSessionsError } from './errors.js';
+import type { SessionStatus } from './lifecycle.js';
 
-/** What a command says when the session is not in a state for it. */
+/** What commands and queries reject with when the session is not in a state for them. */
 export function sessionNotOpen(sessionId: string, status: SessionStatus, action: string): EventSessionsError {
   const message = `Session ${sessionId} is ${status}, so it cannot ${action}`;
   return new EventSessionsError('SESSION_NOT_OPEN', message, { sessionId, status });
