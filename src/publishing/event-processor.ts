@@ -1,9 +1,9 @@
 import type { CircuitBreaker } from '../core/circuit-breaker.js';
-import { counted } from '../core/counted.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, ignoringUntilAwaited, isEventSessionsError, messageOf } from '../core/errors.js';
 import { corruptEvent, isEnvelope, type StoredEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
+import { sessionCorrupt } from '../core/refusals.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
 import type { SessionStore } from '../ports/session-store.js';
 import type { CommitLease } from './commit-lease.js';
@@ -335,7 +335,7 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
         while (next !== undefined) {
           const page = await next;
           const last = page.at(-1);
-          if (last === undefined) throw corrupt(sessionId, events, end);
+          if (last === undefined) throw sessionCorrupt(sessionId, events, end);
           end = last.sequence;
           next = end < events ? ignoringUntilAwaited(read(end)) : undefined;
           for (let from = 0; from < page.length; from += config.batchEvents) {
@@ -389,11 +389,6 @@ function byTopic(events: readonly StoredEvent[]): Part[] {
     else part.push(event);
   }
   return [...topics.values()];
-}
-
-function corrupt(sessionId: string, expected: number, actual: number): EventSessionsError {
-  const message = `Session ${sessionId} should have ${counted(expected, 'event')}, but the store has only ${actual}`;
-  return new EventSessionsError('SESSION_CORRUPT', message, { sessionId, expected, actual });
 }
 
 /** An attempt before this one has left events in the log; what is behind them must not overtake them. */
