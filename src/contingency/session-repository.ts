@@ -3,6 +3,7 @@ import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
 import type { AcceptedEvent, StoredEvent } from '../core/event.js';
 import type { Metrics } from '../core/metrics.js';
+import { within } from '../core/within.js';
 import type {
   CommitRequestedRecord,
   ContingencyLog,
@@ -170,15 +171,10 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
 
   /** One pass of recovery, or the one that is running. Whether it got everything done is for the caller to look at. */
   async function recoverWithin(sessionId: string): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(stillInLog(sessionId)), HEAL_WAIT_MS);
+    const recovered = config.recover().catch(() => {});
+    await within(HEAL_WAIT_MS, recovered).catch(() => {
+      throw stillInLog(sessionId);
     });
-    try {
-      await Promise.race([config.recover().catch(() => {}), late]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   async function replayHeld(sessionId: string): Promise<Healed> {
@@ -215,20 +211,20 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
   }
 
   /**
-   * What the command answers, or what is to be done about the store's failure. With `unknown` it need not be asked when
+   * What the command answers, or what is to be done about the store's failure. With `ifUnknown` it need not be asked when
    * it did not know the session a moment ago: were it started in between, the command would overtake what is held.
    */
   function askOrElse<T, D>(
     sessionId: string,
     call: (store: SessionStore) => Promise<T>,
     orElse: (failure: EventSessionsError) => Promise<D>,
-    unknown?: T,
+    ifUnknown?: T,
     signal?: AbortSignal,
   ): Promise<T | D> {
     const healing = heal(sessionId);
     // As a rule there is nothing to wait for, and an add is spared a promise.
     if (healing === undefined) return guarded(sessionId, call, orElse);
-    return askHealed(healing, sessionId, call, orElse, unknown, signal);
+    return askHealed(healing, sessionId, call, orElse, ifUnknown, signal);
   }
 
   async function askHealed<T, D>(
@@ -236,12 +232,12 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     sessionId: string,
     call: (store: SessionStore) => Promise<T>,
     orElse: (failure: EventSessionsError) => Promise<D>,
-    unknown?: T,
+    ifUnknown?: T,
     signal?: AbortSignal,
   ): Promise<T | D> {
     try {
       const healed = await healing.catch(asNotDone);
-      if (healed === 'session_unknown' && unknown !== undefined) return unknown;
+      if (healed === 'session_unknown' && ifUnknown !== undefined) return ifUnknown;
     } catch (error) {
       if (log === undefined || !isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
       signal?.throwIfAborted();
