@@ -9,6 +9,7 @@ import type { Settings } from './settings.js';
  * ioredis nor nsqjs is installed.
  */
 
+/** Undefined if none was named. */
 export async function openStore(settings: Settings): Promise<SessionStore | undefined> {
   const { redis, prefix, adapters } = settings;
   if (adapters.store !== undefined) return adapters.store;
@@ -17,10 +18,19 @@ export async function openStore(settings: Settings): Promise<SessionStore | unde
   return redisStore({ url: redis, prefix });
 }
 
-export async function openPublisher(settings: Settings): Promise<EventPublisher | undefined> {
+/** @throws {@link UsageError} if none was named */
+export async function mustOpenStore(settings: Settings): Promise<SessionStore> {
+  const store = await openStore(settings);
+  if (store !== undefined) return store;
+  throw new UsageError('no store was named: use --redis URL, or store in the config file');
+}
+
+/** @throws {@link UsageError} if none was named */
+export async function mustOpenPublisher(settings: Settings): Promise<EventPublisher> {
   const { nsqd, codec: name, maxMessageBytes, maxRequestBytes, adapters } = settings;
   if (adapters.publisher !== undefined) return adapters.publisher;
-  if (nsqd.length === 0) return undefined;
+  if (nsqd.length === 0)
+    throw new UsageError('no broker was named: use --nsqd HOST:PORT, or publisher in the config file');
   const { nsqPublisher } = await needing('nsqjs', () => import('event-sessions/nsq'));
   const { cloudEvents, json } = await import('event-sessions');
   const codec = name === 'json' ? json() : cloudEvents();

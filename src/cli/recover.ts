@@ -1,7 +1,7 @@
 import type { Command } from './command.js';
 import { showDryRun } from './dry-run.js';
-import { EXIT, UsageError, untilAborted } from './exit-codes.js';
-import { openLog, openPublisher, openStore } from './parts.js';
+import { UsageError, untilAborted } from './exit-codes.js';
+import { mustOpenPublisher, mustOpenStore, openLog } from './parts.js';
 import { recoverNow } from './recovery-run.js';
 import { parseDuration } from './wording.js';
 
@@ -60,21 +60,10 @@ export const recover: Command = {
         `--timeout: expected a duration such as 30s, 10m or 2h, got ${JSON.stringify(flags.timeout)}`,
       );
     }
-    const store = await openStore(settings);
-    if (store === undefined)
-      throw new UsageError('no store was named: use --redis URL, or store in the config file');
+    const store = await mustOpenStore(settings);
     if (isDry) return untilAborted(context.signal, showDryRun(context, store));
-    const publisher = await openPublisher(settings);
-    if (publisher === undefined) {
-      throw new UsageError('no broker was named: use --nsqd HOST:PORT, or publisher in the config file');
-    }
+    const publisher = await mustOpenPublisher(settings);
     const log = await openLog(settings);
-    const code = await recoverNow(context, {
-      store,
-      publisher,
-      log,
-      timeoutMs: untilDone ? timeoutMs : undefined,
-    });
-    return code ?? EXIT.left;
+    return recoverNow(context, { store, publisher, log, timeoutMs: untilDone ? timeoutMs : undefined });
   },
 };

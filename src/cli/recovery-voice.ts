@@ -1,3 +1,4 @@
+import { quarantinePathOf } from '../adapters/file/quarantine-reader.js';
 import type { RecoveryProgress, RecoveryReport } from '../contingency/recovery-pass.js';
 import type { Backlog } from './backlog.js';
 import { type ProgressBar, progressBar } from './progress-bar.js';
@@ -149,7 +150,7 @@ function reportLines(
     ...rows.map(([name, value]) => row(value as number, words(name, value as number))),
     row(left, 'left in the log'),
     ...(quarantined > 0 && file !== undefined
-      ? [`Look at ${file}.quarantine.jsonl: event-sessions inspect`]
+      ? [`Look at ${quarantinePathOf(file)}: event-sessions inspect`]
       : []),
   ];
 }

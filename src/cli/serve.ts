@@ -6,7 +6,7 @@ import { type HttpHandler, routesOf } from '../http/handler.js';
 import { HttpProblem, problemResponse } from '../http/problem.js';
 import type { Command, CommandContext } from './command.js';
 import { EXIT, UsageError } from './exit-codes.js';
-import { openLog, openPublisher, openStore } from './parts.js';
+import { mustOpenPublisher, mustOpenStore, openLog } from './parts.js';
 
 const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PORT = '3000';
@@ -58,12 +58,8 @@ export const serve: Command = {
     const token = readToken(env[TOKEN_ENV]);
     if (token === undefined && !LOOPBACK.has(host))
       throw new UsageError(`--host ${host} is open to other machines: that needs a token in ${TOKEN_ENV}`);
-    const store = await openStore(settings);
-    if (store === undefined)
-      throw new UsageError('no store was named: use --redis URL, or store in the config file');
-    const publisher = await openPublisher(settings);
-    if (publisher === undefined)
-      throw new UsageError('no broker was named: use --nsqd HOST:PORT, or publisher in the config file');
+    const store = await mustOpenStore(settings);
+    const publisher = await mustOpenPublisher(settings);
     const contingency = await openLog(settings);
     const { createEventSessions } = await import('event-sessions');
     const { createHttpHandler, nodeListener } = await import('event-sessions/http');

@@ -3,6 +3,7 @@ import { readQuarantine } from '../adapters/file/quarantine-reader.js';
 import { withoutBytes } from '../contingency/without-bytes.js';
 import { messageOf } from '../core/errors.js';
 import type { SessionStatus } from '../core/lifecycle.js';
+import { isId } from '../core/validate.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
 import type { SessionRecord, SessionStore } from '../ports/session-store.js';
 import type { CommandContext } from './command.js';
@@ -27,7 +28,7 @@ interface StoreAnswer {
 
 /** All that the log, the quarantine and the store know of one session, in order. */
 export async function showSession(context: CommandContext, file: string, sessionId: string): Promise<number> {
-  if (!/^[A-Za-z0-9_-]{1,128}$/.test(sessionId)) {
+  if (!isId(sessionId)) {
     throw new UsageError('--session: expected an id of 1 to 128 characters A-Z a-z 0-9 _ -');
   }
   const { flags, stdout } = context;
