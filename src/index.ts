@@ -38,6 +38,7 @@ export type { StartReceipt, StartSessionInput } from './commands/start-session.j
 export type { RecoverOptions, RecoveryProgress, RecoveryReport } from './contingency/recovery-pass.js';
 export type { AddOptions, EventInput, EventOf, TopicRule } from './core/accept-event.js';
 export type { Catalogue, CatalogueEntry, EventData, EventType } from './core/catalogue.js';
+export { type Codec, cloudEvents, json } from './core/codecs.js';
 export type {
   DomainEvent,
   DomainEventListener,
@@ -73,7 +74,6 @@ export type * from './ports/event-publisher.js';
 export type * from './ports/instrumentation.js';
 export type * from './ports/logger.js';
 export type * from './ports/session-store.js';
-export { type Codec, cloudEvents, json } from './publishing/codecs.js';
 export type { EventPage, GetSessionEventsInput } from './queries/get-session-events.js';
 export type { SessionStatusView } from './queries/get-session-status.js';
 export type { ListSessionsInput } from './queries/list-sessions.js';

@@ -4,7 +4,7 @@ import { type CloudEvent, decodeEvent } from '../../core/event.js';
 import { turns } from '../../core/turns.js';
 import { functionOf, validate, wholeNumber } from '../../core/validate.js';
 import type { EventPublisher, PublishBatch } from '../../ports/event-publisher.js';
-import { placeOf, recentFailures } from '../../publishing/recent-failures.js';
+import { placeOf, recentFailures } from '../recent-failures.js';
 
 export interface MemoryPublisherOptions {
   /** Called before a batch counts as published. What it throws (or rejects with) fails the batch, as a broker would. */

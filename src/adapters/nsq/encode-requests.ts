@@ -1,9 +1,9 @@
 import { types } from 'node:util';
+import { encodesCloudEvents } from '../../core/codecs.js';
 import { catchRejection, EventSessionsError } from '../../core/errors.js';
 import { eventIdOf, type StoredEvent, sizeWithSequence, writeWithSequence } from '../../core/event.js';
 import { describe } from '../../core/validate.js';
 import type { PublishBatch } from '../../ports/event-publisher.js';
-import { encodesCloudEvents } from '../../publishing/codecs.js';
 import type { NsqSettings } from './nsq-options.js';
 
 /** What goes to nsqd in one command: PUB for a single message, MPUB for more. */

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
+import { type Codec, cloudEvents } from '../../core/codecs.js';
 import { timerMs, validate, wholeNumber, withMethods } from '../../core/validate.js';
-import { type Codec, cloudEvents } from '../../publishing/codecs.js';
 import { type NsqdAddress, parseNsqdAddress } from './nsqd-address.js';
 
 export interface NsqReconnectOptions {

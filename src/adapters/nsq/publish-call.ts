@@ -1,5 +1,5 @@
 import { EventSessionsError, type FailureOutcome } from '../../core/errors.js';
-import type { BatchPlace } from '../../publishing/recent-failures.js';
+import type { BatchPlace } from '../recent-failures.js';
 import type { NsqRequest } from './encode-requests.js';
 
 /** One call of `publish` on its way. */

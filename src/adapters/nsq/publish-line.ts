@@ -1,6 +1,6 @@
 import type { EventSessionsError } from '../../core/errors.js';
 import type { PublishBatch } from '../../ports/event-publisher.js';
-import { placeOf, recentFailures } from '../../publishing/recent-failures.js';
+import { placeOf, recentFailures } from '../recent-failures.js';
 import { type CurrentNsqd, currentNsqd } from './current-nsqd.js';
 import type { NsqRequest } from './encode-requests.js';
 import type { NsqConnection } from './nsq-connection.js';

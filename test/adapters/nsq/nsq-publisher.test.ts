@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nsqPublisher } from '../../../src/adapters/nsq/index.js';
-import { cloudEvents, json } from '../../../src/publishing/codecs.js';
+import { cloudEvents, json } from '../../../src/core/codecs.js';
 import type { DoubleAction } from '../../support/nsqd-double.js';
 import { waitFor } from '../../support/wait-for.js';
 import { aDouble, aPublisher, batchOf, endings, gate } from './support.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, it, onTestFinished } from 'vitest';
-import { cloudEvents } from '../../../src/publishing/codecs.js';
+import { cloudEvents } from '../../../src/core/codecs.js';
 import { consume, type NsqdOptions, startNsqd } from '../../support/nsqd.js';
 import { describeWith } from '../../support/services.js';
 import { aPublisher, batchOf, endings } from './support.js';

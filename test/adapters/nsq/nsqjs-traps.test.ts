@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { refusalOf, toError } from '../../../src/adapters/nsq/nsq-failure.js';
-import { cloudEvents } from '../../../src/publishing/codecs.js';
+import { cloudEvents } from '../../../src/core/codecs.js';
 import { waitFor } from '../../support/wait-for.js';
 import { aDouble, aPublisher, batchOf, endings, gate } from './support.js';
 

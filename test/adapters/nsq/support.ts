@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest';
 import { type NsqPublisherOptions, nsqPublisher } from '../../../src/adapters/nsq/index.js';
+import { json } from '../../../src/core/codecs.js';
 import type { EventPublisher } from '../../../src/ports/event-publisher.js';
-import { json } from '../../../src/publishing/codecs.js';
 import { type NsqdDouble, startNsqdDouble } from '../../support/nsqd-double.js';
 
 export { batchOf } from './batch.js';

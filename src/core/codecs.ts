@@ -1,4 +1,4 @@
-import { dataOf, type StoredEvent, withSequence } from '../core/event.js';
+import { dataOf, type StoredEvent, withSequence } from './event.js';
 
 /** Turns an event into the body of a message. What it throws, or answers instead of a body, refuses the event for good. */
 export interface Codec {
