@@ -1,9 +1,9 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { NumberRanges } from '../../core/number-ranges.js';
 import type { SealedContent } from '../../ports/contingency-log.js';
 import { errnoOf, ioFailure } from './io-failure.js';
 import { linesOf } from './lines.js';
+import type { NumberRanges } from './number-ranges.js';
 import { identityOf, replacedBy, type Segment, sealedSegments } from './sealed-segments.js';
 import { settledLines } from './settled-lines.js';
 import { wholeAppends } from './whole-appends.js';

@@ -1,8 +1,8 @@
 import { EventSessionsError, ignoringUntilAwaited } from '../../core/errors.js';
-import { oneByOne } from '../../core/one-by-one.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedRecords } from '../../ports/contingency-log.js';
 import type { AppendFile } from './append-file.js';
 import { ioFailure } from './io-failure.js';
+import { oneByOne } from './one-by-one.js';
 import { encodeQuarantined, encodeRecord } from './record-line.js';
 import type { RecoveryLock } from './recovery-lock.js';
 import type { SealedSegments } from './sealed-segments.js';

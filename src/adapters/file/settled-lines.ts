@@ -1,9 +1,9 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type NumberRanges, numberRanges } from '../../core/number-ranges.js';
 import { checkedLine, checkedMembers } from './checksum.js';
 import { syncFolder } from './folder.js';
 import { errnoOf } from './io-failure.js';
+import { type NumberRanges, numberRanges } from './number-ranges.js';
 
 /**
  * Which lines of one segment are settled, by their number from 0: in memory, and in `<segment>.settled` for whoever

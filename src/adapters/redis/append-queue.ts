@@ -1,7 +1,7 @@
-import { createDeadlines, type Deadline } from '../../core/deadlines.js';
 import { EventSessionsError, messageOf } from '../../core/errors.js';
 import type { AcceptedEvent } from '../../core/event.js';
 import type { AppendOutcome, SessionLimits, SessionStore } from '../../ports/session-store.js';
+import { createDeadlines, type Deadline } from './deadlines.js';
 import type { RedisConnection } from './redis-client.js';
 
 /**

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { Redis } from 'ioredis';
-import { createDeadlines } from '../../core/deadlines.js';
 import { EventSessionsError, type FailureOutcome, messageOf } from '../../core/errors.js';
+import { createDeadlines } from './deadlines.js';
 import { replyGuard } from './reply-guard.js';
 import type { Script } from './scripts.js';
 

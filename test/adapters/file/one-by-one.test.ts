@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { oneByOne } from '../../src/core/one-by-one.js';
+import { oneByOne } from '../../../src/adapters/file/one-by-one.js';
 
 test('the work is done for every item, one at a time, whatever fails, and the first failure is told', async () => {
   const happened: string[] = [];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { numberRanges } from '../../src/core/number-ranges.js';
+import { numberRanges } from '../../../src/adapters/file/number-ranges.js';
 
 test('has what was added and nothing else, and counts what was new, whatever overlaps', () => {
   const run = fc.tuple(fc.nat(60), fc.nat(8));
