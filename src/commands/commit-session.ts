@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import type { SessionRepository } from '../contingency/session-repository.js';
+import { anySignal } from '../core/any-signal.js';
 import { counted } from '../core/counted.js';
 import type { DomainEvents } from '../core/domain-events.js';
 import { EventSessionsError, isEventSessionsError, messageOf } from '../core/errors.js';
@@ -7,7 +8,6 @@ import { forgetOldest } from '../core/forget-oldest.js';
 import { newId } from '../core/ids.js';
 import type { CommitReceipt } from '../core/lifecycle.js';
 import type { Metrics } from '../core/metrics.js';
-import { onAbort } from '../core/on-abort.js';
 import { sessionCorrupt, sessionNotFound, sessionNotOpen } from '../core/refusals.js';
 import { idSchema, validate, wholeNumber, withMethods } from '../core/validate.js';
 import type { Logger } from '../ports/logger.js';
@@ -105,7 +105,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     signal?.throwIfAborted();
     const startedAt = performance.now();
     const attemptId = newId();
-    const stop = anyOf(context.closing, signal);
+    const stop = anySignal(context.closing, signal);
     try {
       for (let round = 1; ; round += 1) {
         const askedAt = performance.now();
@@ -242,23 +242,6 @@ function receiptOf(attempt: Attempt, lease: CommitLease, status: CommitReceipt['
     published: cursor - deferred,
     deferred,
     durationMs: performance.now() - startedAt,
-  };
-}
-
-/** `AbortSignal.any`, but nothing stays behind on the signal that lives as long as the instance. */
-function anyOf(...signals: (AbortSignal | undefined)[]): { readonly signal: AbortSignal; dispose(): void } {
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  const offs: (() => void)[] = [];
-  for (const signal of signals) {
-    if (signal?.aborted) abort();
-    else if (signal !== undefined) offs.push(onAbort(signal, abort));
-  }
-  return {
-    signal: controller.signal,
-    dispose() {
-      for (const off of offs) off();
-    },
   };
 }
 
