@@ -43,52 +43,76 @@ import type { Queries } from './queries/queries.js';
 import { createSession, type Session } from './session.js';
 import { createTransaction, type TransactionResult } from './transaction.js';
 
-/** Transactional sessions for events. Make one per process and share it. */
+/** Transactional sessions for events. Create one per process and share it. */
 export interface EventSessions<C extends Catalogue = Catalogue> extends AsyncDisposable {
+  /** Names this process in histories and events: the option `instanceId`, or host name, pid and random characters. */
   readonly instanceId: string;
+  /**
+   * Starts a session. With the `sessionId` of a session that is open already, returns that one.
+   *
+   * @throws `INVALID_INPUT`, `SESSION_NOT_OPEN` when a session of this id has ended, `STORE_UNAVAILABLE` (only without
+   * contingency), `CONTINGENCY_FAILED`.
+   */
   startSession(input?: StartSessionInput): Promise<Session<C>>;
   /**
-   * A handle on a session of any instance, without asking the store.
+   * A handle on a session, whichever instance started it. Makes no request: whether the session exists is found out
+   * when the handle is used.
    *
-   * @throws `INVALID_INPUT` for an id that none can have.
+   * @throws `INVALID_INPUT` for an id that no session can have.
    */
   session(id: string): Session<C>;
   /**
-   * Starts a session, runs the work, commits. When the work fails, or the commit is refused, the session is rolled back,
-   * and the first error is thrown.
+   * Starts a session, runs `work` with it, then commits. When `work` throws or the commit is refused, rolls the session
+   * back and rethrows the first error.
    *
    * A commit that has begun cannot be undone: when it fails with `COMMIT_IN_PROGRESS`, `PUBLISH_FAILED`,
-   * `CONTINGENCY_FAILED` or `STORE_UNAVAILABLE`, recovery may still publish the session. To run the transaction again would
-   * publish its events twice, under other ids; repeat `session(error.sessionId).commit()` instead.
+   * `CONTINGENCY_FAILED` or `STORE_UNAVAILABLE`, recovery may still publish the session. Running the transaction again
+   * would publish its events twice, under different ids; repeat `session(error.sessionId).commit()` instead.
    */
   transaction<R>(
     work: (session: Session<C>) => Promise<R> | R,
     options?: StartSessionInput,
   ): Promise<TransactionResult<R>>;
-  /** The same as methods on plain objects, for a CQRS bus, a queue or an HTTP handler. */
+  /** The methods of a session as functions of plain objects, for a CQRS bus, a queue or an HTTP handler. */
   readonly commands: Commands<C>;
+  /** Everything that only reads, as functions of plain objects. */
   readonly queries: Queries;
-  /** One recovery pass, now. A pass that is already running is shared, with its progress from now on. */
+  /**
+   * Runs one recovery pass now: replays the contingency log, finishes interrupted commits, expires overdue sessions. If
+   * a pass is already running, returns its report, and `onProgress` hears of the rest of it.
+   *
+   * @throws `INVALID_INPUT`, `CONTINGENCY_FAILED` when the log cannot be read. A store or a broker that is down is no
+   * error: the report then says that it is not `complete`.
+   */
   recover(options?: RecoverOptions): Promise<RecoveryReport>;
   /**
-   * Listens to a type of domain event, or to all with `*`: the one sink of an audit log.
+   * Calls the listener for every domain event of a type, or of all types with `*`, such as for an audit log.
    *
-   * @throws `INVALID_INPUT` for a type that there is not, or a listener that is no function; so do `once` and `off`.
+   * @throws `INVALID_INPUT` for an unknown type or a listener that is not a function; so do `once` and `off`.
    */
   on<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
+  /** Like `on`, but only for the next event. */
   once<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
+  /** Removes a listener that was added with `on` or `once`. */
   off<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
+  /**
+   * Counts, durations and recent failures of this instance, and what waits for recovery. Rejects only with `CLOSED`.
+   */
   metrics(): Promise<MetricsSnapshot>;
+  /** Pings store, publisher and contingency log. What is down is part of the answer: it rejects only with `CLOSED`. */
   health(): Promise<Health>;
   /**
-   * Stops running commits between batches and gives their leases back, stops recovery behind what it is at, waits for
-   * commands under way, then closes the adapters (not the clients you gave them). Afterwards every call rejects with
-   * `CLOSED`. Repeating it waits for the same end.
+   * Stops running commits between two batches and gives their leases back, ends a recovery pass after what it is
+   * working on, waits for the commands under way, then closes the adapters (but no client that you passed to them).
+   * Afterwards every call rejects with `CLOSED`. Calling it again waits for the same end.
    *
-   * After `timeoutMs` (default 15,000) it waits no longer for what is under way: as after a crash, nothing acknowledged
-   * is lost, and leases run out by themselves.
+   * After `timeoutMs` (default 15,000) it no longer waits. Nothing that was acknowledged is lost: as after a crash,
+   * leases run out by themselves and recovery goes on.
+   *
+   * @throws `INVALID_INPUT` for an invalid `timeoutMs`.
    */
   close(options?: { readonly timeoutMs?: number | undefined }): Promise<void>;
+  /** For `await using`: closes with the default timeout. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -107,7 +131,12 @@ const closeSchema = z.strictObject({ timeoutMs: z._default(timerMs(), CLOSE_TIME
 const FIRST_RECOVERY_MS = 1_000;
 const MAX_HELD_BYTES = 64 * 1_048_576;
 
-/** @throws `INVALID_INPUT` naming every option that is wrong, with what was expected. */
+/**
+ * Creates an instance and starts its recovery loop. Every option has a default: without any, everything stays in the
+ * memory of this process. It keeps no process running by itself.
+ *
+ * @throws `INVALID_INPUT` naming every invalid option, with what was expected.
+ */
 export function createEventSessions<const C extends Catalogue = Catalogue>(
   options: EventSessionsOptions<C> = {},
 ): EventSessions<C> {

@@ -14,20 +14,53 @@ import type { SessionStatusView } from './queries/get-session-status.js';
 import type { Queries } from './queries/queries.js';
 
 /**
- * A handle on a session: an id and the commands that go with it. It holds no state of the session, so any number of
- * handles, in any instances, can be used on one session.
+ * A handle on a session: its id, and the commands and queries that go with it. It holds no state of the session, so
+ * there can be any number of handles on one session, in any instances.
  */
 export interface Session<C extends Catalogue = Catalogue> extends AsyncDisposable {
   readonly id: string;
-  /** When it resolves, the event will be published by the commit (G1), unless the receipt says `duplicate`. */
+  /**
+   * Adds an event. Once it resolves, the commit will publish the event (G1), unless the receipt says `duplicate`.
+   *
+   * @throws `INVALID_INPUT`, `INVALID_EVENT`, `UNKNOWN_EVENT_TYPE`, `INVALID_TOPIC`, `EVENT_TOO_LARGE`,
+   * `SESSION_LIMIT_EXCEEDED`, `SESSION_NOT_FOUND`, `SESSION_NOT_OPEN`, `STORE_UNAVAILABLE` (only without contingency),
+   * `CONTINGENCY_FAILED`.
+   */
   add<T extends EventType<C>>(type: T, data: EventData<C, T>, options?: AddOptions): Promise<AddReceipt>;
-  /** All of them or none, in this order. 1 to 10,000 at once: of none, `INVALID_INPUT`. */
+  /**
+   * Adds 1 to 10,000 events, in this order: all of them or none.
+   *
+   * @throws The errors of `add`; their `index` is the position of the event that was refused.
+   */
   addMany(events: readonly EventOf<C>[]): Promise<AddManyReceipt>;
+  /**
+   * Publishes all events of the session. Repeating it returns the first receipt.
+   *
+   * @throws `INVALID_INPUT`, `SESSION_NOT_FOUND`, `SESSION_NOT_OPEN` when it was rolled back or has expired,
+   * `COMMIT_IN_PROGRESS`, `EXPECTED_EVENTS_MISMATCH`, `SESSION_CORRUPT`, `STORE_UNAVAILABLE` and `PUBLISH_FAILED` (both
+   * only without contingency), `CONTINGENCY_FAILED`, or the reason of the `signal`.
+   */
   commit(options?: Omit<CommitSessionInput, 'sessionId'>): Promise<CommitReceipt>;
+  /**
+   * Ends the session so that none of its events is ever published (G2). Repeating it returns the same receipt.
+   *
+   * @throws `INVALID_INPUT`, `SESSION_NOT_FOUND`, `SESSION_NOT_OPEN` when its commit has begun or it has expired,
+   * `STORE_UNAVAILABLE` (only without contingency), `CONTINGENCY_FAILED`.
+   */
   rollback(options?: Omit<RollbackSessionInput, 'sessionId'>): Promise<RollbackReceipt>;
+  /** @throws `INVALID_INPUT`, `SESSION_NOT_FOUND`, `STORE_UNAVAILABLE`. */
   status(): Promise<SessionStatusView>;
+  /**
+   * A page of its events, in order. It can be read in any status, until the session vanishes.
+   *
+   * @throws `INVALID_INPUT`, `SESSION_NOT_FOUND`, `SESSION_CORRUPT`, `STORE_UNAVAILABLE`.
+   */
   events(range?: Omit<GetSessionEventsInput, 'sessionId'>): Promise<EventPage>;
-  /** Renews the time to live, or sets it to `ttl` milliseconds from now. */
+  /**
+   * Renews the time to live of an open session, or sets it to `ttl` milliseconds from now.
+   *
+   * @throws `INVALID_INPUT`, `SESSION_NOT_FOUND`, `SESSION_NOT_OPEN`, `STORE_UNAVAILABLE`.
+   */
   extend(options?: Omit<ExtendSessionInput, 'sessionId'>): Promise<ExtendReceipt>;
   /** For `await using`: rolls the session back if it is still open. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -37,7 +70,7 @@ const ADD = 'The options of add';
 const isObject = (value: unknown) => typeof value === 'object' && value !== null;
 const objectSchema = z.custom<object>(isObject, { error: 'an object' });
 
-/** Of a number, a flag or null nothing would be left, and nobody would know. */
+/** Spreading a number, a flag or null would silently give no options. */
 function given<O extends object>(subject: string, options: O | undefined): O | undefined {
   if (options !== undefined && !isObject(options)) validate(objectSchema, options, subject);
   return options;

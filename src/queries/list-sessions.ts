@@ -7,18 +7,12 @@ import type { SessionPage } from '../ports/session-store.js';
 export interface ListSessionsInput {
   /** Default: both. Ended sessions are not listed. */
   readonly status?: ActiveStatus | undefined;
-  /** The `cursor` of the page before. */
+  /** The `cursor` of the previous page. */
   readonly cursor?: string | undefined;
   /** 1 to 1,000. Default 100. */
   readonly limit?: number | undefined;
 }
 
-/**
- * Sessions that are `open` or `committing`. A session that does not change while you page is listed exactly once;
- * one that does may be missed or come twice.
- *
- * @throws `INVALID_INPUT`, `STORE_UNAVAILABLE`.
- */
 export type ListSessions = (input?: ListSessionsInput) => Promise<SessionPage>;
 
 export const listSessionsSchema = z.strictObject({

@@ -49,6 +49,27 @@ test('the errors of the README are all there are', () => {
   expect(codes).toEqual([...ERROR_CODES]);
 });
 
+test('the errors of a session are those of its commands and queries', () => {
+  const told = (path: string, declaration: string) => {
+    const [before = ''] = readFileSync(join(ROOT, 'src', path), 'utf8').split(declaration);
+    const codes = codeIn(before.slice(before.lastIndexOf('@throws')));
+    return codes.filter((code) => (ERROR_CODES as readonly string[]).includes(code));
+  };
+  const SAME = [
+    ['add<', 'commands/add-events.ts', 'export type AddEvents ='],
+    ['commit(', 'commands/commit-session.ts', 'export type CommitSession ='],
+    ['rollback(', 'commands/rollback-session.ts', 'export type RollbackSession ='],
+    ['extend(', 'commands/extend-session.ts', 'export type ExtendSession ='],
+    ['status(', 'queries/get-session-status.ts', 'export type GetSessionStatus ='],
+    ['events(', 'queries/get-session-events.ts', 'export type GetSessionEvents ='],
+  ] as const;
+  for (const [method, path, type] of SAME) {
+    expect(told('session.ts', `\n  ${method}`), method).toEqual(told(path, type));
+  }
+  const start = told('commands/start-session.ts', 'export type StartSession =');
+  expect(told('create-event-sessions.ts', '\n  startSession(')).toEqual(start);
+});
+
 test('the domain events of the concepts are all there are', () => {
   const told = tableBelow('docs/concepts.md', '## Domain events').flatMap(([cell = '']) => codeIn(cell));
   expect(told.sort()).toEqual([...DOMAIN_EVENT_TYPES].sort());
