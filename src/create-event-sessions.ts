@@ -221,7 +221,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     leaseMs: commit.leaseMs,
     closing: instance.closing,
     over: instance.over,
-    unheard: new Map(),
+    unconfirmed: new Map(),
   };
 
   // Recovery asks even while the breakers are open, and does not write down again what it reads from the log:

@@ -4,6 +4,7 @@ import type { EventPublisher } from './ports/event-publisher.js';
 import type { SessionStore } from './ports/session-store.js';
 
 export interface ComponentHealth {
+  /** `off`: there is no contingency log. */
   readonly status: 'up' | 'down' | 'off';
   /** Why it is down. */
   readonly error?: string;
@@ -11,15 +12,15 @@ export interface ComponentHealth {
 
 /**
  * - `ok`: everything works;
- * - `degraded`: store or publisher is down, and the contingency log takes what they can't; or only the log is down;
- * - `down`: store or publisher is down, and so is the contingency log, or there is none.
+ * - `degraded`: the store or the publisher is down, and the contingency log stands in; or only the log is down;
+ * - `down`: the store or the publisher is down, and the contingency log is down, too, or off.
  */
 export interface Health {
   readonly status: 'ok' | 'degraded' | 'down';
   readonly store: ComponentHealth;
   readonly publisher: ComponentHealth;
   readonly contingency: ComponentHealth;
-  /** What waits for recovery; undefined when it can't be told. */
+  /** What waits for recovery; undefined without a contingency log, or when it cannot be asked. */
   readonly backlog: ContingencyBacklog | undefined;
 }
 

@@ -15,7 +15,7 @@
  *
  * @module
  */
-/** What a catalogue takes: a schema of zod, valibot, arktype, or one of your own. */
+/** The interface of the schemas in a catalogue. Those of zod, valibot and ArkType have it; yours may, too. */
 export type { StandardSchemaV1 } from '@standard-schema/spec';
 export {
   type MemoryContingency,

@@ -21,27 +21,37 @@ import type { Logger } from './ports/logger.js';
 import type { SessionStore } from './ports/session-store.js';
 
 export interface EventSessionsOptions<C extends Catalogue = Catalogue> {
-  /** CloudEvents `source` of every event: who you are, as a URI reference. Default `/event-sessions`. */
+  /** CloudEvents `source` of every event: the service that adds it, as a URI reference. Default `/event-sessions`. */
   readonly source?: string | undefined;
-  /** Default `memoryStore()`. */
+  /** Where sessions live. Default `memoryStore()`. */
   readonly store?: SessionStore | undefined;
-  /** Default `memoryPublisher()`. */
+  /** Where a commit publishes to. Default `memoryPublisher()`. */
   readonly publisher?: EventPublisher | undefined;
-  /** Default `memoryContingency()`. With `false`, an outage of the store or the broker is an error of the command. */
+  /**
+   * Takes what the store or the broker cannot take while it is down. Default `memoryContingency()`. With `false` such
+   * an outage fails the command, with `STORE_UNAVAILABLE` or `PUBLISH_FAILED`.
+   */
   readonly contingency?: ContingencyLog | false | undefined;
-  /** Event types and the schemas of their data. Without it any type and any JSON passes. */
+  /** The event types that can be added, with the schemas of their data. Default: any type, with any JSON. */
   readonly events?: C | undefined;
-  /** The topic of an event. Default: the one in the catalogue, else the event's type. */
+  /**
+   * Chooses the topic of an event that names none itself. Default: the topic in the catalogue, else the event's type.
+   */
   readonly topic?: TopicRule | undefined;
   /** Milliseconds until an open session expires, renewed by every add. Default 24 hours. */
   readonly ttl?: number | undefined;
-  /** Milliseconds for which an ended session stays, with receipt, history and events. Default 24 hours. */
+  /** Milliseconds for which an ended session is kept, with its receipt, history and events. Default 24 hours. */
   readonly retention?: number | undefined;
+  /** How large events and sessions may be. */
   readonly limits?: LimitOptions | undefined;
+  /** How a commit publishes. */
   readonly commit?: CommitOptions | undefined;
-  /** The recovery loop of this instance; `false` leaves it to `recover()`. */
+  /**
+   * How often a recovery pass runs, give or take 20 %. Default 30,000 ms; the first one runs after about a second.
+   * `false` turns this loop off.
+   */
   readonly recovery?: { readonly intervalMs?: number | undefined } | false | undefined;
-  /** How often `metrics.snapshot` is emitted, if anybody listens. Default 60,000 ms. */
+  /** How often the domain event `metrics.snapshot` is emitted, if anybody listens. Default 60,000 ms. */
   readonly metrics?: { readonly intervalMs?: number | undefined } | undefined;
   /** Default: warnings and errors go to the console. `false`: nothing is logged. */
   readonly logger?: Logger | false | undefined;
@@ -52,11 +62,11 @@ export interface EventSessionsOptions<C extends Catalogue = Catalogue> {
 }
 
 export interface LimitOptions {
-  /** Bytes of an event's CloudEvents JSON. Default 1 MiB, and never more than the publisher can carry. */
+  /** Bytes of an event's CloudEvents JSON. Default 1 MiB; never more than the publisher can carry. */
   readonly maxEventBytes?: number | undefined;
-  /** Default 100,000. */
+  /** Events in a session. Default 100,000. */
   readonly maxSessionEvents?: number | undefined;
-  /** Bytes of CloudEvents JSON. Default 256 MiB. */
+  /** Bytes of CloudEvents JSON in a session. Default 256 MiB. */
   readonly maxSessionBytes?: number | undefined;
   /** Levels of nesting of an event's data. Default 100. */
   readonly maxDepth?: number | undefined;
@@ -67,11 +77,13 @@ export interface CommitOptions {
   readonly batchEvents?: number | undefined;
   /** Bytes in a batch. Default 4 MiB. */
   readonly batchBytes?: number | undefined;
-  /** Batches on their way at once, which is also how many may be published twice after a crash. Default 4. */
+  /** Batches being published at the same time; after a crash as many may be published twice. Default 4. */
   readonly inFlight?: number | undefined;
-  /** How long an attempt that has died keeps others away. Renewed at a third. Default 15,000 ms. */
+  /**
+   * How long a commit attempt that died keeps others from taking over. Renewed every third of it. Default 15,000 ms.
+   */
   readonly leaseMs?: number | undefined;
-  /** Retries of a batch before its events go to the contingency log, after 200 ms, 400 ms, … Default 3. */
+  /** Retries of a batch, after 200 ms, 400 ms, …, before its events go to the contingency log. Default 3. */
   readonly retries?: number | undefined;
 }
 

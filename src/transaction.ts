@@ -7,7 +7,7 @@ import type { Logger } from './ports/logger.js';
 import type { Session } from './session.js';
 
 export interface TransactionResult<R> {
-  /** What the work returned. */
+  /** What `work` returned. */
   readonly result: R;
   readonly receipt: CommitReceipt;
 }

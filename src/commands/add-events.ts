@@ -20,15 +20,17 @@ export interface AddEventsInput<C extends Catalogue = Catalogue> {
 export interface AddReceipt {
   readonly sessionId: string;
   readonly eventId: string;
-  /** The session had an event of this id already; the first one stays, and this one is not added. */
+  /** True when the session already had an event with this id. That one stays; this one was not added. */
   readonly duplicate: boolean;
-  /** The store was down: the event is in the contingency log. */
+  /** True when the store was down: the event is in the contingency log. */
   readonly deferred: boolean;
 }
 
 export interface AddManyReceipt {
   readonly sessionId: string;
+  /** One for each event, in the order given. */
   readonly events: readonly AddReceipt[];
+  /** As in the receipts: an `addMany` is deferred as a whole. */
   readonly deferred: boolean;
 }
 
@@ -44,14 +46,14 @@ export type AddEvents = (input: AddEventsInput) => Promise<AddManyReceipt>;
 export interface AddEventsContext {
   readonly repository: SessionRepository;
   readonly accept: AcceptEvent;
-  /** Of the call under way; missing when nobody traces. */
+  /** The trace of the call under way; undefined when there is no instrumentation. */
   readonly traceContext?: (() => TraceContext | undefined) | undefined;
   readonly events: DomainEvents;
   readonly metrics: Metrics;
   readonly limits: SessionLimits;
 }
 
-/** One call is one script in Redis, which serves nobody else meanwhile. */
+/** A call is one script in Redis, which serves nobody else while it runs. */
 export const MAX_EVENTS_PER_CALL = 10_000;
 
 const eventsError = `an array of 1 to ${MAX_EVENTS_PER_CALL} events, each an object with type and data`;
@@ -66,13 +68,13 @@ function isListOfEvents(value: unknown): value is readonly EventInput[] {
   return true;
 }
 
-/** With a copy of the events: an async schema gives the caller time to change the array. */
+/** Copies the array: with an async schema, the caller has time to change it. */
 function checked(input: AddEventsInput): AddEventsInput {
   const { sessionId, events } = inOrder(input) ?? validate(inputSchema, input, 'The events to add');
   return { sessionId, events: [...events] };
 }
 
-/** The input, if the schema would pass it as it is: found out at a tenth of the cost. It is asked for everything else. */
+/** The input, if the schema would pass it as it is: found out at a tenth of its cost. Undefined: ask the schema. */
 function inOrder(input: AddEventsInput): AddEventsInput | undefined {
   if (typeof input !== 'object' || input === null) return undefined;
   for (const key in input) if (key !== 'sessionId' && key !== 'events') return undefined;

@@ -17,12 +17,15 @@ import type { EventProcessor } from '../publishing/event-processor.js';
 
 export interface CommitSessionInput {
   readonly sessionId: string;
-  /** Commits only a session of exactly this many events: guards against adds that were lost on the way to you. */
+  /**
+   * Commits only if the session has exactly this many events: guards against adds that never arrived. Otherwise rejects
+   * with `EXPECTED_EVENTS_MISMATCH`, and the session stays open.
+   */
   readonly expectedEvents?: number | undefined;
   /**
-   * Aborted before the commit has begun: it rejects with the signal's reason, and nothing has changed. Aborted later:
-   * it stops between batches and answers `committing` with what has been published; the next `commit()` or recovery
-   * goes on from there. A commit that has begun cannot be undone.
+   * Aborted before the commit has begun, it rejects with the signal's reason, and nothing has changed. Aborted later,
+   * it stops between two batches and resolves with status `committing` and what has been published so far; the next
+   * `commit()`, or recovery, goes on from there. A commit that has begun cannot be undone.
    */
   readonly signal?: AbortSignal | undefined;
 }
@@ -45,12 +48,12 @@ export interface CommitSessionContext {
   readonly instanceId: string;
   readonly leaseMs: number;
   readonly retentionMs: number;
-  /** Aborts when the instance closes. */
+  /** Aborts when the instance begins to close. */
   readonly closing: AbortSignal;
-  /** Aborts when it has closed, whether or not this commit is done. */
+  /** Aborts when the instance has closed, whether or not this commit is done. */
   readonly over: AbortSignal;
-  /** Commits that may have been finished, of which the store has not been heard; shared by all that commit here. */
-  readonly unheard: Map<string, Finished>;
+  /** Commits whose last step the store has not confirmed: it may have been done. Shared by all that commit here. */
+  readonly unconfirmed: Map<string, Finished>;
 }
 
 export interface Finished {
@@ -66,9 +69,9 @@ export const commitSessionSchema = z.strictObject({
   ),
 });
 
-/** How often an attempt may lose its lease and begin again. */
+/** How often a call of commit begins anew after it has lost its lease. */
 const MAX_ROUNDS = 5;
-const MAX_UNHEARD = 10_000;
+const MAX_UNCONFIRMED = 10_000;
 
 type Granted = Extract<BeginCommitOutcome, { outcome: 'granted' }>;
 
@@ -92,7 +95,7 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     logger,
     leaseMs,
     retentionMs,
-    unheard,
+    unconfirmed,
   } = context;
   const cause = { instance: context.instanceId };
 
@@ -136,8 +139,8 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
           };
         } else if (begun.outcome === 'committed') {
           metrics.eventsTriedAgain(sessionId);
-          const finished = unheard.get(sessionId);
-          unheard.delete(sessionId);
+          const finished = unconfirmed.get(sessionId);
+          unconfirmed.delete(sessionId);
           if (finished?.receipt.durationMs === begun.receipt.durationMs) tell(finished);
           return begun.receipt;
         } else {
@@ -198,8 +201,8 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
     const { events, deferred } = receipt;
     const ending = { epoch, cursor: events, deferred, receipt, retentionMs, cause };
     const { outcome } = await repository.finishCommit(sessionId, ending).catch((error: unknown) => {
-      unheard.set(sessionId, { epoch, receipt });
-      forgetOldest(unheard, MAX_UNHEARD);
+      unconfirmed.set(sessionId, { epoch, receipt });
+      forgetOldest(unconfirmed, MAX_UNCONFIRMED);
       throw error;
     });
     if (outcome !== 'done') return false;

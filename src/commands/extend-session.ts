@@ -5,7 +5,7 @@ import { durationMs, idSchema, validate } from '../core/validate.js';
 
 export interface ExtendSessionInput {
   readonly sessionId: string;
-  /** Milliseconds from now until the session expires. Default: its own time to live. */
+  /** Milliseconds from now until the session expires. Default: the `ttl` it was started with. */
   readonly ttl?: number | undefined;
 }
 
@@ -16,8 +16,8 @@ export interface ExtendReceipt {
 }
 
 /**
- * Renews the time to live of an open session without adding anything. Not deferred: a session in an outage is kept
- * by its contingency records.
+ * Renews the time to live of an open session without adding anything. Never deferred: during an outage, contingency
+ * records keep a session alive.
  *
  * @throws `INVALID_INPUT`, `SESSION_NOT_FOUND`, `SESSION_NOT_OPEN`, `STORE_UNAVAILABLE`.
  */

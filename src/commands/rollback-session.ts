@@ -9,7 +9,7 @@ import type { Logger } from '../ports/logger.js';
 
 export interface RollbackSessionInput {
   readonly sessionId: string;
-  /** For the session's history. At most 1,000 characters. */
+  /** Kept in the session's history. 1 to 1,000 characters, none of them a control character. */
   readonly reason?: string | undefined;
 }
 

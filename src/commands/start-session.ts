@@ -9,9 +9,12 @@ import { sessionNotOpen } from '../core/refusals.js';
 import { durationMs, idSchema, validate } from '../core/validate.js';
 
 export interface StartSessionInput {
-  /** Your own id makes the start idempotent: the same open session comes back. Default: 128 random bits. */
+  /**
+   * An id of your own makes the start idempotent: a session that is open under it is returned. 1 to 128 characters
+   * `A-Z a-z 0-9 _ -`. Default: 128 random bits.
+   */
   readonly sessionId?: string | undefined;
-  /** Kept with the session and returned by its status. JSON, at most 16 KiB. Never logged, never published. */
+  /** Kept with the session and returned by `status()`. At most 16 KiB of JSON. Never logged, never published. */
   readonly metadata?: Readonly<Record<string, unknown>> | undefined;
   /** Milliseconds until the session expires, renewed by every add. Default: the `ttl` of `createEventSessions`. */
   readonly ttl?: number | undefined;
@@ -20,13 +23,15 @@ export interface StartSessionInput {
 export interface StartReceipt {
   readonly sessionId: string;
   readonly status: 'open';
-  /** False when an open session of this id was there already; its metadata and ttl stay as they are. */
+  /** False when a session of this id was open already; its metadata and ttl stay as they are. */
   readonly created: boolean;
   /** True when the store was down: the start is in the contingency log. */
   readonly deferred: boolean;
 }
 
 /**
+ * Starts a session, unless one of this id is open already.
+ *
  * @throws `INVALID_INPUT`, `SESSION_NOT_OPEN` when a session of this id has ended, `STORE_UNAVAILABLE`,
  * `CONTINGENCY_FAILED`.
  */

@@ -11,17 +11,19 @@ import type { FailingSessions, PassBroker } from './pass-broker.js';
 import type { ReplayContext } from './replay.js';
 
 export interface RecoverOptions {
-  /** Called after each session and each few hundred records. What it throws, or rejects with, is logged. */
+  /** Called after every session and every few hundred records. Errors that it throws or rejects with are logged. */
   readonly onProgress?: ((progress: RecoveryProgress) => unknown) | undefined;
 }
 
+/** Counts of the pass so far. */
 export interface RecoveryProgress extends Omit<RecoveryReport, 'durationMs' | 'complete' | 'remaining'> {
-  /** Records that the pass has found in the log. It publishes while it reads, so at first these are not all of them. */
+  /** Records found in the log so far: a pass publishes while it reads, so at first these are not all. */
   readonly records: number;
-  /** Of these records, how many are not done with. */
+  /** How many of these records are still to be dealt with. */
   readonly remaining: number;
 }
 
+/** What one recovery pass has done. */
 export interface RecoveryReport {
   /** Sessions that had something to recover: records in the log, an interrupted commit, an expiry. */
   readonly sessions: number;
@@ -30,20 +32,20 @@ export interface RecoveryReport {
   /** Events published: deferred ones, late ones, and those of commits that were finished. */
   readonly published: number;
   /**
-   * Of those, how many may have been published before: the log says that what became of them is unknown, or an attempt
-   * died with batches in flight. An upper bound, but for earlier passes that died, and for commits that have failed with
-   * `PUBLISH_FAILED` of outcome `unknown` or with `CONTINGENCY_FAILED`, as their callers were told.
+   * How many of those may have been published before: their outcome was unknown, or an attempt died with batches in
+   * flight. An upper bound, except for earlier passes that died and for commits that failed with `CONTINGENCY_FAILED`,
+   * or with `PUBLISH_FAILED` of outcome `unknown`, as their callers were told.
    */
   readonly duplicatesPossible: number;
-  /** Events that must not be published any more: their session was rolled back or has expired. */
+  /** Events that are no longer to be published: their session was rolled back or has expired. */
   readonly discarded: number;
   /** Records that can never be replayed, now in quarantine. */
   readonly quarantined: number;
-  /** Records that are still in the log: the store or the broker is down, or the log of another host has what they lack. */
+  /** Records still in the log: the store or the broker is down, or the log of another host has what they lack. */
   readonly remaining: number;
   /**
-   * False when records remain, the store or the broker was down for some of it, or another recovery is at work: recover
-   * again.
+   * False when records remain, the store or the broker was down at some point, or another recovery is at work. Recover
+   * again then.
    */
   readonly complete: boolean;
   readonly durationMs: number;
@@ -53,7 +55,7 @@ export interface RecoveryConfig {
   readonly log: ContingencyLog | undefined;
   readonly held: HeldRecords;
   readonly ends: KnownEnds;
-  /** One call of the store, with the breaker. */
+  /** One call of the store, through the circuit breaker. */
   readonly ask: <T>(call: (store: SessionStore) => Promise<T>) => Promise<T>;
   /** A commit whose outages are errors, not more records. */
   readonly commit: (input: { sessionId: string }) => Promise<CommitReceipt>;
@@ -78,8 +80,8 @@ export function isStoreAway({ ask }: Pick<RecoveryConfig, 'ask'>): Promise<boole
 }
 
 /**
- * What a pass works with and what it has found out. Once the store has failed in a pass, it is not asked again: the rest
- * stays for the next one, instead of paying the same wait for every session.
+ * What a pass works with and what it has found out. Once the store has failed in a pass, it is not asked again: the
+ * rest stays for the next one, instead of paying the same wait for every session.
  */
 export interface RecoveryPass extends RecoveryConfig {
   readonly tally: { -readonly [K in Exclude<keyof RecoveryProgress, 'records' | 'remaining'>]: number };

@@ -17,29 +17,36 @@ import { isTopic, TOPIC_RULE } from './topic.js';
 import { describe, idSchema, named, plainText, reading, validate } from './validate.js';
 
 export interface AddOptions {
-  /** Makes the add idempotent: the same id twice in a session is one event. Default: 128 random bits and a number. */
+  /**
+   * Makes the add idempotent: added twice under one id, a session has the event once. 1 to 128 characters
+   * `A-Z a-z 0-9 _ -`. Default: 128 random bits and a number.
+   */
   readonly id?: string | undefined;
-  /** Overrides the topic that the catalogue, the `topic` option or the type gives. */
+  /**
+   * Where to publish it. 1 to 64 characters `A-Z a-z 0-9 . _ -`, of which the last may be `#ephemeral`. Default: what
+   * the option `topic` says, else the topic in the catalogue, else the event's type.
+   */
   readonly topic?: string | undefined;
-  /** CloudEvents `subject`: what the event is about, within its source. */
+  /** CloudEvents `subject`: what the event is about, within its source. 1 to 1,024 characters. */
   readonly subject?: string | undefined;
-  /** When it happened. Default: now. Text must be RFC 3339. */
+  /** When it happened; a string must be RFC 3339. Default: now. */
   readonly time?: Date | string | undefined;
-  /** CloudEvents extension attributes, such as `traceparent`. Names are 1 to 20 characters a-z 0-9. */
+  /** CloudEvents extension attributes, such as `traceparent`. Names have 1 to 20 characters `a-z 0-9`. */
   readonly extensions?: Readonly<Record<string, ExtensionValue>> | undefined;
 }
 
-/** An event of the catalogue, as `addMany` takes it. */
+/** An event as `addMany` takes it: a type of the catalogue, data that its schema takes, and options. */
 export type EventOf<C extends Catalogue> = {
   [T in EventType<C>]: AddOptions & { readonly type: T; readonly data: EventData<C, T> };
 }[EventType<C>];
 
+/** {@link EventOf} without a catalogue. */
 export interface EventInput extends AddOptions {
   readonly type: string;
   readonly data: unknown;
 }
 
-/** Decides an event's topic from what is known of it before it is accepted. */
+/** Chooses the topic of an event. `data` is what the schema returned, so with its defaults and transforms. */
 export type TopicRule = (event: {
   readonly type: string;
   readonly data: unknown;
@@ -198,7 +205,7 @@ function withTrace(attributes: EnvelopeAttributes, trace: TraceContext): Envelop
 
 const NO_OPTIONS: CheckedOptions = {};
 
-/** Type, data, and what else there is, if there is anything. */
+/** The type, the data, and the other members, if there are any. */
 function partsOf(event: EventInput) {
   for (const key in event) {
     if (key === 'type' || key === 'data') continue;
@@ -215,7 +222,7 @@ function invalidTopic(topic: string, eventType: string, eventId: string | undefi
   return new EventSessionsError('INVALID_TOPIC', message, { topic, eventId, eventType });
 }
 
-/** Texts that have been found in order, so that they need not be looked at for every event. Bounded. */
+/** Texts that were found valid, so that they need not be checked again for every event. Bounded. */
 function knownTexts(): Pick<Set<string>, 'has' | 'add'> {
   const texts = new Set<string>();
   return {
@@ -227,7 +234,7 @@ function knownTexts(): Pick<Set<string>, 'has' | 'add'> {
   };
 }
 
-/** The time of day as RFC 3339, written anew when a millisecond has passed. */
+/** The current time as RFC 3339, formatted once for each millisecond. */
 function clock(): () => string {
   let at = Number.NaN;
   let text = '';

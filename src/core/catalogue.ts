@@ -3,7 +3,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { EventSessionsError, isEventSessionsError } from './errors.js';
 import { describe, toldOf } from './validate.js';
 
-/** What is known of one event type: a schema of any Standard Schema library, alone or with a topic. */
+/** What is known of an event type: the schema of its data (any Standard Schema library), alone or with a topic. */
 export type CatalogueEntry =
   | StandardSchemaV1
   | { readonly schema: StandardSchemaV1; readonly topic?: string | undefined };
@@ -11,7 +11,7 @@ export type CatalogueEntry =
 /** Event types and the schemas of their data. */
 export type Catalogue = Readonly<Record<string, CatalogueEntry>>;
 
-/** The event types that can be added: those of the catalogue, or any text without one. */
+/** The event types that can be added: those of the catalogue, or any string without one. */
 export type EventType<C extends Catalogue> = keyof C & string;
 
 type SchemaOf<E> = E extends StandardSchemaV1 ? E : E extends { readonly schema: infer S } ? S : never;
@@ -24,7 +24,7 @@ export interface CatalogueLookup {
   /** The topic that the catalogue gives the type, if any. */
   topicOf(type: string): string | undefined;
   /**
-   * The data as the schema puts it out.
+   * The data as the schema returns it, with defaults and transforms.
    *
    * @throws `UNKNOWN_EVENT_TYPE`, `INVALID_EVENT` with the schema's issues.
    */
@@ -115,7 +115,7 @@ function outputOf(result: StandardSchemaV1.Result<unknown>, type: string): unkno
   });
 }
 
-/** Data that is a promise would be taken for an answer of an async schema. */
+/** Data that is a promise would be taken for the result of an async schema. */
 function settled(data: unknown, type: string): unknown {
   if (!types.isPromise(data)) return data;
   const issues = [{ path: 'data', message: 'a Promise is not JSON' }];

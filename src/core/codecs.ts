@@ -1,14 +1,18 @@
 import { dataOf, type StoredEvent, withSequence } from './event.js';
 
-/** Turns an event into the body of a message. What it throws, or answers instead of a body, refuses the event for good. */
+/**
+ * Turns an event into the body of a message. If `encode` throws, or returns neither text nor bytes, the event is refused
+ * for good.
+ */
 export interface Codec {
+  /** The media type of the bodies. Named in errors; NSQ has no place for it. */
   readonly contentType: string;
   encode(event: StoredEvent): string | Uint8Array;
-  /** The most bytes that a body can be larger than the event's CloudEvents JSON with `sequence`. Default 0. */
+  /** By how many bytes a body may be larger than the event's CloudEvents JSON with `sequence`. Default 0. */
   readonly overheadBytes?: number | undefined;
 }
 
-/** The whole event: CloudEvents 1.0, JSON format, structured mode. The default. */
+/** The whole event, as CloudEvents 1.0 in JSON, structured mode. The default. */
 export function cloudEvents(): Codec {
   return {
     contentType: 'application/cloudevents+json',
@@ -18,14 +22,14 @@ export function cloudEvents(): Codec {
 
 const encodeCloudEvent: Codec['encode'] = (event) => withSequence(event.json, event.sequence);
 
-/** Whether what the codec makes of an event is what `writeWithSequence` writes: then no text need be made. */
+/** Whether the codec returns what `writeWithSequence` writes, which then needs no string in between. */
 export function encodesCloudEvents(codec: Codec): boolean {
   return codec.encode === encodeCloudEvent;
 }
 
 /**
- * The bare `data`, for consumers that know nothing of CloudEvents (a nest-nsq-transport consumer with its JSON
- * deserializer). Ids, `sessionid` and `sequence` do not reach them: they cannot de-duplicate or order.
+ * Only the `data`, for consumers that know nothing of CloudEvents, such as a nest-nsq-transport consumer with its JSON
+ * deserializer. Without id, `sessionid` and `sequence` they can neither de-duplicate nor order events.
  */
 export function json(): Codec {
   return {

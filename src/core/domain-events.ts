@@ -6,7 +6,7 @@ import { catchRejection, type EventSessionsErrorCode, messageOf } from './errors
 import type { MetricsSnapshot } from './metrics.js';
 import { functionOf, validate } from './validate.js';
 
-/** What the library tells about sessions, by type. Every one also carries {@link DomainEventBase}. */
+/** The fields of each type of domain event. Every event also has those of {@link DomainEventBase}. */
 export interface DomainEventPayloads {
   'session.started': { readonly sessionId: string; readonly deferred: boolean };
   'event.added': {
@@ -15,14 +15,14 @@ export interface DomainEventPayloads {
     readonly topic: string;
     readonly deferred: boolean;
   };
-  /** A commit attempt has got the lease. `cursor` is above 0 when it goes on where another one stopped. */
+  /** A commit attempt has taken the lease. `cursor` is above 0 when it goes on where an earlier attempt stopped. */
   'session.committing': {
     readonly sessionId: string;
     readonly epoch: number;
     readonly events: number;
     readonly cursor: number;
   };
-  /** The broker has acknowledged a batch (of one topic). */
+  /** The broker has acknowledged a batch, all of one topic. */
   'batch.published': {
     readonly sessionId: string;
     readonly topic: string;
@@ -44,8 +44,9 @@ export interface DomainEventPayloads {
     readonly deferred: boolean;
     readonly reason?: string | undefined;
   };
-  /** An open session ran out; its events were never published. Told once, by the instance that found it. */
+  /** An open session has expired: its events were not published. Emitted once, by the instance that found it. */
   'session.expired': { readonly sessionId: string; readonly discarded: number };
+  /** Records were written to the contingency log, because the store or the broker was down. */
   'contingency.recorded': {
     readonly sessionId: string;
     readonly kind: ContingencyRecord['kind'];
@@ -53,17 +54,23 @@ export interface DomainEventPayloads {
     /** Why the store or the broker could not take it. */
     readonly code: EventSessionsErrorCode;
   };
-  /** Recovery has replayed a session's records. */
+  /** Recovery has dealt with records of a session, and has published so many events of them. */
   'contingency.recovered': {
     readonly sessionId: string;
     readonly records: number;
     readonly published: number;
   };
+  /** A record can never be replayed. It is kept in quarantine. */
   'contingency.quarantined': { readonly sessionId?: string | undefined; readonly reason: string };
+  /** The store has failed for the first time since it last worked. */
   'store.degraded': { readonly cause: string };
+  /** The store works again. */
   'store.restored': { readonly downMs: number };
+  /** The publisher has failed for the first time since it last worked. */
   'publisher.degraded': { readonly cause: string };
+  /** The publisher works again. */
   'publisher.restored': { readonly downMs: number };
+  /** Emitted at the interval of the option `metrics`. */
   'metrics.snapshot': MetricsSnapshot;
 }
 
@@ -76,26 +83,27 @@ export interface DomainEventBase<T extends DomainEventType> {
   readonly instanceId: string;
 }
 
+/** An event of these types, told apart by `type`. Default: of any type. */
 export type DomainEvent<T extends DomainEventType = DomainEventType> = {
   [K in T]: DomainEventBase<K> & DomainEventPayloads[K];
 }[T];
 
-/** What can be listened to: a type, or `*` for every event of every type, told apart by its `type`. */
+/** A type of domain event, or `*` for all of them. */
 export type DomainEventPattern = DomainEventType | '*';
 
-/** May be async. What it throws or rejects with is logged, and reaches nobody else. */
+/** Called for each event. It may be async; an error that it throws or rejects with is logged and goes no further. */
 export type DomainEventListener<T extends DomainEventPattern> = (
   event: DomainEvent<T extends '*' ? DomainEventType : Extract<T, DomainEventType>>,
 ) => unknown;
 
 export interface DomainEvents {
-  /** @throws `INVALID_INPUT` for a type that there is not, or a listener that is no function; so do `once` and `off`. */
+  /** @throws `INVALID_INPUT` for an unknown type or a listener that is not a function; so do `once` and `off`. */
   on<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
   once<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
   off<T extends DomainEventPattern>(type: T, listener: DomainEventListener<T>): void;
   /**
-   * Calls the listeners of the type and then those of `*`, each in the order they came, all with the same event, which
-   * none can change. Never throws.
+   * Calls the listeners of the type and then those of `*`, in the order in which they were added, all with the same
+   * frozen event. Never throws.
    */
   emit<T extends DomainEventType>(type: T, payload: DomainEventPayloads[T]): void;
   /** Whether anybody listens: spares making events that nobody gets. */

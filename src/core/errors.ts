@@ -27,35 +27,41 @@ export type EventSessionsErrorCode = (typeof ERROR_CODES)[number];
  *
  * - `not_done`: it certainly had no effect;
  * - `unknown`: it may have had one (cut off or timed out), so repeating it must be idempotent;
- * - `refused`: repeating it as it is is pointless; of a batch, at least one event will never be taken.
+ * - `refused`: repeating it unchanged is pointless; of a batch, at least one event will never be taken.
  */
 export type FailureOutcome = 'not_done' | 'unknown' | 'refused';
 
-/** One thing wrong with an input: where it is and what was expected there. */
+/** One mistake in an input. */
 export interface InputIssue {
+  /** Where it is: member names with dots between them, such as `limits.maxDepth`; empty for the input as a whole. */
   readonly path: string;
+  /** What was expected there, and what came. */
   readonly message: string;
 }
 
-/** The facts of an error, as fields of it. Which are set depends on the code. */
+/** What an error is about. These are fields of the error; which of them are set depends on its code. */
 export interface EventSessionsErrorFacts {
   readonly sessionId?: string | undefined;
   readonly eventId?: string | undefined;
-  /** The event that was refused, by its position in the events that were given (from 0). */
+  /** Which event was refused: its position, from 0, among the events of the call. */
   readonly index?: number | undefined;
-  /** `SESSION_CORRUPT`: the position in the session (from 1) of what is no event. */
+  /** `SESSION_CORRUPT`: the position in the session, from 1, of what should be an event and is not. */
   readonly sequence?: number | undefined;
   readonly eventType?: string | undefined;
   readonly topic?: string | undefined;
-  /** `SESSION_NOT_OPEN`: the status that the session has instead. */
+  /** `SESSION_NOT_OPEN`: the status of the session. */
   readonly status?: SessionStatus | undefined;
-  /** `COMMIT_IN_PROGRESS`: milliseconds until the other attempt's lease is over, if it is not renewed. */
+  /** `COMMIT_IN_PROGRESS`: milliseconds until the lease of the other attempt ends, unless it is renewed. */
   readonly retryAfterMs?: number | undefined;
-  /** `INVALID_INPUT`, `INVALID_EVENT`: what is wrong with the input, the first 100 things of it. */
+  /** `INVALID_INPUT`, `INVALID_EVENT`: the mistakes in the input, at most the first 100. */
   readonly issues?: readonly InputIssue[] | undefined;
-  /** `EVENT_TOO_LARGE`, `SESSION_LIMIT_EXCEEDED`: the limit that was met. */
+  /** `EVENT_TOO_LARGE`, `SESSION_LIMIT_EXCEEDED`: the limit that was exceeded. */
   readonly limit?: number | undefined;
+  /**
+   * `EXPECTED_EVENTS_MISMATCH`, `SESSION_CORRUPT`: how many events there should be, and in `actual` how many there are.
+   */
   readonly expected?: number | undefined;
+  /** Beside `expected` or `limit`: what was found instead. */
   readonly actual?: number | undefined;
   /** `STORE_UNAVAILABLE`, `PUBLISH_FAILED`: what became of the call. */
   readonly outcome?: FailureOutcome | undefined;
@@ -86,7 +92,7 @@ export class EventSessionsError extends Error {
   }
 }
 
-/** By code, the facts that every error of it has. */
+/** The facts that every error of a code has. */
 interface SureFacts {
   UNKNOWN_EVENT_TYPE: 'eventType';
   SESSION_LIMIT_EXCEEDED: 'sessionId' | 'limit';
@@ -96,7 +102,7 @@ interface SureFacts {
   EXPECTED_EVENTS_MISMATCH: 'sessionId' | 'expected' | 'actual';
 }
 
-/** An error of that code, with the facts that go with it. */
+/** An error of this code, with the facts that it always has. */
 export type EventSessionsErrorOf<C extends EventSessionsErrorCode> = C extends EventSessionsErrorCode
   ? EventSessionsError & { readonly code: C } & FactsOf<C>
   : never;
@@ -106,8 +112,8 @@ type FactsOf<C> = C extends keyof SureFacts
   : unknown;
 
 /**
- * Whether `error` is one of ours and, if a code is given, whether it has that code. Works across realms and copies, and
- * never throws.
+ * Whether `error` is an {@link EventSessionsError} and, if a code is given, has that code. Recognizes errors of other
+ * realms and of other copies of the class, and never throws.
  */
 export function isEventSessionsError<C extends EventSessionsErrorCode>(
   error: unknown,
@@ -122,7 +128,7 @@ export function isEventSessionsError<C extends EventSessionsErrorCode>(
   }
 }
 
-/** What was thrown, as text. Anything can be thrown, so it never throws itself. */
+/** The message of whatever was thrown. Never throws itself. */
 export function messageOf(thrown: unknown): string {
   try {
     return String(types.isNativeError(thrown) ? thrown.message : thrown);
@@ -131,18 +137,18 @@ export function messageOf(thrown: unknown): string {
   }
 }
 
-/** Of what a function of the user answered: if it is a promise, of whatever kind and realm, it may reject unseen. */
+/** Handles the rejection of what a user's function returned, if that is a promise, of whatever kind and realm. */
 export function catchRejection(answer: unknown, handle: (error: unknown) => void): void {
   if (typeof answer === 'object' && answer !== null) Promise.resolve(answer).catch(handle);
 }
 
-/** It may fail while nobody waits for it; whoever does will be told. */
+/** For a promise that may reject before anybody awaits it. Whoever awaits it still gets the error. */
 export function ignoringUntilAwaited<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
-/** What tells of the health of the system, and not of what a caller got wrong or came too late for. */
+/** The codes that are about the health of the system, not about what a caller got wrong or was too late for. */
 export const SYSTEM_FAILURES = [
   'SESSION_CORRUPT',
   'STORE_UNAVAILABLE',

@@ -13,7 +13,7 @@ import { isId, isIdIn } from './validate.js';
 
 export type ExtensionValue = string | number | boolean;
 
-/** A CloudEvents 1.0 event as a consumer gets it. `sessionid` and `sequence` are extension attributes. */
+/** A CloudEvents 1.0 event as a consumer receives it. `sessionid` and `sequence` are extension attributes. */
 export interface CloudEvent<Data = unknown> {
   readonly specversion: '1.0';
   readonly id: string;
@@ -26,12 +26,15 @@ export interface CloudEvent<Data = unknown> {
   readonly subject?: string;
   /** The session that the event was added to. */
   readonly sessionid: string;
-  /** Position in the session, from 1, zero-padded to ten digits so that it sorts as text (CloudEvents "Sequence" extension). */
+  /**
+   * Position in the session, from 1, zero-padded to ten digits so that it sorts as text (CloudEvents extension
+   * "Sequence").
+   */
   readonly sequence: string;
   readonly [extension: string]: unknown;
 }
 
-/** An event on its way into a session: checked, encoded once, not yet given its place. */
+/** An event on its way into a session: checked and encoded, without a position yet. */
 export interface AcceptedEvent {
   readonly id: string;
   readonly topic: string;
@@ -39,18 +42,18 @@ export interface AcceptedEvent {
   readonly json: string;
 }
 
-/** An event at its place in a session. */
+/** An event at its position in a session. */
 export interface StoredEvent {
   readonly topic: string;
   /** Position in the session, from 1. */
   readonly sequence: number;
   /** The CloudEvents JSON without `sequence`. */
   readonly json: string;
-  /** The same JSON in UTF-8, if the store has read it as bytes: what is sent as bytes need not be encoded again. */
+  /** The same JSON in UTF-8, if the store has read it as bytes: so it need not be encoded again to be sent. */
   readonly utf8?: Utf8Range | undefined;
 }
 
-/** A part of a buffer that others share: it is not to be changed. */
+/** A part of a buffer that others share. It must not be changed. */
 export interface Utf8Range {
   readonly buffer: Buffer;
   readonly start: number;
@@ -87,7 +90,9 @@ const SEQUENCE_TAIL = Buffer.from(`,"sequence":"${'0'.repeat(SEQUENCE_DIGITS)}"}
 /** Bytes that {@link withSequence} adds to an envelope. */
 export const SEQUENCE_BYTES = SEQUENCE_TAIL.length - 1;
 
-/** `data` must already be JSON text; `id` and `sessionId` must be plain identifiers (no character that JSON escapes). */
+/**
+ * `data` must already be JSON text; `id` and `sessionId` must be plain identifiers (no character that JSON escapes).
+ */
 export function encodeEnvelope(attributes: EnvelopeAttributes, data: string): string {
   const { id, source, type, time, sessionId, subject, extensions } = attributes;
   let json = `${BEGINNING_TEXT}${id}${shared(source, type, time)}${sessionId}",`;

@@ -21,14 +21,14 @@ export type SessionStatus = 'open' | 'committing' | 'committed' | 'rolled_back' 
 /** The statuses in which a session stays in the store's index, because somebody still has to act on it. */
 export type ActiveStatus = Extract<SessionStatus, 'open' | 'committing'>;
 
-/** Who causes a transition, for the session's history. */
+/** Who changes the status of a session, and why. */
 export interface Cause {
-  /** The `instanceId` of the process that acts. */
+  /** The `instanceId` of the process that acted. */
   readonly instance: string;
   readonly reason?: string | undefined;
 }
 
-/** One line of a session's history: the status it went to (`committing` again for a takeover). */
+/** One change of status in a session's history. A takeover of a commit is `committing` once more. */
 export interface HistoryEntry extends Cause {
   readonly status: SessionStatus;
   /** Milliseconds since the epoch, by the store's clock. */
@@ -36,29 +36,29 @@ export interface HistoryEntry extends Cause {
 }
 
 /**
- * What `commit` answers. The numbers count events: `events = published + deferred` once `committed`.
+ * What `commit` returns. `events = published + deferred` once `committed`.
  *
  * `committing` means that the request is recorded and that recovery, or the next `commit()`, will finish it.
  */
 export interface CommitReceipt {
   readonly sessionId: string;
   readonly status: 'committed' | 'committing';
-  /** Events of the session. While the store is down: as many as this instance knows of. */
+  /** Events in the session. While the store is down: those that this instance knows of. */
   readonly events: number;
-  /** Acknowledged by the broker. */
+  /** Events that the broker has acknowledged. */
   readonly published: number;
-  /** In the contingency log instead, to be published by recovery. */
+  /** Events in the contingency log, to be published by recovery. */
   readonly deferred: number;
-  /** How long this attempt took. */
+  /** From the call of `commit` to this receipt. */
   readonly durationMs: number;
 }
 
-/** What `rollback` answers. */
+/** What `rollback` returns. */
 export interface RollbackReceipt {
   readonly sessionId: string;
   readonly status: 'rolled_back';
-  /** Events that will never be published. While the store is down: as many as this instance knows of. */
+  /** Events that will never be published. While the store is down: those that this instance knows of. */
   readonly discarded: number;
-  /** True when the store was down: the request is in the contingency log, recovery carries it out. */
+  /** True when the store was down: the request is in the contingency log, and recovery carries it out. */
   readonly deferred: boolean;
 }

@@ -3,7 +3,7 @@ import type { ContingencyBacklog } from '../ports/contingency-log.js';
 import { isSystemFailure, messageOf, SYSTEM_FAILURES } from './errors.js';
 import { forgetOldest } from './forget-oldest.js';
 
-/** What an instance has done since it was made, and what waits. Durations in milliseconds. */
+/** What an instance has done since it was created, and what waits for recovery. */
 export interface MetricsSnapshot {
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -19,11 +19,11 @@ export interface MetricsSnapshot {
     /** Written to the contingency log at a commit, because the broker could not take them. */
     readonly deferred: number;
     /**
-     * Left over in the store by commits that failed: neither the broker nor the log took them. They are taken off when
-     * another attempt deals with them: it counts them anew, in the instance that makes it.
+     * Left in the store by commits that failed: neither the broker nor the log took them. When another attempt deals
+     * with them, they no longer count here: the instance that makes it counts them.
      */
     readonly failed: number;
-    /** Published by recovery from the contingency log: deferred and late ones. Not part of `processed`. */
+    /** Published by recovery from the contingency log, deferred or late. Not part of `processed`. */
     readonly recovered: number;
     /** `published / processed`, from 0 to 1; 1 when nothing has been processed. */
     readonly successRate: number;
@@ -31,7 +31,7 @@ export interface MetricsSnapshot {
     readonly perMinute: number;
   };
   readonly sessions: {
-    /** `open` or `committing`, over all instances, as the store counts them; undefined when it can't be asked. */
+    /** `open` or `committing`, in all instances, as the store counts them; undefined when it cannot be asked. */
     readonly active: number | undefined;
     /** Counts of this instance. */
     readonly started: number;
@@ -48,27 +48,28 @@ export interface MetricsSnapshot {
     readonly p95Ms: number;
     readonly p99Ms: number;
   };
-  /** Failures of the store, the broker or the log since the start, also of those that the log made good. */
+  /** Failures of the store, the broker or the log since the start, including those that the log made up for. */
   readonly failures: Readonly<Record<FailureCode, number>>;
   /** The last 50 of them, newest last. */
   readonly recentFailures: readonly FailureEntry[];
-  /** What waits for recovery; undefined without a contingency log, or when it can't be asked. */
+  /** What waits for recovery; undefined without a contingency log, or when it cannot be asked. */
   readonly contingency: ContingencyBacklog | undefined;
 }
 
 export const FAILURE_CODES = [...SYSTEM_FAILURES, 'UNKNOWN'] as const;
 
-/** `UNKNOWN` is what was thrown and is no error of this library: a defect, of it or of an adapter. */
+/** `UNKNOWN`: something was thrown that is not an error of this library, by a defect in it or in an adapter. */
 export type FailureCode = (typeof FAILURE_CODES)[number];
 
 export interface FailureEntry {
+  /** Milliseconds since the epoch. */
   readonly at: number;
   /** The command, or the kind of record that was written instead. */
   readonly operation: string;
   readonly sessionId: string | undefined;
   readonly code: FailureCode;
   readonly message: string;
-  /** The message of what was behind it. */
+  /** The message of its `cause`. */
   readonly cause: string | undefined;
 }
 
@@ -96,7 +97,9 @@ export interface Metrics {
 }
 
 const RECENT_FAILURES = 50;
-/** Sessions of which is known how many events a failed commit has left. What an older one left stays counted as failed. */
+/**
+ * Sessions of which it is remembered how many events a failed commit left; of older ones they stay counted as failed.
+ */
 const MAX_LEFT_OVER = 10_000;
 const SLOT_MS = 1_000;
 const SLOTS = 60;
@@ -220,7 +223,7 @@ export function createMetrics(instanceId: string, { now, elapsed }: Clocks = CLO
   };
 }
 
-/** With all that is in it: listeners share a snapshot, and snapshots share their failures. */
+/** Deeply frozen: listeners share a snapshot, and snapshots share their failures. */
 function frozen<T extends object>(value: T): T {
   for (const member of Object.values(value))
     if (typeof member === 'object' && member !== null) frozen(member);

@@ -20,7 +20,7 @@ export function safeLogger(logger: Logger): Logger {
   return safe;
 }
 
-/** Warnings and errors to the console: what a library may say unasked. */
+/** Only warnings and errors: a library should say no more unasked. */
 const consoleLogger: Logger = {
   debug() {},
   info() {},
@@ -37,7 +37,7 @@ export const loggerSchema = z.optional(
   }),
 );
 
-/** What the option `logger` stands for: the console by default, nobody if it is `false`. */
+/** The logger that the option `logger` stands for: the console by default, none for `false`. */
 export function loggerOf(option: Logger | false | undefined): Logger {
   return option === false ? silentLogger : safeLogger(option ?? consoleLogger);
 }
@@ -53,9 +53,9 @@ export interface PinoLike {
 const pinoSchema = withMethods<PinoLike>('a pino logger', ...LEVELS);
 
 /**
- * A pino logger as a {@link Logger}: pino takes the context first.
+ * A pino logger as a {@link Logger}: pino takes the context before the message.
  *
- * @throws `INVALID_INPUT` for what is no logger
+ * @throws `INVALID_INPUT` for what is not a logger.
  */
 export function pinoLogger(pino: PinoLike): Logger {
   validate(pinoSchema, pino, 'pinoLogger');

@@ -6,15 +6,15 @@ import { idSchema, validate, wholeNumber } from '../core/validate.js';
 
 export interface GetSessionEventsInput {
   readonly sessionId: string;
-  /** Events behind this position. Default 0: from the first. */
+  /** The position to begin after, as in `next`. Default 0: with the first event. */
   readonly after?: number | undefined;
-  /** 1 to 1,000. Default 100. A page may have fewer, and yet not be the last, when events are large. */
+  /** 1 to 1,000. Default 100. When events are large, a page may have fewer and still not be the last. */
   readonly limit?: number | undefined;
 }
 
 export interface EventPage {
   readonly events: readonly CloudEvent[];
-  /** Pass it as `after` for the next page; undefined behind the last event. */
+  /** The `after` of the next page; undefined when this one has the last event. */
   readonly next: number | undefined;
 }
 

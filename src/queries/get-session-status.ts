@@ -4,14 +4,15 @@ import type { HistoryEntry, SessionStatus } from '../core/lifecycle.js';
 import { sessionNotFound } from '../core/refusals.js';
 import { idSchema, validate } from '../core/validate.js';
 
-/** Times in milliseconds since the epoch, by the store's clock. */
+/** A session as the store has it. Times are in milliseconds since the epoch, by the store's clock. */
 export interface SessionStatusView {
   readonly sessionId: string;
   readonly status: SessionStatus;
+  /** Events in the session. */
   readonly events: number;
   /** Events that the broker has acknowledged. */
   readonly published: number;
-  /** Events that went to the contingency log at the commit. */
+  /** Events that the commit has left to the contingency log. Stays as it is when recovery has published them. */
   readonly deferred: number;
   readonly createdAt: number;
   /** When an open session expires, or an ended one vanishes. Undefined while `committing`. */
@@ -21,6 +22,7 @@ export interface SessionStatusView {
   /** Commit attempts so far. */
   readonly epoch: number;
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Changes of status, oldest first. When they get too many, takeovers of a commit are left out. */
   readonly history: readonly HistoryEntry[];
 }
 

@@ -5,7 +5,7 @@ import { validate, wholeNumber } from '../core/validate.js';
 import type { SessionPage } from '../ports/session-store.js';
 
 export interface ListSessionsInput {
-  /** Default: both. Ended sessions are not listed. */
+  /** Default: both. Sessions that have ended are not listed. */
   readonly status?: ActiveStatus | undefined;
   /** The `cursor` of the previous page. */
   readonly cursor?: string | undefined;

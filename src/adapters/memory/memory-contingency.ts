@@ -9,12 +9,12 @@ import type {
 } from '../../ports/contingency-log.js';
 
 export interface MemoryContingencyOptions {
-  /** Bytes of all records, each as JSON in UTF-8; default 64 MiB. */
+  /** Bytes that may wait for recovery, counted as JSON in UTF-8. Default 64 MiB. */
   readonly maxBytes?: number | undefined;
 }
 
 export interface MemoryContingency extends ContingencyLog {
-  /** All that waits for recovery, sealed or not, oldest first. A copy; readable after `close`, too. */
+  /** A copy of what waits for recovery, oldest first. Can be read after `close`, too. */
   readonly records: readonly ContingencyRecord[];
   /** A copy of what recoveries have quarantined. */
   readonly quarantined: readonly QuarantinedEntry[];
@@ -24,10 +24,10 @@ const DEFAULT_MAX_BYTES = 64 * 1024 ** 2;
 const optionsSchema = z.strictObject({ maxBytes: z.optional(wholeNumber(1)) });
 
 /**
- * A contingency log in memory, for tests and for trying out. "Durable" means here: as long as the process lives.
- * It bridges an outage of the store or of the broker, and loses everything with the process.
+ * A contingency log in memory: the embedded default, and for tests. It bridges an outage of the store or the broker,
+ * but what it holds is lost with the process.
  *
- * @throws `INVALID_INPUT` for a wrong option
+ * @throws `INVALID_INPUT` for an invalid option.
  */
 export function memoryContingency(options: MemoryContingencyOptions = {}): MemoryContingency {
   const { maxBytes = DEFAULT_MAX_BYTES } = validate(optionsSchema, options, 'memoryContingency');

@@ -7,13 +7,13 @@ import type { EventPublisher, PublishBatch } from '../../ports/event-publisher.j
 import { placeOf, recentFailures } from '../recent-failures.js';
 
 export interface MemoryPublisherOptions {
-  /** Called before a batch counts as published. What it throws (or rejects with) fails the batch, as a broker would. */
+  /** Called before a batch counts as published. If it throws or rejects, the batch fails with that error. */
   readonly onPublish?: ((batch: PublishBatch) => void | Promise<void>) | undefined;
   /** Bytes of an event's CloudEvents JSON. Default 1 MiB, as for NSQ. */
   readonly maxEventBytes?: number | undefined;
   /**
-   * How many of the last events `published` shows. Default 100,000, as many as a session may have. What is older is
-   * forgotten by whole batches, so that a few more may be there.
+   * How many of the latest events are kept in `published`. Default 100,000, as many as a session may have. Older ones
+   * go by whole batches, so there may be a few more.
    */
   readonly maxEvents?: number | undefined;
 }
@@ -24,8 +24,9 @@ export interface PublishedEvent {
 }
 
 export interface MemoryPublisher extends EventPublisher {
-  /** What was published, in order, up to `maxEvents`. Decoded anew at each access. */
+  /** The latest `maxEvents` events that were published, in order. Decoded at each access. */
   readonly published: readonly PublishedEvent[];
+  /** Empties `published`. */
   clear(): void;
 }
 
@@ -36,9 +37,9 @@ const optionsSchema = z.strictObject({
 });
 
 /**
- * Publishes into an array. For unit tests, and as the embedded default.
+ * Publishes into memory: the embedded default, and for unit tests.
  *
- * @throws `INVALID_INPUT` for a wrong option
+ * @throws `INVALID_INPUT` for an invalid option.
  */
 export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPublisher {
   const {

@@ -17,7 +17,7 @@ import type {
 } from '../../ports/session-store.js';
 
 export interface MemoryStoreOptions {
-  /** Milliseconds since the epoch. For tests that turn the clock. Default `Date.now`. */
+  /** The clock, in milliseconds since the epoch, for tests that turn it. Default `Date.now`. */
   readonly now?: (() => number) | undefined;
 }
 
@@ -51,9 +51,9 @@ const NOT_FOUND: NotFound = { outcome: 'not_found' };
 const optionsSchema = z.strictObject({ now: z.optional(functionOf<() => number>('a function')) });
 
 /**
- * Sessions in this process's memory: the embedded default, and for unit tests. Gone when the process is.
+ * Sessions in memory: the embedded default, and for unit tests. They are lost with the process.
  *
- * @throws `INVALID_INPUT` for a wrong option
+ * @throws `INVALID_INPUT` for an invalid option.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   const { now = Date.now } = validate(optionsSchema, options, 'memoryStore');

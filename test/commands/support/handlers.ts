@@ -106,7 +106,7 @@ export function handlers(options: HandlerOptions = {}) {
     leaseMs: LEASE_MS,
     closing: closing.signal,
     over: new AbortController().signal,
-    unheard: new Map(),
+    unconfirmed: new Map(),
   };
   const limits = { maxSessionEvents: 1_000, maxSessionBytes: 1_000_000, ...options.limits };
 
