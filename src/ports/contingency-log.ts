@@ -1,8 +1,8 @@
 import type { Utf8Range } from '../core/event.js';
 
 /**
- * Where accepted things go when the store or the broker cannot take them: an append-only log on something that fails
- * independently of both, as a rule the local disk.
+ * Where commands and events go that were accepted while the store or the broker could not take them: an append-only log
+ * on something that fails independently of both, as a rule the local disk.
  *
  * The rules for an implementation:
  *
@@ -10,20 +10,21 @@ import type { Utf8Range } from '../core/event.js';
  *   the machine). All of them or none count as appended; on failure it rejects with an `EventSessionsError` of code
  *   `CONTINGENCY_FAILED`.
  * - **In order.** Records come back in the order in which their appends resolved; those of one append stay together.
- *   A record may come back twice (replaying is idempotent), never not at all. An append that rejected after its bytes
- *   were written whole may come back as well.
- * - **Bounded.** A full log rejects; it never drops what it has.
- * - **Sealing.** Recovery works on a sealed part while appends go on behind it. A sealed part belongs to one
- *   recovery at a time, over all processes; if that one dies, all that it has not settled is there for the next.
- * - **Closing** waits for appends under way and releases a sealed part that nobody has released. Afterwards every
+ *   A record may come back twice (replaying is idempotent), but none may be missing. Records of an append that rejected
+ *   may come back, too, if all of it had been written.
+ * - **Bounded.** A full log rejects appends; it never drops what it has.
+ * - **Sealing.** Recovery works on a sealed part while appends go on after it. Only one recovery at a time, of all
+ *   processes, has a sealed part; if it dies, everything that it has not settled is there for the next one.
+ * - **Closing** waits for appends under way and releases a sealed part that has not been released. Afterwards every
  *   call but `close` rejects with `CLOSED`.
  */
 export interface ContingencyLog {
+  /** Appends the records, durably: all of them or none. Appending none changes nothing. */
   append(records: readonly ContingencyRecord[]): Promise<void>;
 
   /**
-   * Sets all records appended so far apart for recovery, together with what earlier recoveries have not settled.
-   * `empty` if there is nothing, `busy` if another recovery is at work on it.
+   * Sets apart for recovery all records that were appended so far and all that earlier recoveries have not settled.
+   * Resolves with `empty` if there are none, with `busy` if another recovery is at work on them.
    */
   seal(): Promise<SealedRecords | 'empty' | 'busy'>;
 
@@ -33,53 +34,57 @@ export interface ContingencyLog {
   /** Resolves if the log would take a record now. */
   ping(): Promise<void>;
 
+  /** Can be repeated. */
   close(): Promise<void>;
 }
 
 /**
- * A part of the log that one recovery works on, piece by piece: it may be much larger than memory. It must end with
- * `release`; after that every other call rejects with `CONTINGENCY_FAILED`.
+ * A part of the log that one recovery works on, piece by piece: it may be much larger than memory. The recovery must
+ * end it with `release`; afterwards every other call rejects with `CONTINGENCY_FAILED`.
  */
 export interface SealedRecords {
   /**
-   * All that is not settled, from the first record on, as often as asked: in order, some entries at a time. A line that
-   * cannot be read comes as such, and hides no other.
+   * All entries that are not settled, in order, some at a time. Each call begins with the first one again. A line that
+   * cannot be read comes as an `unreadable` entry, and hides no other.
    */
   read(): AsyncIterable<readonly SealedEntry[]>;
 
   /**
-   * The records at places of a `read` that went to its end, in the order asked for: a beginning of them, of at most
-   * `maxBytes` as they are stored, but at least one.
+   * The records at these places, in the order asked for: the first of them, as many as take at most `maxBytes` as they
+   * are stored, but at least one. The places must be those of a `read` that went to its end.
    */
   fetch(places: readonly number[], maxBytes: number): Promise<readonly ContingencyRecord[]>;
 
   /**
-   * Done: when it resolves, what stands at these places does not come back, whatever dies then. When it rejects (a
-   * full disk), it does not come back as long as this log lives. Also while a `read` goes on, of what has come by then.
+   * Marks entries as done. Once it resolves, they never come back, even if the process dies. If it rejects (a full
+   * disk), they do not come back as long as this log lives. May be called during a `read`, for entries that have come
+   * by then.
    */
   settle(places: readonly number[]): Promise<void>;
 
-  /** Keeps the entries for a person to look at, and then settles their places. */
+  /** Keeps the entries for a person to look at, then settles their places. */
   quarantine(entries: readonly (QuarantinedEntry & { readonly place: number })[]): Promise<void>;
 
-  /** The end. What is not settled stays for the next recovery, in front of what was appended meanwhile. */
+  /** Ends this recovery. What is not settled stays for the next one, before what was appended meanwhile. */
   release(): Promise<void>;
 }
 
+/** A record, or the text of a line that could not be read as one, and why not. */
 export type SealedContent =
   | { readonly record: ContingencyRecord }
   | { readonly unreadable: string; readonly reason: string };
 
-/** `place` stands for this entry as long as the part is sealed. */
+/** An entry, and its `place`, which stays the same as long as the part is sealed. */
 export type SealedEntry = SealedContent & { readonly place: number };
 
 /** Kept for a person to look at, with the reason why it can never be replayed. */
 export type QuarantinedEntry = SealedContent & { readonly reason: string };
 
+/** What waits for recovery. */
 export interface ContingencyBacklog {
   readonly records: number;
   readonly bytes: number;
-  /** Milliseconds since the epoch of the oldest record. */
+  /** `at` of the oldest record; undefined when there is none. */
   readonly oldestAt: number | undefined;
 }
 
@@ -100,7 +105,7 @@ interface EventRecord extends RecordBase {
   readonly topic: string;
   /** The CloudEvents JSON without `sequence`. */
   readonly event: string;
-  /** The same in UTF-8, if the log has read it as bytes; then `event` may become text only when it is asked for. */
+  /** The same in UTF-8, if the log has read it as bytes; `event` may then be decoded only when it is asked for. */
   readonly utf8?: Utf8Range | undefined;
 }
 
@@ -111,7 +116,7 @@ export interface EventAddedRecord extends EventRecord {
 /** The store could not take a commit. */
 export interface CommitRequestedRecord extends RecordBase {
   readonly kind: 'session.commit_requested';
-  /** The attempt that has been given up with this record, so that recovery need not wait for its lease. */
+  /** The attempt that was given up with this record. Recovery takes it up by this id, without waiting for its lease. */
   readonly attemptId: string;
   readonly expectedEvents?: number | undefined;
 }
@@ -125,8 +130,8 @@ export interface EventUnpublishedRecord extends EventRecord {
   readonly kind: 'event.unpublished';
   readonly sequence: number;
   /**
-   * What became of the last attempt to publish it: after `unknown` it may come twice. Missing when it was never
-   * attempted, or certainly not done.
+   * How the last attempt to publish it ended: after `unknown` a consumer may get it twice. Missing when there was no
+   * attempt, or it certainly had no effect.
    */
   readonly outcome?: 'unknown' | 'refused' | undefined;
 }

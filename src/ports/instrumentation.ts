@@ -2,25 +2,26 @@ import type { TraceContext } from '../core/event.js';
 import type { PublishBatch } from './event-publisher.js';
 
 /**
- * Where traces and timings of the library's own work are taken.
+ * Takes traces and timings of the library's own work.
  *
- * Nothing that it does reaches anybody: what it throws or rejects with is logged, and the operation runs once and gives
- * its caller its own result, whatever becomes of the promise that the instrumentation holds.
+ * It cannot change that work: errors that it throws or rejects with are logged, and the operation runs exactly once and
+ * gives its own result to its caller, whatever the instrumentation does with the promise that it gets.
  */
 export interface Instrumentation {
   /**
-   * Called for each operation. It should call `run`, at once and in the context that what happens inside is to have;
-   * the operation is begun without it otherwise. `run` answers how it ends, the same promise each time.
+   * Called for each operation. It should call `run` synchronously, in the context in which the operation is to run;
+   * otherwise the operation starts without it. `run` returns the promise of the operation, the same one each time.
    */
   observe(operation: Operation, run: () => Promise<unknown>): unknown;
 
   /**
-   * The trace that events of the `add` under way belong to. It travels in each of them to the consumer, unless the event
-   * brings a `traceparent` of its own or has no room for it within its limit.
+   * The trace to which the events of the current `add` belong. They carry it to their consumers, except an event that
+   * has a `traceparent` of its own, or would exceed its size limit.
    */
   traceContext?(): TraceContext | undefined;
 }
 
+/** The names of `sessions.commands`. */
 export type CommandName =
   | 'startSession'
   | 'addEvents'
@@ -28,13 +29,14 @@ export type CommandName =
   | 'rollbackSession'
   | 'extendSession';
 
+/** What is observed: a command, a call of the publisher, or a recovery pass. */
 export type Operation =
   | {
       readonly name: CommandName;
-      /** Undefined for a start without an id, and for an input that has none. */
+      /** Undefined for a start without an id, and for an input without a valid one. */
       readonly sessionId: string | undefined;
     }
-  /** A call of the publisher, each attempt of it. */
+  /** A call of the publisher; a retry is another one. */
   | { readonly name: 'publish'; readonly batch: PublishBatch }
-  /** A pass of recovery. */
+  /** A recovery pass. */
   | { readonly name: 'recover' };

@@ -1,8 +1,8 @@
 /**
- * Where the library says what a person should know. A winston logger and `console` fit as they are; pino takes its
- * arguments the other way round, see `pinoLogger`.
+ * Where the library logs. A winston logger and `console` fit as they are; for pino, which takes its arguments the other
+ * way round, there is `pinoLogger`.
  *
- * Contexts carry `sessionId` where there is one, counts and codes. Never event data, never metadata.
+ * The context has the `sessionId`, where there is one, counts and codes; never the data of events, never metadata.
  */
 export interface Logger {
   debug(message: string, context?: LogContext): void;

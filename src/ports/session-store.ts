@@ -2,41 +2,42 @@ import type { AcceptedEvent, StoredEvent } from '../core/event.js';
 import type { ActiveStatus, Cause, CommitReceipt, HistoryEntry, SessionStatus } from '../core/lifecycle.js';
 
 /**
- * Where sessions live. The only judge of every race: each method that changes a session is **atomic**, checks and
- * change together, whatever other instances do at the same moment.
+ * Where sessions live. It decides every race: each method that changes a session is **atomic**, its checks and its
+ * change together, whatever other instances do at the same time.
  *
  * The rules for an implementation:
  *
  * - **Ids are safe.** Session and event ids match `[A-Za-z0-9_-]{1,128}`; callers have checked that.
- * - **Refusals are answers.** A session that is not there, not open, full, or taken is an `outcome`, never an error.
+ * - **Refusals are results.** That a session is unknown, not open, full, or being committed is an `outcome`, not an
+ *   error.
  * - **Faults are errors.** Reject with an `EventSessionsError` of code `STORE_UNAVAILABLE` whose `outcome` says
- *   `not_done` (certainly no effect) or `unknown` (may have had one). Any other error is taken as `unknown`.
+ *   `not_done` (certainly no effect) or `unknown` (may have had one). Any other error counts as `unknown`.
  * - **Every call settles** within a deadline of the store's own.
- * - **Every change can be repeated.** A caller that got `unknown` sends the same call again; the second must find
- *   out that the first was done: `start` by the session's id, `append` by the events' ids, `beginCommit` by the
- *   attempt's id, `advance` and `finishCommit` by the epoch, `rollback` by the status.
- * - **The store's clock counts.** Expiry and leases are decided by one clock that all instances share. A session
- *   past its expiry is `expired` for every method, whether or not {@link SessionStore.expire} has been called.
- * - **Replays are judged as of then.** What was acknowledged while the store was away comes with `asOf`, the time of the
- *   acknowledgement in milliseconds since the epoch. An open session that had not run out by then takes it, though it
- *   has run out since. One that has been ended, by {@link SessionStore.expire} or otherwise, stays ended. `asOf` is of
- *   the caller's clock: one that is behind the store's by some time lets in what came that much too late, one that is
- *   ahead refuses what came that much before the end. A time in the future counts as now.
+ * - **Every change can be repeated.** After `unknown` the caller makes the same call again, and that one must notice if
+ *   the first was done: `start` by the session's id, `append` by the events' ids, `beginCommit` by the attempt's id,
+ *   `advance` and `finishCommit` by the epoch, `rollback` by the status.
+ * - **The store's clock decides.** Expiry and leases go by one clock that all instances share. A session past its
+ *   expiry is `expired` for every method, whether or not {@link SessionStore.expire} has been called.
+ * - **Replays are judged as of then.** What was acknowledged while the store was away comes with `asOf`, the time of
+ *   the acknowledgement in milliseconds since the epoch. An open session that had not expired by then takes it,
+ *   although it has expired since. One that was ended, by {@link SessionStore.expire} or otherwise, stays ended. `asOf`
+ *   is a time of the caller's clock: if that clock is slow, it lets in what came too late by as much; if it is fast, it
+ *   refuses what came in time by less than that. A time in the future counts as now.
  * - **History.** Each transition adds a {@link HistoryEntry}. A bounded history may drop takeovers, never endings.
  *
  * `event-sessions/testing` has the conformance suite that checks all of this.
  */
 export interface SessionStore {
-  /** Creates the session as `open`, unless it exists: then nothing changes, and the answer says what is there. */
+  /** Creates the session as `open`. If it exists already, changes nothing and returns its status. */
   start(session: NewSession): Promise<StartOutcome>;
 
   /**
-   * Appends the events in the given order behind those already there, all of them or none. An event whose id the
-   * session already has (or that comes twice in one call) is a duplicate: the first one stays, and nothing is appended
-   * for the second. Limits count what would be appended, without duplicates.
+   * Appends the events, in the given order, after those already there: all of them or none. An event whose id the
+   * session has already (or that comes twice in one call) is a duplicate: the first one stays, the second is not
+   * appended. Limits do not count duplicates.
    *
-   * Renews the time to live: the session does not run out before that is over, nor sooner than it would have. Also with
-   * `asOf` it is renewed from now, so that an outage never takes from the time that a session has.
+   * Renews the time to live: the session expires no sooner than a whole time to live from now, and no sooner than it
+   * would have. With `asOf`, too, it is renewed from now: an outage never shortens the life of a session.
    */
   append(
     sessionId: string,
@@ -45,47 +46,50 @@ export interface SessionStore {
     asOf?: number | undefined,
   ): Promise<AppendOutcome>;
 
-  /** Sets the expiry of an `open` session to `ttlMs` from now (its own time to live when not given). */
+  /** Sets the expiry of an `open` session to `ttlMs` from now. Default: the `ttlMs` it was started with. */
   extend(sessionId: string, ttlMs: number | undefined): Promise<ExtendOutcome>;
 
   /**
-   * Takes the lease for an attempt: from `open`, or from `committing` when the lease is over. Raises the epoch by
-   * one. Asking again with the same `attemptId` renews the lease under the same epoch.
+   * Takes the lease for an attempt, if the session is `open`, or is `committing` and the lease of the last attempt has
+   * ended. Raises the epoch by one. Called again with the same `attemptId`, renews the lease under the same epoch.
    *
-   * Before it grants, it compares the number of events it has counted with the number it really holds: `corrupt`
-   * when they differ. `expectedEvents` is checked only when the session is `open`, and changes nothing on mismatch.
+   * Before granting, it compares the number of events that it has counted with the number that it holds: if they
+   * differ, the outcome is `corrupt`. `expectedEvents` is checked only when the session is `open`; on a mismatch
+   * nothing changes.
    */
   beginCommit(sessionId: string, attempt: CommitAttempt): Promise<BeginCommitOutcome>;
 
-  /** Moves the cursor forward (never back) and renews the lease, if the epoch is still the session's. */
+  /** Moves the cursor forward, never back, and renews the lease, if the epoch is still that of the session. */
   advance(sessionId: string, progress: CommitProgress): Promise<FencedOutcome>;
 
   /**
-   * Ends the commit, if the epoch is still the session's and the cursor has reached the last event. The receipt is
-   * kept word for word, for {@link BeginCommitOutcome} `committed`. Repeating it answers `done` again.
+   * Ends the commit, if the epoch is still that of the session and the cursor has reached the last event. Keeps the
+   * receipt as it is, for later calls of `beginCommit`. Repeating it returns `done` again.
    */
   finishCommit(sessionId: string, finish: CommitFinish): Promise<FencedOutcome>;
 
   /** Gives the lease back at once, so that the next attempt need not wait. The session stays `committing`. */
   releaseCommit(sessionId: string, epoch: number): Promise<FencedOutcome>;
 
-  /** Ends an `open` session so that nothing is ever published. Repeating it gives the same answer. */
+  /**
+   * Ends an `open` session so that nothing of it is ever published. Repeating it returns the same outcome, `repeated`.
+   */
   rollback(sessionId: string, request: RollbackRequest): Promise<RollbackOutcome>;
 
   /**
-   * Ends an `open` session that was found past its expiry by an `expire` of at least its `graceMs` ago: those that have
-   * something to replay can do so in between, however long the store was away. The first call begins the grace, and
-   * with a `graceMs` of 0 is also the last; renewing the session takes it back. Of several callers, exactly one is told
-   * `expired`.
+   * Ends an `open` session past its expiry, once a grace has passed since the first call that found it so: in between,
+   * whoever has something to replay can do so, however long the store was away. The first call starts the grace, of its
+   * `graceMs`; with 0 it ends the session at once. Renewing the session cancels the grace. Of several callers, exactly
+   * one is told `expired`.
    */
   expire(sessionId: string, request: ExpireRequest): Promise<ExpireOutcome>;
 
-  /** What is known of a session, or undefined if there is none (or no longer). */
+  /** What is known of a session; undefined if it was never started or has vanished. */
   get(sessionId: string): Promise<SessionRecord | undefined>;
 
   /**
-   * Events behind position `after`, in order: at most `limit`, and at most `maxBytes` of envelopes, but at least one
-   * if there is one. Empty behind the last one and for an unknown session.
+   * Events after position `after`, in order: at most `limit`, and at most `maxBytes` of envelopes, but at least one if
+   * there is one. Empty after the last one, and for an unknown session.
    */
   read(sessionId: string, range: ReadRange): Promise<readonly StoredEvent[]>;
 
@@ -93,27 +97,27 @@ export interface SessionStore {
   contains(sessionId: string, eventIds: readonly string[]): Promise<readonly boolean[]>;
 
   /**
-   * A page of the sessions that are `open` or `committing`. Like SCAN: a session that stays as it is throughout the
-   * listing is listed; one that changes meanwhile may be missed or come twice.
+   * A page of the sessions that are `open` or `committing`. A session that does not change during the listing is listed
+   * once; one that does may be missed or come twice.
    */
   list(filter: ListFilter): Promise<SessionPage>;
 
   /**
-   * Ids of sessions that may need somebody: `open` past the expiry and past the grace that {@link SessionStore.expire}
-   * has given, or `committing` past the lease. Longest due first.
+   * Ids of sessions that somebody may have to act on: `open` past the expiry and past the grace that
+   * {@link SessionStore.expire} has started, or `committing` past the lease. Longest due first.
    *
-   * Fewer than `limit` only if there are no more: sessions whose time was renewed do not hide those behind them. A store
-   * may end a call that has looked at very many in vain, if the next call gets further.
+   * Fewer than `limit` only if there are no more: sessions that were renewed must not hide others. A store may end a
+   * call that has looked at very many sessions in vain, if the next call gets further.
    */
   due(limit: number): Promise<readonly string[]>;
 
-  /** How many sessions are `open` or `committing`. An estimate: ended ones may be counted for a moment. */
+  /** How many sessions are `open` or `committing`. An estimate: sessions that have ended may be counted for a while. */
   countActive(): Promise<number>;
 
-  /** Resolves if the store would take a command now, also one that changes something. */
+  /** Resolves if the store would take a command now, including one that writes. */
   ping(): Promise<void>;
 
-  /** Lets go of what the store made itself: connections, timers. A client that was handed in stays open. */
+  /** Closes what the store made itself: connections, timers. A client that was passed in stays open. */
   close(): Promise<void>;
 }
 
@@ -132,7 +136,7 @@ export interface SessionLimits {
 }
 
 export interface CommitAttempt {
-  /** Names this attempt, so that it can be repeated. Made of the characters of an id. */
+  /** Names this attempt, so that it can be repeated. A valid id. */
   readonly attemptId: string;
   readonly leaseMs: number;
   readonly expectedEvents?: number | undefined;
@@ -142,7 +146,7 @@ export interface CommitAttempt {
 
 export interface CommitProgress {
   readonly epoch: number;
-  /** Events that need no further publishing, counted without a gap from the first. */
+  /** How many events, from the first on and without a gap, need no more publishing. */
   readonly cursor: number;
   /** How many of those went to the contingency log. */
   readonly deferred: number;
@@ -160,7 +164,7 @@ export interface CommitFinish {
 
 export interface RollbackRequest {
   readonly retentionMs: number;
-  /** 0: however long ago the session has run out. */
+  /** 0: however long ago the session has expired. */
   readonly asOf?: number | undefined;
   readonly cause: Cause;
 }
@@ -179,7 +183,7 @@ export interface ReadRange {
 
 export interface ListFilter {
   readonly status?: ActiveStatus | undefined;
-  /** From the page before. */
+  /** The `cursor` of the previous page. */
   readonly cursor?: string | undefined;
   readonly limit: number;
 }
@@ -199,9 +203,9 @@ export type StartOutcome =
 export type AppendOutcome =
   | {
       readonly outcome: 'appended';
-      /** Positions in the given array (from 0) that were duplicates. */
+      /** Positions, from 0, of the given events that were duplicates. */
       readonly duplicates: readonly number[];
-      /** Events in the session now. */
+      /** How many events the session has now. */
       readonly events: number;
     }
   | { readonly outcome: 'limit_exceeded'; readonly limit: 'events' | 'bytes' }
@@ -238,18 +242,18 @@ export type ExpireOutcome =
   | { readonly outcome: 'not_due' }
   | NotFound;
 
-/** All times in milliseconds since the epoch, by the store's clock. */
+/** A session as the store knows it. Times are in milliseconds since the epoch, by the store's clock. */
 export interface SessionRecord {
   readonly sessionId: string;
   readonly status: SessionStatus;
   readonly events: number;
-  /** Bytes of all envelopes. */
+  /** Bytes of UTF-8 over all envelopes. */
   readonly bytes: number;
   readonly cursor: number;
   readonly deferred: number;
   readonly epoch: number;
   readonly createdAt: number;
-  /** When an `open` session runs out, or a final one vanishes. Undefined while `committing`. */
+  /** When an `open` session expires, or one that has ended vanishes. Undefined while `committing`. */
   readonly expiresAt: number | undefined;
   /** While `committing`: when the attempt's lease ends; undefined when it was given back. */
   readonly leaseExpiresAt: number | undefined;
@@ -265,6 +269,6 @@ export interface SessionPage {
     readonly events: number;
     readonly createdAt: number;
   }[];
-  /** For the next page; undefined after the last. A page may be empty and still have a next one. */
+  /** Asks for the next page; undefined on the last one. A page may be empty and not the last. */
   readonly cursor: string | undefined;
 }
