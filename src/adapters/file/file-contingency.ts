@@ -19,33 +19,35 @@ import { type SettledLines, settledLines } from './settled-lines.js';
 
 export interface FileContingencyOptions {
   /**
-   * The file; default `contingency-log.jsonl` in the working directory. Beside it appear, with its name in front:
-   * `.…-….sealed` (a part under recovery) and `.…-….sealed.settled` (what of it is done), `.lock`,
-   * `.quarantine.jsonl`; beside the file that it leads to if it is a symbolic link. Must be on a local disk: network file systems keep neither `O_APPEND` nor file identities
-   * over machines.
+   * The file. Default `contingency-log.jsonl` in the working directory. It must be on a local disk: network file
+   * systems guarantee neither `O_APPEND` nor file identities across machines.
+   *
+   * Other files appear beside it (or beside the file that it leads to, if it is a symbolic link), whose names begin
+   * with its name: `.…-….sealed` (a part under recovery), `.…-….sealed.settled` (what of that is done), `.lock`, and
+   * `.quarantine.jsonl`.
    */
   readonly path?: string | undefined;
   /**
-   * Bytes that may wait for recovery, sealed parts included, the quarantine not; default 1 GiB. With several
-   * processes on one path it may be exceeded by what they write at the same moment.
+   * Bytes that may wait for recovery, including sealed parts, not including the quarantine. Default 1 GiB. Several
+   * processes on one path may exceed it by what they write at the same moment.
    */
   readonly maxBytes?: number | undefined;
-  /** Permissions of new files; default 0o600, because events may hold personal data. */
+  /** Permissions of new files. Default 0o600, because events may contain personal data. */
   readonly mode?: number | undefined;
   /**
-   * When the disk is told to keep what was written. With each policy an acknowledged record survives the death of the
-   * process, `kill -9` included. What the machine takes with it when it loses power or crashes:
+   * When written records are synced to the disk. With each policy an acknowledged record survives the death of the
+   * process, including `kill -9`. What is lost if the machine crashes or loses power:
    *
-   * - `always` (default): nothing. An append waits for the disk, together with those that came at the same time.
+   * - `always` (default): nothing. An append waits for the disk; appends at the same time share one sync.
    * - `interval`: what was acknowledged within the last `fsyncIntervalMs` and the time of one sync.
-   * - `never`: what the operating system has not written by itself, on Linux as a rule the last 30 seconds.
+   * - `never`: what the operating system has not written by itself, on Linux usually the last 30 seconds.
    *
-   * With `interval`, acknowledged records that can't be synced, nor written to a new file, are told of by a process
-   * warning (`code` `CONTINGENCY_FAILED`), or by the rejection of `close()`; appends then wait for the disk as with
-   * `always` until it works again.
+   * With `interval`, if acknowledged records can neither be synced nor written to a new file, a process warning (`code`
+   * `CONTINGENCY_FAILED`) or the rejection of `close()` says so; appends then wait for the disk, as with `always`,
+   * until it works again.
    */
   readonly fsync?: 'always' | 'interval' | 'never' | undefined;
-  /** For `interval`, in milliseconds; default 1,000. */
+  /** Milliseconds between two syncs with `fsync: 'interval'`. Default 1,000. */
   readonly fsyncIntervalMs?: number | undefined;
 }
 
@@ -72,18 +74,18 @@ const optionsSchema = z.strictObject({
 });
 
 /**
- * A contingency log in one append-only file of JSON lines, which any number of processes may share.
+ * A contingency log in an append-only file of JSON lines, which any number of processes on a host may share.
  *
- * Nothing is opened or created before the first append. An append that rejects was not recorded, with one exception:
- * when the disk took the bytes but failed to sync them, they may come back.
+ * Nothing is opened or created before the first append. Records of an append that rejects are not in the log, with one
+ * exception: if the disk took the bytes but failed to sync them, they may come back.
  *
- * @throws `INVALID_INPUT` for a wrong option
+ * @throws `INVALID_INPUT` for an invalid option.
  */
 export function fileContingency(options: FileContingencyOptions = {}): ContingencyLog {
   return contingencyOn(options, open);
 }
 
-/** {@link fileContingency} with the way to open files for appending as a parameter. */
+/** {@link fileContingency}, with the function that opens files for appending as a parameter. */
 export function contingencyOn(options: FileContingencyOptions, openFile: OpenFile): ContingencyLog {
   const given = validate(optionsSchema, options, 'fileContingency');
   const path = fileBehind(resolve(given.path ?? DEFAULTS.path));

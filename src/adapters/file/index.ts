@@ -4,5 +4,7 @@
  * ```ts
  * createEventSessions({ contingency: fileContingency({ path: '/var/lib/shop/contingency-log.jsonl' }) });
  * ```
+ *
+ * @module
  */
 export { type FileContingencyOptions, fileContingency } from './file-contingency.js';

@@ -1,2 +1,7 @@
+/**
+ * `event-sessions/nsq`: publishing to nsqd, over nsqjs.
+ *
+ * @module
+ */
 export type { NsqPublisherOptions, NsqReconnectOptions } from './nsq-options.js';
 export { nsqPublisher } from './nsq-publisher.js';

@@ -5,35 +5,35 @@ import { type NsqdAddress, parseNsqdAddress } from './nsqd-address.js';
 
 export interface NsqReconnectOptions {
   /**
-   * Milliseconds from an attempt that worked to the next one, and before the second one in vain: doubled for each one after
-   * that, less up to half at random. Default 100.
+   * Milliseconds between an attempt that worked and the next one. After a round in which no nsqd could be reached,
+   * doubled for each further round, less up to half of it at random. Default 100.
    */
   readonly minMs?: number | undefined;
-  /** The longest pause in milliseconds. Default 2,000. Keep it below `deadlineMs`. */
+  /** The longest pause, in milliseconds. Default 2,000. Keep it below `deadlineMs`. */
   readonly maxMs?: number | undefined;
 }
 
 export interface NsqPublisherOptions {
   /**
-   * TCP address of nsqd, `host:port` (IPv6 in brackets), or several. The first is used for as long as it works; the
-   * next one takes over when it does not, and keeps the work from then on. Default `127.0.0.1:4150`.
+   * TCP address of nsqd, `host:port` (IPv6 in brackets), or several. One is used at a time, beginning with the first;
+   * when it fails, the next one is used from then on. Default `127.0.0.1:4150`.
    */
   readonly nsqd?: string | readonly string[] | undefined;
-  /** What a message body looks like. Default {@link cloudEvents}. */
+  /** How events become message bodies. Default {@link cloudEvents}. */
   readonly codec?: Codec | undefined;
-  /** Milliseconds that one `publish` may take as a whole: waiting its turn, connecting, sending. Default 5,000. */
+  /** Milliseconds for a whole `publish`: waiting its turn, connecting, sending, acknowledgement. Default 5,000. */
   readonly deadlineMs?: number | undefined;
-  /** Milliseconds until one nsqd must have accepted a connection and introduced itself. Default 2,000. */
+  /** Milliseconds in which an nsqd must have accepted a connection and identified itself. Default 2,000. */
   readonly connectTimeoutMs?: number | undefined;
   /** nsqd's `--max-msg-size`. Default 1,048,576, as there. */
   readonly maxMessageBytes?: number | undefined;
   /** nsqd's `--max-body-size`, the largest body of one MPUB. Default 5,242,880, as there. */
   readonly maxRequestBytes?: number | undefined;
-  /** Messages in one MPUB. Default 1,000: what is sent again when one gets lost. */
+  /** Messages in one MPUB, all of which are sent again if it gets lost. Default 1,000. */
   readonly maxRequestMessages?: number | undefined;
   /**
-   * Bytes handed to the socket that nsqd has not acknowledged; what is beyond waits, within its deadline. A single
-   * request is always let through. Default 32 MiB: eight commit batches of 4 MiB.
+   * Bytes sent that nsqd has not acknowledged. Beyond it requests wait, within their deadline; a single request is
+   * always let through. Default 32 MiB: eight commit batches of 4 MiB.
    */
   readonly maxInFlightBytes?: number | undefined;
   /** The pauses between attempts to connect, after every nsqd has been tried once. */
@@ -72,7 +72,11 @@ const optionsSchema = z.strictObject({
   reconnect: z.optional(z.strictObject({ minMs: z.optional(timerMs()), maxMs: z.optional(timerMs()) })),
 });
 
-/** The options with their defaults in place. Throws `INVALID_INPUT` naming what is wrong. */
+/**
+ * The options with their defaults.
+ *
+ * @throws `INVALID_INPUT` naming every invalid option.
+ */
 export function nsqSettings(options: NsqPublisherOptions): NsqSettings {
   const given = validate(optionsSchema, options, 'The options of nsqPublisher');
   const nsqd = given.nsqd ?? '127.0.0.1:4150';

@@ -7,17 +7,16 @@ import { type NsqPublisherOptions, nsqSettings } from './nsq-options.js';
 import { publishLine } from './publish-line.js';
 
 /**
- * Publishes to nsqd over its TCP protocol, by nsqjs.
+ * Publishes to nsqd over its TCP protocol, with nsqjs.
  *
- * It connects at the first `publish` or `ping`, to one nsqd at a time, and makes a new connection after each loss when
- * it is next needed. A call in progress keeps the process running, for its deadline at most; an idle publisher does
- * not.
+ * It connects at the first `publish` or `ping`, to one nsqd at a time; a lost connection is replaced when the next one
+ * is needed. A call in progress keeps the process running, for its deadline at most; an idle publisher does not.
  *
- * `publish` also rejects with `INVALID_TOPIC` (nsqd would take a line break in it for a command) and, after `close`,
- * with `CLOSED`; both say by their `outcome` that nothing was published. `refused` of a batch that had to be cut into
- * several requests means that one of them was; those before it are published.
+ * `publish` also rejects with `INVALID_TOPIC` (nsqd would take a line break in a topic for the end of the command) and,
+ * after `close`, with `CLOSED`; nothing was published then, as their `outcome` says. For a batch that was cut into
+ * several requests, `refused` means that one of them was refused; those before it are published.
  *
- * @throws `INVALID_INPUT` for wrong options.
+ * @throws `INVALID_INPUT` for an invalid option.
  */
 export function nsqPublisher(options: NsqPublisherOptions = {}): EventPublisher {
   const settings = nsqSettings(options);

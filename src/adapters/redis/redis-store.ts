@@ -20,21 +20,24 @@ import { createSessionIndex, type GetSession } from './session-index.js';
 import { type RedisSessionRecord, refusal, STATUSES, toRecord } from './session-record.js';
 
 export type RedisStoreOptions = {
-  /** Before every key. Default `event-sessions`. Stores with different prefixes know nothing of each other. */
+  /** Prefix of every key. Default `event-sessions`. Stores with different prefixes do not see each other's sessions. */
   readonly prefix?: string | undefined;
-  /** How long a command may take. Default 2,000 ms. */
+  /** Milliseconds that a command may take before it fails with `STORE_UNAVAILABLE`. Default 2,000 ms. */
   readonly deadlineMs?: number | undefined;
 } & (
   | {
-      /** Makes a client of its own, closed with the store: `redis://[user:password@]host[:port][/db]` or `rediss://`. */
+      /**
+       * `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. The store makes a client of its own, and
+       * closes it with itself.
+       */
       readonly url: string;
     }
   | {
       /**
-       * An ioredis `Redis` or `Cluster` of yours (ioredis 5 or 6). It is never closed from here, and never reconnected:
-       * set `socketTimeout` (5,000 ms, say), or a connection that died without a word fails every command for minutes;
-       * and `enableOfflineQueue: false`, `maxRetriesPerRequest: 0`, `autoResendUnfulfilledCommands: false`, or commands
-       * run long after they have failed here.
+       * A `Redis` or `Cluster` of yours, of ioredis 5 or 6. The store neither closes nor reconnects it. Set
+       * `socketTimeout` (say, 5,000 ms), or commands on a connection that died silently fail for minutes. Set
+       * `enableOfflineQueue: false`, `maxRetriesPerRequest: 0` and `autoResendUnfulfilledCommands: false`, or commands
+       * run long after they failed here.
        */
       readonly client: RedisClient;
     }
@@ -60,7 +63,7 @@ const optionsSchema = z.strictObject({
  * Sessions in Redis 6.2 or later: one node, Sentinel or Cluster. Durable as far as Redis is: run it with
  * `appendonly yes` and `maxmemory-policy noeviction`.
  *
- * @throws `INVALID_INPUT` for options of the wrong type.
+ * @throws `INVALID_INPUT` for an invalid option.
  */
 export function redisStore(options: RedisStoreOptions): SessionStore {
   const { prefix, deadlineMs, url, client } = validate(optionsSchema, options, 'The options of redisStore');
@@ -95,7 +98,10 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     whole(await redis.run(scripts.PING, [key], []), 'what an empty write has changed');
   };
 
-  /** One session that cannot be read must not keep anybody from the others. @throws `STORE_UNAVAILABLE` if its server is away. */
+  /**
+   * One session that cannot be read must not keep anybody from the others. @throws `STORE_UNAVAILABLE` if its server is
+   * away.
+   */
   const getIfReadable: GetSession = async (sessionId) => {
     try {
       return await get(sessionId);
@@ -137,7 +143,8 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     append: appends.append,
 
     async extend(sessionId, ttlMs) {
-      // Sent together, the index first: it must not stay behind an earlier expiry. What is too early is set right by the next look.
+      // Sent together, the index first: it must not stay behind an earlier expiry. What is too early is set right by
+      // the next look.
       const hastened = index.hasten(sessionId, ttlMs ?? 0);
       const reply = await run(scripts.EXTEND, sessionId, ttlMs ?? '');
       const undo = await hastened;
