@@ -6,10 +6,10 @@ import type { RouteOptions } from './options.js';
 export type ExpressOptions<R extends NodeRequest = NodeRequest> = RouteOptions<R>;
 
 /**
- * The routes for `app.use('/events', eventSessionsRouter(sessions))`, before or after `express.json()`. It answers every
- * request below its mount point and never calls `next`. Of Express it needs nothing but the `url` below that point.
+ * The routes for `app.use('/events', eventSessionsRouter(sessions))`, before or after `express.json()`. It responds to
+ * every request below its mount point and never calls `next`.
  *
- * @throws `INVALID_INPUT` for options that are wrong
+ * @throws `INVALID_INPUT` for an invalid option.
  */
 export function eventSessionsRouter<R extends NodeRequest = NodeRequest>(
   sessions: EventSessions,

@@ -11,7 +11,7 @@ export type FastifyOptions = RouteOptions<FastifyRequest>;
  * The routes for `app.register(eventSessionsPlugin(sessions), { prefix: '/events' })`. The prefix may have parameters.
  * Bodies below it are read by the plugin, within its own limits. Hooks of the application run as for any route.
  *
- * @throws `INVALID_INPUT` for options that are wrong; those are rejected by `app.ready()`
+ * For an invalid option, `app.ready()` rejects with `INVALID_INPUT`.
  */
 export function eventSessionsPlugin(
   sessions: EventSessions,
@@ -24,7 +24,8 @@ export function eventSessionsPlugin(
     const mountPoint = new RegExp(`^(?:/+[^/?]+){${segments}}`);
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('*', (_request, _payload, done) => done(null));
-    // A content type that cannot be read gets to no parser, and to no route. Other errors are of the application's hooks.
+    // A content type that cannot be read gets to no parser, and to no route. Other errors are of the application's
+    // hooks.
     app.setErrorHandler((error: FastifyError, _request, reply) => {
       if (error.code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') throw error;
       return send(problemResponse(new HttpProblem('UNSUPPORTED_MEDIA_TYPE', error.message)), reply);

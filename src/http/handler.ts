@@ -10,6 +10,7 @@ import { type HttpOptions, type RouteOptions, resolveHttpOptions } from './optio
 import { HttpProblem, isOurFault, problemResponse } from './problem.js';
 import type { Action, Route } from './route.js';
 
+/** Answers a request. */
 export type HttpHandler = (request: Request) => Promise<Response>;
 
 const MAX_URL = 4_096;
@@ -19,9 +20,9 @@ const REFUSED_BY_DEFAULT: ReadonlySet<Action> = new Set(['list', 'recover', 'met
 const AUTHORIZE_MS = 10_000;
 
 /**
- * The routes on web-standard Request and Response. It never rejects: every error is a problem (RFC 9457).
+ * The routes on web-standard `Request` and `Response`. The handler never rejects: every error is a problem (RFC 9457).
  *
- * @throws `INVALID_INPUT` for options that are wrong
+ * @throws `INVALID_INPUT` for an invalid option.
  */
 export function createHttpHandler(sessions: EventSessions, options: HttpOptions = {}): HttpHandler {
   const answer = createRoutes(sessions, options);

@@ -1,3 +1,8 @@
+/**
+ * `event-sessions/http`: the routes on web-standard `Request` and `Response`, and as a listener of node:http.
+ *
+ * @module
+ */
 export { createHttpHandler, type HttpHandler } from './handler.js';
 export type { PrometheusRegistry } from './metrics-controller.js';
 export { type NodeListener, type NodeRequest, nodeListener } from './node.js';

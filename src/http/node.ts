@@ -8,6 +8,7 @@ const LINGER_MS = 2_000;
 /** Those that a web-standard Request cannot have. */
 const FOREIGN_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
 
+/** A request of node:http, also as Express passes it on. */
 export interface NodeRequest extends IncomingMessage {
   /** What a middleware such as `express.json()` has made of the body. */
   readonly body?: unknown;
@@ -15,12 +16,13 @@ export interface NodeRequest extends IncomingMessage {
   readonly baseUrl?: string | undefined;
 }
 
+/** A listener for `createServer` of node:http, or for `app.use` of Express. */
 export type NodeListener<R extends NodeRequest = NodeRequest> = (
   incoming: R,
   outgoing: ServerResponse,
 ) => Promise<void>;
 
-/** A handler, also one around the routes, as the listener of `createServer` of node:http. It never rejects. */
+/** A handler, or one that wraps it, as a listener for `createServer` of node:http. It never rejects. */
 export function nodeListener(handler: HttpHandler): NodeListener {
   const logger = loggerOf(undefined);
   const answer: HttpHandler = async (request) => {
@@ -131,8 +133,8 @@ function streamOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
 }
 
 /**
- * To close the connection at once would take back the answer from a caller that is still sending. Who has sent all of it
- * by then may go on using the connection.
+ * To close the connection at once would take back the answer from a caller that is still sending. Who has sent all of
+ * it by then may go on using the connection.
  */
 function discardRest(incoming: IncomingMessage): void {
   const timer = setTimeout(() => incoming.destroy(), LINGER_MS).unref();

@@ -6,8 +6,8 @@ import type { PrometheusRegistry } from './metrics-controller.js';
 import type { Action } from './route.js';
 
 /**
- * Whether the request may do this. A Response refuses it with an answer of your own, such as a 401. `sessionId` is
- * undefined for a start without an id of its own, and for `list`, `recover` and `metrics`.
+ * Decides whether the request may do this. Return a `Response` to refuse it with an answer of your own, such as a 401.
+ * `sessionId` is undefined for a start without an id, and for `list`, `recover` and `metrics`. It has 10 seconds.
  */
 export type Authorize<R> = (
   request: R,
@@ -15,17 +15,17 @@ export type Authorize<R> = (
   sessionId: string | undefined,
 ) => boolean | Response | Promise<boolean | Response>;
 
-/** `R` is the request as the framework has it, with whatever a middleware has put on it. */
+/** `R` is the request of the framework, with whatever a middleware has added to it. */
 export interface RouteOptions<R> {
-  /** Without it `list`, `recover` and `metrics` are refused, everything else is allowed. */
+  /** Default: `list`, `recover` and `metrics` are refused, everything else is allowed. */
   readonly authorize?: Authorize<R> | undefined;
-  /** For `GET /metrics` as Prometheus text. */
+  /** The registry that `GET /metrics` returns as Prometheus text. Default: only JSON is returned. */
   readonly prometheus?: PrometheusRegistry | undefined;
-  /** Default 5 MiB. */
+  /** The largest body of a request. Default 5 MiB. */
   readonly maxBodyBytes?: number | undefined;
-  /** Milliseconds in which a body has to arrive. Default 10,000. */
+  /** Milliseconds in which a body must arrive. Default 10,000. */
   readonly bodyTimeoutMs?: number | undefined;
-  /** Where unknown errors go, which the caller only sees as a 500. Default: the console. `false`: nowhere. */
+  /** Logs the errors that a caller only sees as a 500. Default: the console. `false`: they are not logged. */
   readonly logger?: Logger | false | undefined;
 }
 

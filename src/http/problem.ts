@@ -19,6 +19,7 @@ type EdgeCode =
   | 'UNSUPPORTED_MEDIA_TYPE'
   | 'INTERNAL_ERROR';
 
+/** An error code, or one for what only the HTTP layer refuses. */
 export type ProblemCode = EventSessionsErrorCode | EdgeCode;
 
 /** The only place where a code has an HTTP status. */
@@ -67,7 +68,7 @@ export class HttpProblem extends Error {
   }
 }
 
-/** The body of a problem (RFC 9457), with the code and what facts go with it. */
+/** The body of a problem (RFC 9457), with the code and the facts of the error. */
 export interface ProblemDetails
   extends Pick<
     EventSessionsErrorFacts,
@@ -78,10 +79,11 @@ export interface ProblemDetails
   readonly status: number;
   readonly detail: string;
   readonly code: ProblemCode;
-  /** What `status` is of the error: in a problem, that is the one of HTTP. */
+  /** The `status` of the error, of its session. In a problem, `status` is the status code of HTTP. */
   readonly sessionStatus?: SessionStatus | undefined;
 }
 
+/** An error as an HTTP response. */
 export interface Problem {
   readonly status: number;
   /** `content-type`, `cache-control`, and `retry-after` where another try may help. */
@@ -90,8 +92,8 @@ export interface Problem {
 }
 
 /**
- * Any error as the routes answer it, for routes of your own. Of what is not the caller's to know, only the code is
- * told; what is no error of this library is an `INTERNAL_ERROR`.
+ * Any error as the routes respond to it, for routes of your own. When the caller must not know more, it has only the
+ * code; an error that is not of this library becomes an `INTERNAL_ERROR`.
  */
 export function problemOf(error: unknown): Problem {
   if (error instanceof HttpProblem) return problem(error.code, error.message, {}, error.headers);

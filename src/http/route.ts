@@ -2,7 +2,7 @@ import type { EventSessions } from '../create-event-sessions.js';
 import type { BodyLimits } from './body.js';
 import { NO_STORE } from './problem.js';
 
-/** What a request wants to do: the second argument of `authorize`. */
+/** What a request asks for: the second argument of `authorize`. */
 export type Action =
   | 'start'
   | 'list'
