@@ -24,9 +24,9 @@ import type { PublishBatch } from '../ports/event-publisher.js';
 import type { Instrumentation, Operation } from '../ports/instrumentation.js';
 
 export interface OpenTelemetryOptions {
-  /** Default: the global one. */
+  /** Default: the global provider. */
   readonly tracerProvider?: TracerProvider | undefined;
-  /** Default: the global one, as it is now: start the SDK first. */
+  /** Default: the global provider at the time of the call, so start the SDK first. */
   readonly meterProvider?: MeterProvider | undefined;
   /** `messaging.system` of spans and metrics. Default `nsq`. */
   readonly system?: string | undefined;
@@ -53,16 +53,16 @@ const optionsSchema = z.strictObject({
 });
 
 /**
- * For `createEventSessions({ instrumentation: openTelemetry() })`.
+ * Traces and metrics, for `createEventSessions({ instrumentation: openTelemetry() })`.
  *
- * Spans for commands, for each call of the publisher, and for recovery passes that find something. The span of `addEvents` travels in the
- * events to their consumers (W3C Trace Context, CloudEvents extension "Distributed Tracing"); the span of a batch is
- * linked to the spans of the adds it is made of. Metrics of the publisher as the semantic conventions for messaging
- * name them: `messaging.client.operation.duration`, `messaging.client.sent.messages`.
+ * There are spans for commands, for each call of the publisher, and for recovery passes that find something. Events
+ * carry the span of their `addEvents` to their consumers (W3C Trace Context, in the CloudEvents extension "Distributed
+ * Tracing"); the span of a batch links to the spans of the adds in it. The metrics of the publisher are named by the
+ * semantic conventions for messaging: `messaging.client.operation.duration`, `messaging.client.sent.messages`.
  *
- * Spans carry ids, topics, counts and codes: no data, no metadata, and no messages of errors that could quote them.
+ * Spans have ids, topics, counts and codes; no data, no metadata, and no error messages that could quote them.
  *
- * @throws `INVALID_INPUT` for options that are not what they should be.
+ * @throws `INVALID_INPUT` for an invalid option.
  */
 export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentation {
   const {
@@ -116,7 +116,9 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Instrumentati
     sent.add(events.length, attributes);
   }
 
-  /** A pass that finds nothing, as most do, gets no span. So the span is begun when there is something, as of the start. */
+  /**
+   * A pass that finds nothing, as most do, gets no span. So the span is begun when there is something, as of the start.
+   */
   async function observePass(run: () => Promise<unknown>): Promise<void> {
     const outside = context.active();
     const startTime = Date.now();

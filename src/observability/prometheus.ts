@@ -14,13 +14,13 @@ import { validate, withMethods } from '../core/validate.js';
 import type { EventSessions } from '../create-event-sessions.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
 
-/** What of an `EventSessions` the metrics are made of. */
+/** The part of an `EventSessions` from which the metrics are taken. */
 export type Measured = Pick<EventSessions, 'metrics' | 'health' | 'on' | 'off'>;
 
 export type MetricsRegistry = Registry<PrometheusContentType> | Registry<OpenMetricsContentType>;
 
 export interface PrometheusMetrics {
-  /** Takes the metrics out of the registry and the listeners off the sessions. Repeating it is fine. */
+  /** Removes the metrics from the registry and the listeners from the sessions. Can be repeated. */
   stop(): void;
 }
 
@@ -52,14 +52,14 @@ const registrySchema = withMethods<MetricsRegistry>(
 const argumentsSchema = z.strictObject({ sessions: sessionsSchema, registry: registrySchema });
 
 /**
- * Registers the metrics of one instance, all named `event_sessions_…`, in a registry of yours. Labels have few values, all known beforehand;
- * sessions and topics are no labels.
+ * Registers the metrics of one instance, all named `event_sessions_…`, in a registry of yours. Labels have few values,
+ * all known beforehand; sessions and topics are not labels.
  *
- * Counts come from `sessions.metrics()` and `sessions.health()` at each scrape, so that adds pay nothing for them. A
- * scrape asks store, publisher and log, and takes as long as the slowest of them, at most its deadline. It never fails:
- * what cannot be told is left out of it.
+ * Counts come from `sessions.metrics()` and `sessions.health()` at each scrape, so they cost an add nothing. A scrape
+ * asks store, publisher and log, and takes as long as the slowest of them, at most its deadline. It never fails:
+ * metrics that cannot be determined are left out.
  *
- * @throws `INVALID_INPUT`, also when the registry has these metrics already: give each instance its own.
+ * @throws `INVALID_INPUT`, also when the registry has these metrics already: give each instance a registry of its own.
  */
 export function prometheusMetrics(sessions: Measured, registry: MetricsRegistry): PrometheusMetrics {
   validate(argumentsSchema, { sessions, registry }, 'prometheusMetrics');

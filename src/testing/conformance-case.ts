@@ -1,4 +1,4 @@
-/** One rule of a port, as a test for any runner: it passes when `run` resolves. */
+/** A rule of a port, as a test for any runner. It passes if `run` resolves. */
 export interface ConformanceCase {
   readonly name: string;
   readonly run: () => Promise<void>;

@@ -9,27 +9,28 @@ import type {
 } from '../ports/contingency-log.js';
 import { type ConformanceCase, runOn } from './conformance-case.js';
 
-/** What one case works on: a fresh, empty log. */
+/** What a case works on: a new, empty log. */
 export interface ContingencyLogUnderTest {
   readonly log: ContingencyLog;
   /**
-   * Another log on the same storage, as another process would open it. The first one may be open or closed. Leave it
-   * out if the storage can't outlive the log: the cases that need it then check nothing beyond one log.
+   * Opens another log on the same storage, as another process would; the first one may be open or closed. Leave it out
+   * if the storage cannot outlive the log: the cases that need it then check only one log.
    */
   readonly reopen?: (() => Promise<ContingencyLog>) | undefined;
-  /** Everything quarantined so far. Without it the cases check only that it doesn't come back. */
+  /** Everything quarantined so far. Without it, the cases check only that nothing of it comes back. */
   readonly quarantined?: (() => Promise<readonly QuarantinedEntry[]>) | undefined;
+  /** Called after the case, when the log is closed. */
   readonly dispose?: (() => Promise<void>) | undefined;
 }
 
 export interface ContingencyLogCaseOptions {
-  /** A log that takes only about so many bytes, for the cases about full logs; without it they are left out. */
+  /** Makes a log that takes only about so many bytes. Without it, the cases about full logs are left out. */
   readonly makeBounded?: ((maxBytes: number) => Promise<ContingencyLogUnderTest>) | undefined;
 }
 
 /**
- * The conformance suite for {@link ContingencyLog}: every rule of the port as a case that fails by an assertion.
- * Runs under any test runner; `make` is called once for every case.
+ * The conformance suite of {@link ContingencyLog}: each rule of the port is a case, which fails by an assertion. `make`
+ * is called for each case.
  */
 export function contingencyLogCases(
   make: () => Promise<ContingencyLogUnderTest>,

@@ -8,15 +8,15 @@ import type { BreakablePublisherUnderTest, PublisherUnderTest } from './publishe
 
 export interface PublisherCaseOptions {
   /**
-   * A publisher whose broker can be made unreachable, for the cases about outages; without it they are left out. Its
-   * deadline should be a few seconds at most: a call that takes longer than ten counts as one that hangs.
+   * Makes a publisher whose broker can be made unreachable. Without it, the cases about outages are left out. Its
+   * deadline should be a few seconds at most: a call that takes longer than ten seconds counts as hanging.
    */
   readonly makeBreakable?: (() => Promise<BreakablePublisherUnderTest>) | undefined;
 }
 
 /**
- * The rules of {@link EventPublisher}, each as a case. The publisher must encode with the `json()` codec or
- * `cloudEvents()`: a body is compared by the `data` in it.
+ * The conformance suite of {@link EventPublisher}: each rule of the port is a case. `make` is called for each case. The
+ * publisher must use the codec `json()` or `cloudEvents()`: messages are compared by their `data`.
  */
 export function eventPublisherCases(
   make: () => Promise<PublisherUnderTest>,

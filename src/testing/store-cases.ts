@@ -20,12 +20,13 @@ import {
 
 export interface StoreUnderTest {
   readonly store: SessionStore;
+  /** Called after the case, when the store is closed. */
   readonly dispose?: (() => Promise<void>) | undefined;
 }
 
 /**
- * The rules of {@link SessionStore}, each as a case. `make` is called for every case; the stores it makes may share
- * one server, since every case uses session ids of its own.
+ * The conformance suite of {@link SessionStore}: each rule of the port is a case. `make` is called for each case; its
+ * stores may share a server, since each case uses session ids of its own.
  *
  * ```ts
  * for (const { name, run } of sessionStoreCases(async () => ({ store: myStore() }))) test(name, run);
