@@ -19,10 +19,15 @@ const OUTCOMES: Readonly<Record<string, FailureOutcome>> = {
   E_UNAUTHORIZED: 'not_done',
 };
 
+/** By `E_BAD_MESSAGE` or `E_BAD_BODY`: the rest did not come, or not within a minute. It says nothing of the message. */
+const CUT_SHORT = /^E_BAD_(MESSAGE|BODY) \w+ failed to read /;
+
 /** nsqd's answer, if the error is one: nsqjs makes the text of an error frame the message of an `Error`. */
 export function refusalOf(error: unknown): NsqdRefusal | undefined {
-  const code = /^E_[A-Z_]+/.exec(toError(error).message)?.[0];
-  return code === undefined ? undefined : { code, outcome: OUTCOMES[code] ?? 'unknown' };
+  const { message } = toError(error);
+  const code = /^E_[A-Z_]+/.exec(message)?.[0];
+  if (code === undefined) return undefined;
+  return { code, outcome: CUT_SHORT.test(message) ? 'not_done' : (OUTCOMES[code] ?? 'unknown') };
 }
 
 /** nsqjs hands on whatever it was given: strings, plain objects, nothing. */

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { cloudEvents } from '../../../src/core/codecs.js';
 import { consume, type NsqdOptions, startNsqd } from '../../support/nsqd.js';
@@ -10,6 +12,29 @@ async function ownNsqd(options?: NsqdOptions) {
   const nsqd = await startNsqd(options);
   onTestFinished(() => nsqd.stop());
   return nsqd;
+}
+
+/**
+ * Stands before an nsqd. Of the first connection it ends the way there in the middle of what follows IDENTIFY, while the
+ * way back stays open.
+ */
+async function cutShort(nsqd: string): Promise<string> {
+  const [host, port] = nsqd.split(':');
+  let connections = 0;
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    const upstream = connect({ host, port: Number(port), allowHalfOpen: true });
+    const cuts = ++connections === 1;
+    client.on('data', (chunk: Buffer) => {
+      if (cuts && chunk.includes('PUB ')) upstream.end(chunk.subarray(0, chunk.length - 100));
+      else upstream.write(chunk);
+    });
+    upstream.pipe(client);
+    client.on('error', () => upstream.destroy()).on('close', () => upstream.destroy());
+    upstream.on('error', () => client.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 const aTopic = () => `test-${randomUUID()}`;
@@ -89,6 +114,18 @@ describeWith('nsqd', (shared) => {
     expect(await endings(publisher.publish(batchOf(topic, ['x'.repeat(1_200)])))).toEqual(['refused']);
     await publisher.publish(batchOf(topic, ['fits']));
     expect(await consume(nsqd.tcp, topic, { count: 1 })).toEqual(['"fits"']);
+  });
+
+  it.each([1, 3])('says not_done of a request of %i whose end nsqd could not read', async (count) => {
+    const proxy = await cutShort(shared.tcp);
+    const topic = aTopic();
+    const data = numbers(1, count).map((n) => `${n}:${'x'.repeat(1_000)}`);
+    const publisher = aPublisher(proxy);
+    const error = await publisher.publish(batchOf(topic, data)).catch((reason) => reason);
+    expect(error).toMatchObject({ outcome: 'not_done', message: expect.stringContaining('failed to read') });
+    await publisher.publish(batchOf(topic, data));
+    const bodies = await consume(shared.tcp, topic, { count });
+    expect(bodies.map((body) => JSON.parse(body))).toEqual(data);
   });
 
   it('takes a nsqd that wants AUTH for one that cannot be used, and goes on to the next', async () => {
