@@ -9,7 +9,7 @@ import { isAtLeast } from '../../src/cli/doctor/check.js';
 import { probeNsqd } from '../../src/cli/doctor/nsqd-probe.js';
 import { placesOf, sealOf } from '../adapters/file/support/log-files.js';
 import { inject } from '../support/injecting.js';
-import { type RunningNsqd, startNsqd } from '../support/nsqd.js';
+import { type RunningNsqd, startNsqd, TLS_REQUIRED } from '../support/nsqd.js';
 import { freePort } from '../support/process.js';
 import { type RunningRedis, startRedis } from '../support/redis.js';
 import { redisCommand } from '../support/redis-node.js';
@@ -376,6 +376,20 @@ describe('doctor on nsqd', needs('nsqd'), () => {
       await new Promise((resolve) => other.close(resolve));
     },
   );
+
+  test('a nsqd that takes nothing without TLS is an error, with the way out', async () => {
+    const closed = await startNsqd({ args: TLS_REQUIRED });
+    try {
+      const { code, of } = await examine(['--nsqd', closed.tcp, '--nsqd-http', closed.http]);
+      expect(code).toBe(1);
+      expect(of('nsqd.tls')).toMatchObject({
+        status: 'error',
+        advice: expect.stringContaining('--tls-required'),
+      });
+    } finally {
+      await closed.stop();
+    }
+  });
 
   test('what is no nsqd is named as such', async () => {
     const { of } = await examine(['--nsqd', nsqd.http]);

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Reader } from 'nsqjs';
 import { nsqdBinaries } from './nsqd-binaries.js';
 import { freePort, type RunningProcess, startProcess } from './process.js';
@@ -35,6 +36,16 @@ export interface NsqdOptions {
   /** Kept after `stop()`. By default a temporary folder. */
   dataPath?: string;
 }
+
+const file = (name: string) => fileURLToPath(new URL(`./tls/${name}`, import.meta.url));
+
+/** Arguments of a nsqd that refuses every TCP connection without TLS, and answers over HTTP as ever. */
+export const TLS_REQUIRED: readonly string[] = [
+  '--tls-required=tcp-https',
+  `--tls-cert=${file('cert.pem')}`,
+  `--tls-key=${file('key.pem')}`,
+  '--https-address=',
+];
 
 /** Starts a nsqd of the tests' own, on 127.0.0.1 only. Throws a plain reason if it cannot. */
 export async function startNsqd(options: NsqdOptions = {}): Promise<RunningNsqd> {

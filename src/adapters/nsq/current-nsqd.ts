@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type NsqConnection, openConnection } from './nsq-connection.js';
-import { reasonOf } from './nsq-failure.js';
+import { reasonOf, refusalOf } from './nsq-failure.js';
 import type { NsqSettings } from './nsq-options.js';
+import type { NsqdAddress } from './nsqd-address.js';
 
 /**
  * The one nsqd that everything goes to, and its replacement.
@@ -19,8 +20,8 @@ export interface CurrentNsqd {
    * is doubled each time up to `maxMs`, less up to half of it at random.
    */
   connect(): Promise<NsqConnection>;
-  /** A connection of its own to the nsqd in use, to see if it still answers. */
-  probe(): Promise<void>;
+  /** By a connection of its own: rejects if this nsqd does not introduce itself, or refuses a command that does nothing. */
+  probe(address: NsqdAddress): Promise<void>;
   /** Lets go of the connection and of any attempt to make one. */
   close(reason: Error): void;
 }
@@ -80,16 +81,17 @@ export function currentNsqd(config: CurrentNsqdConfig): CurrentNsqd {
       });
       return round;
     },
-    async probe() {
-      if (current === undefined) return;
-      const { address } = current;
-      const connection = await openConnection(address, {
-        connectTimeoutMs,
-        signal: abort.signal,
-        onLost: () => {},
-      });
-      connection.destroy(new Error('it was a probe'));
-    },
+    probe: (address) =>
+      new Promise((resolve, reject) => {
+        const onLost = (_: NsqConnection, cause: Error) => {
+          if (refusalOf(cause) === undefined) resolve();
+          else reject(new Error(`${address.text} (${reasonOf(cause)})`, { cause }));
+        };
+        openConnection(address, { connectTimeoutMs, signal: abort.signal, onLost }).then(
+          (connection) => connection.end(),
+          reject,
+        );
+      }),
     close(reason) {
       abort.abort(reason);
       current?.destroy(reason);

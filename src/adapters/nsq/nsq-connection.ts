@@ -35,6 +35,11 @@ export interface NsqConnection {
   readonly inFlightBytes: number;
   /** Only while not `lost`. */
   send(request: NsqRequest, outcome: RequestOutcome): void;
+  /**
+   * Sends a command that does nothing, and its own end. It is lost when nsqd has closed it, has refused the command, or
+   * has done neither within `connectTimeoutMs`. Only without requests in flight.
+   */
+  end(): void;
   /** Loses the connection for a reason of one's own; requests in flight become `unknown`. */
   destroy(reason: Error): void;
 }
@@ -90,9 +95,8 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
     const internals = writer as unknown as NsqjsInternals;
     const guard = frameGuard();
 
-    const timer = setTimeout(() => {
-      lose(new Error(`no answer within ${config.connectTimeoutMs} ms`));
-    }, config.connectTimeoutMs).unref();
+    const answerIsLate = () => lose(new Error(`no answer within ${config.connectTimeoutMs} ms`));
+    let timer = setTimeout(answerIsLate, config.connectTimeoutMs).unref();
     const abort = () => lose(toError(config.signal.reason));
 
     function lose(error: unknown): void {
@@ -156,6 +160,10 @@ export function openConnection(address: NsqdAddress, config: NsqConnectionConfig
         } catch (error) {
           lose(error);
         }
+      },
+      end() {
+        timer = setTimeout(answerIsLate, config.connectTimeoutMs).unref();
+        internals.conn?.conn?.end('NOP\n');
       },
       destroy: lose,
     };

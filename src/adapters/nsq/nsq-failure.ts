@@ -22,12 +22,16 @@ const OUTCOMES: Readonly<Record<string, FailureOutcome>> = {
 /** By `E_BAD_MESSAGE` or `E_BAD_BODY`: the rest did not come, or not within a minute. It says nothing of the message. */
 const CUT_SHORT = /^E_BAD_(MESSAGE|BODY) \w+ failed to read /;
 
+/** With `--tls-required` nsqd takes no command but IDENTIFY over a connection without TLS, whose answer does not tell. */
+const WANTS_TLS = /^E_INVALID .*\(TLS required\)$/;
+
 /** nsqd's answer, if the error is one: nsqjs makes the text of an error frame the message of an `Error`. */
 export function refusalOf(error: unknown): NsqdRefusal | undefined {
   const { message } = toError(error);
   const code = /^E_[A-Z_]+/.exec(message)?.[0];
   if (code === undefined) return undefined;
-  return { code, outcome: CUT_SHORT.test(message) ? 'not_done' : (OUTCOMES[code] ?? 'unknown') };
+  const isUntouched = CUT_SHORT.test(message) || WANTS_TLS.test(message);
+  return { code, outcome: isUntouched ? 'not_done' : (OUTCOMES[code] ?? 'unknown') };
 }
 
 /** nsqjs hands on whatever it was given: strings, plain objects, nothing. */
@@ -41,5 +45,7 @@ export function toError(error: unknown): Error {
 export function reasonOf(error: unknown): string {
   const { message, name } = toError(error);
   const { code } = toError(error) as NodeJS.ErrnoException;
+  if (WANTS_TLS.test(message))
+    return `${message}: nsqPublisher does no TLS, start nsqd without --tls-required`;
   return message || code || name;
 }

@@ -45,19 +45,22 @@ export function nsqPublisher(options: NsqPublisherOptions = {}): EventPublisher 
     }
   }
 
-  /** nsqd has no command that does nothing and is answered, so an open connection is tested by a second one. */
+  /**
+   * nsqd has no command that does nothing and is answered, so a connection is tested by a second one. Each loss of a
+   * connection leads to the next nsqd.
+   */
   async function reachNsqd(): Promise<void> {
-    const { connection } = line.nsqd;
-    if (connection !== undefined) {
+    for (let others = settings.nsqd.length; ; others -= 1) {
+      const connection = await line.nsqd.connect();
       try {
-        return await line.nsqd.probe();
+        return await line.nsqd.probe(connection.address);
       } catch (error) {
         // What is in flight has its own deadline; it may get through where a new connection does not.
         if (connection.inFlightBytes > 0) throw error;
         connection.destroy(toError(error));
+        if (others === 0) throw error;
       }
     }
-    await line.nsqd.connect();
   }
 
   return {

@@ -27,7 +27,9 @@ export async function nsqdChecks(address: string, settings: Settings): Promise<C
       ? ok('nsqd.version', `version ${version}`)
       : warning('nsqd.version', `version ${version}`, `${OLDEST} is what event-sessions is tested on`),
     ...(authRequired ? [error('nsqd.auth', 'wants AUTH, which nsqPublisher does not do')] : []),
-    ...(tlsRequired ? [error('nsqd.tls', 'wants TLS, which nsqPublisher does not do')] : []),
+    ...(tlsRequired
+      ? [error('nsqd.tls', 'wants TLS, which nsqPublisher does not do', 'start nsqd without --tls-required')]
+      : []),
     limit('max-msg-size', maxMessageBytes, settings.maxMessageBytes, 'maxMessageBytes'),
     limit('max-body-size', maxRequestBytes, settings.maxRequestBytes, 'maxRequestBytes'),
     ...(await overHttp(address, settings.nsqdHttp)),

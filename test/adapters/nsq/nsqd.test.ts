@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { cloudEvents } from '../../../src/core/codecs.js';
-import { consume, type NsqdOptions, startNsqd } from '../../support/nsqd.js';
+import { consume, type NsqdOptions, startNsqd, TLS_REQUIRED } from '../../support/nsqd.js';
 import { describeWith } from '../../support/services.js';
 import { aPublisher, batchOf, endings } from './support.js';
 
@@ -14,27 +14,29 @@ async function ownNsqd(options?: NsqdOptions) {
   return nsqd;
 }
 
-/**
- * Stands before an nsqd. Of the first connection it ends the way there in the middle of what follows IDENTIFY, while the
- * way back stays open.
- */
-async function cutShort(nsqd: string): Promise<string> {
+/** Stands before an nsqd and passes on what comes from there. What goes there it is told to pass on. */
+async function before(nsqd: string, pass: (chunk: Buffer, upstream: Socket) => void): Promise<string> {
   const [host, port] = nsqd.split(':');
-  let connections = 0;
   const server = createServer({ allowHalfOpen: true }, (client) => {
     const upstream = connect({ host, port: Number(port), allowHalfOpen: true });
-    const cuts = ++connections === 1;
-    client.on('data', (chunk: Buffer) => {
-      if (cuts && chunk.includes('PUB ')) upstream.end(chunk.subarray(0, chunk.length - 100));
-      else upstream.write(chunk);
-    });
+    client.on('data', (chunk) => pass(chunk, upstream));
     upstream.pipe(client);
-    client.on('error', () => upstream.destroy()).on('close', () => upstream.destroy());
+    client.on('error', () => {}).on('close', () => upstream.destroy());
     upstream.on('error', () => client.destroy());
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => void server.close());
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Ends the way there within the first request, while the way back stays open. */
+function cutShort(nsqd: string): Promise<string> {
+  let isCut = false;
+  return before(nsqd, (chunk, upstream) => {
+    if (isCut || !chunk.includes('PUB ')) return upstream.write(chunk);
+    isCut = true;
+    upstream.end(chunk.subarray(0, chunk.length - 100));
+  });
 }
 
 const aTopic = () => `test-${randomUUID()}`;
@@ -139,6 +141,38 @@ describeWith('nsqd', (shared) => {
     expect(await consume(shared.tcp, topic, { count: 1 })).toEqual(['1']);
   });
 
+  it('finds out by a ping that a nsqd takes nothing without TLS, and goes on to the next', async () => {
+    const closed = await ownNsqd({ args: TLS_REQUIRED });
+    await expect(aPublisher(closed.tcp).ping()).rejects.toMatchObject({
+      outcome: 'not_done',
+      message: expect.stringMatching(`${closed.tcp} .*TLS required.*start nsqd without --tls-required`),
+    });
+    const both = aPublisher([closed.tcp, shared.tcp]);
+    await both.ping();
+    const topic = aTopic();
+    await both.publish(batchOf(topic, [1]));
+    expect(await consume(shared.tcp, topic, { count: 1 })).toEqual(['1']);
+    await expect(aPublisher([closed.tcp, closed.tcp]).ping()).rejects.toThrow('TLS');
+  });
+
+  it('pings also where the end of a connection does not get through', async () => {
+    const proxy = await before(shared.tcp, (chunk, upstream) => upstream.write(chunk));
+    await aPublisher(proxy, { connectTimeoutMs: 1_000 }).ping();
+  });
+
+  it('says not_done of what a nsqd refuses without TLS, and publishes it to the next', async () => {
+    const closed = await ownNsqd({ args: TLS_REQUIRED });
+    const topic = aTopic();
+    await expect(aPublisher(closed.tcp).publish(batchOf(topic, [1, 2]))).rejects.toMatchObject({
+      outcome: 'not_done',
+      message: expect.stringContaining('start nsqd without --tls-required'),
+    });
+    const both = aPublisher([closed.tcp, shared.tcp]);
+    expect(await endings(both.publish(batchOf(topic, [1, 2])))).toEqual(['not_done']);
+    await both.publish(batchOf(topic, [1, 2]));
+    expect(await consume(shared.tcp, topic, { count: 2 })).toEqual(['1', '2']);
+  });
+
   it('goes on after nsqd was restarted between two calls', async () => {
     const nsqd = await ownNsqd();
     const publisher = aPublisher(nsqd.tcp);
@@ -209,12 +243,13 @@ describeWith('nsqd', (shared) => {
     expect(after.map(Number)).toEqual(numbers(split + 1, total));
   });
 
-  it('does not make nsqd log an error when it closes', async () => {
+  it('does not make nsqd log an error when it asks by a ping, nor when it closes', async () => {
     const nsqd = await ownNsqd();
     const publisher = aPublisher(nsqd.tcp);
     await publisher.publish(batchOf(aTopic(), [1]));
+    await publisher.ping();
     await publisher.close();
-    await expect.poll(() => nsqd.output()).toMatch(/exiting ioloop/);
+    await expect.poll(() => nsqd.output()).toMatch(/(exiting ioloop.*){2}/s);
     expect(nsqd.output()).not.toMatch(/ERROR/);
   });
 });

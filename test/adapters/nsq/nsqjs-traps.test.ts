@@ -121,7 +121,7 @@ describe('nsqjs', () => {
     const publisher = aPublisher(nsqd.tcp, { connectTimeoutMs: 10_000, deadlineMs: 20_000 });
     expect(await endings(publisher.ping())).toEqual(['ok']);
     timers.mockRestore();
-    expect(nsqd.accepted).toBe(1);
+    expect(nsqd.accepted, 'the connection, and the one that tests it').toBe(2);
   });
 
   it('fails the callbacks of delivered messages on close(): here close waits for them', async () => {

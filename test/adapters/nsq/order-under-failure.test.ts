@@ -107,8 +107,10 @@ describe('outcomes', () => {
     expect(await endings(...calls)).toEqual(['ok', 'not_done']);
     nsqd.onRequest = () => 'acknowledge';
     await publisher.publish(batchOf('topic-3', [3]));
-    expect(nsqd.requests.map(({ bodies }) => bodies)).toEqual([['1'], ['3']]);
-    expect(nsqd.accepted).toBe(1);
+    expect(nsqd.requests.map(({ connection, bodies }) => [connection, ...bodies])).toEqual([
+      [1, '1'],
+      [1, '3'],
+    ]);
   });
 });
 
