@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { setImmediate } from 'node:timers/promises';
+import { ignoringUntilAwaited } from '../core/errors.js';
 import { dataOf, type StoredEvent } from '../core/event.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
 import { type ConformanceCase, runOn } from './conformance-case.js';
@@ -95,6 +97,18 @@ const CASES: Record<string, (under: PublisherUnderTest) => Promise<void>> = {
       arrived,
       data.map((_, i) => String(i)),
     );
+  },
+
+  async 'close waits for what is in flight'({ publisher, consume }) {
+    const topic = newTopic();
+    const data = [1, 2, 3, 4, 5];
+    const calls = data.map((n) =>
+      publisher.publish({ sessionId: 'conformance', topic, events: newEvents(topic, [n], n) }),
+    );
+    const published = ignoringUntilAwaited(Promise.all(calls).then(() => true));
+    await publisher.close();
+    assert.ok(await Promise.race([published, setImmediate(false)]), 'what was in flight is published');
+    assert.deepEqual((await consume(topic, data.length)).map(dataIn), data);
   },
 
   async 'ping resolves, and close can be repeated'({ publisher }) {

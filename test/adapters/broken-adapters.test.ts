@@ -482,6 +482,16 @@ const BROKEN_PUBLISHERS: Record<string, [(publisher: EventPublisher) => Partial<
     }),
     /largest size/,
   ],
+  'closes while calls are in flight': [
+    (publisher) => {
+      const onPublish = async (batch: PublishBatch) => {
+        await sleep(1);
+        await publisher.publish(batch);
+      };
+      return { publish: memoryPublisher({ onPublish }).publish, async close() {} };
+    },
+    /waits for what is in flight/,
+  ],
   'can be closed only once': [
     () => {
       let closed = false;

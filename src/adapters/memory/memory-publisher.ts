@@ -3,6 +3,7 @@ import { EventSessionsError, isEventSessionsError } from '../../core/errors.js';
 import { type CloudEvent, decodeEvent } from '../../core/event.js';
 import { turns } from '../../core/turns.js';
 import { functionOf, validate, wholeNumber } from '../../core/validate.js';
+import { within } from '../../core/within.js';
 import type { EventPublisher, PublishBatch } from '../../ports/event-publisher.js';
 import { placeOf, recentFailures } from '../recent-failures.js';
 
@@ -30,6 +31,9 @@ export interface MemoryPublisher extends EventPublisher {
   clear(): void;
 }
 
+/** How long `close` waits for what `onPublish` has not finished. */
+const CLOSE_MS = 5_000;
+
 const optionsSchema = z.strictObject({
   onPublish: z.optional(functionOf<(batch: PublishBatch) => void | Promise<void>>('a function')),
   maxEventBytes: z.optional(wholeNumber(1)),
@@ -37,7 +41,7 @@ const optionsSchema = z.strictObject({
 });
 
 /**
- * Publishes into memory: the embedded default, and for unit tests.
+ * Publishes into memory: the embedded default, and for unit tests. `close` waits for what is in flight, 5 seconds at most.
  *
  * @throws `INVALID_INPUT` for an invalid option.
  */
@@ -96,6 +100,11 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
       return inTurn(() => publishInTurn(batch, failuresBefore));
     },
     async ping() {},
-    async close() {},
+    async close() {
+      await within(
+        CLOSE_MS,
+        inTurn(async () => {}),
+      ).catch(() => {});
+    },
   };
 }

@@ -1,11 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EventSessionsError, memoryPublisher, type PublishBatch } from 'event-sessions';
 import { eventPublisherCases } from 'event-sessions/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { newEvent } from '../../../src/testing/store-sessions.js';
 
-describe('memoryPublisher conforms', () => {
+describe.each([
+  ['at once', undefined],
+  ['after a moment', () => sleep(1)],
+])('memoryPublisher that publishes %s conforms', (_when, onPublish) => {
   const cases = eventPublisherCases(async () => {
-    const publisher = memoryPublisher();
+    const publisher = memoryPublisher({ onPublish });
     const consume = async (topic: string) =>
       publisher.published.filter((one) => one.topic === topic).map(({ event }) => JSON.stringify(event));
     return { publisher, consume };
@@ -89,4 +93,14 @@ test('an error of ours that onPublish throws comes through as it is', async () =
     },
   });
   await expect(publisher.publish(batch(1))).rejects.toBe(refused);
+});
+
+test('G7: close does not wait for ever for an onPublish that never ends', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const publisher = memoryPublisher({ onPublish: () => new Promise(() => {}) });
+  void publisher.publish(batch(1));
+  const closed = publisher.close();
+  await vi.runAllTimersAsync();
+  await closed;
 });
