@@ -1,15 +1,23 @@
 import * as z from 'zod/mini';
 import type { AddManyReceipt, AddReceipt } from './commands/add-events.js';
 import type { Commands } from './commands/commands.js';
-import type { CommitSessionInput } from './commands/commit-session.js';
-import type { ExtendReceipt, ExtendSessionInput } from './commands/extend-session.js';
-import type { RollbackSessionInput } from './commands/rollback-session.js';
-import type { AddOptions, EventOf } from './core/accept-event.js';
+import { type CommitSessionInput, commitSessionSchema } from './commands/commit-session.js';
+import {
+  type ExtendReceipt,
+  type ExtendSessionInput,
+  extendSessionSchema,
+} from './commands/extend-session.js';
+import { type RollbackSessionInput, rollbackSessionSchema } from './commands/rollback-session.js';
+import { type AddOptions, addOptionsSchema, type EventOf } from './core/accept-event.js';
 import type { Catalogue, EventData, EventType } from './core/catalogue.js';
 import { isEventSessionsError } from './core/errors.js';
 import type { CommitReceipt, RollbackReceipt } from './core/lifecycle.js';
-import { reading, validate } from './core/validate.js';
-import type { EventPage, GetSessionEventsInput } from './queries/get-session-events.js';
+import { copyOf, reading, validate } from './core/validate.js';
+import {
+  type EventPage,
+  type GetSessionEventsInput,
+  getSessionEventsSchema,
+} from './queries/get-session-events.js';
 import type { SessionStatusView } from './queries/get-session-status.js';
 import type { Queries } from './queries/queries.js';
 
@@ -71,9 +79,14 @@ const isObject = (value: unknown) => typeof value === 'object' && value !== null
 const objectSchema = z.custom<object>(isObject, { error: 'an object' });
 
 /** Spreading a number, a flag or null would silently give no options. */
-function given<O extends object>(subject: string, options: O | undefined): O | undefined {
-  if (options !== undefined && !isObject(options)) validate(objectSchema, options, subject);
-  return options;
+function given<O extends object>(
+  subject: string,
+  schema: { readonly shape: object },
+  options: O | undefined,
+): O | undefined {
+  if (options === undefined) return undefined;
+  if (!isObject(options)) validate(objectSchema, options, subject);
+  return copyOf(options, schema);
 }
 
 export function createSession<C extends Catalogue>(
@@ -81,22 +94,29 @@ export function createSession<C extends Catalogue>(
   commands: Commands,
   queries: Queries,
 ): Session<C> {
-  const withId = <O extends object>(subject: string, options: O | undefined) =>
-    reading(subject, () => ({ ...(given(subject, options) as O), sessionId: id }));
+  const withId = <O extends object>(
+    subject: string,
+    schema: { readonly shape: object },
+    options: O | undefined,
+  ) => reading(subject, () => ({ ...(given(subject, schema, options) as O), sessionId: id }));
 
   return {
     id,
     async add(type, data, options) {
-      const event = reading(ADD, () => ({ ...given(ADD, options), type, data }));
+      const event = reading(ADD, () => ({ ...given(ADD, addOptionsSchema, options), type, data }));
       const { events } = await commands.addEvents({ sessionId: id, events: [event] });
       return events[0] as AddReceipt;
     },
     addMany: (events) => commands.addEvents({ sessionId: id, events }),
-    commit: async (options) => commands.commitSession(withId('The options of commit', options)),
-    rollback: async (options) => commands.rollbackSession(withId('The options of rollback', options)),
+    commit: async (options) =>
+      commands.commitSession(withId('The options of commit', commitSessionSchema, options)),
+    rollback: async (options) =>
+      commands.rollbackSession(withId('The options of rollback', rollbackSessionSchema, options)),
     status: () => queries.getSessionStatus({ sessionId: id }),
-    events: async (range) => queries.getSessionEvents(withId('The range of events', range)),
-    extend: async (options) => commands.extendSession(withId('The options of extend', options)),
+    events: async (range) =>
+      queries.getSessionEvents(withId('The range of events', getSessionEventsSchema, range)),
+    extend: async (options) =>
+      commands.extendSession(withId('The options of extend', extendSessionSchema, options)),
     async [Symbol.asyncDispose]() {
       try {
         await commands.rollbackSession({ sessionId: id, reason: 'left its scope while open' });

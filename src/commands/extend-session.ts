@@ -23,7 +23,7 @@ export interface ExtendReceipt {
  */
 export type ExtendSession = (input: ExtendSessionInput) => Promise<ExtendReceipt>;
 
-const inputSchema = z.strictObject({ sessionId: idSchema, ttl: z.optional(durationMs()) });
+export const extendSessionSchema = z.strictObject({ sessionId: idSchema, ttl: z.optional(durationMs()) });
 
 export function createExtendSession({
   repository,
@@ -31,7 +31,7 @@ export function createExtendSession({
   readonly repository: SessionRepository;
 }): ExtendSession {
   return async (input) => {
-    const { sessionId, ttl } = validate(inputSchema, input, 'The options of extend');
+    const { sessionId, ttl } = validate(extendSessionSchema, input, 'The options of extend');
     const result = await repository.ask(sessionId, (store) => store.extend(sessionId, ttl));
     if (result.outcome === 'not_found') throw sessionNotFound(sessionId);
     if (result.outcome === 'not_open') throw sessionNotOpen(sessionId, result.status, 'be extended');

@@ -14,7 +14,7 @@ import { createEventIds } from './ids.js';
 import { toJsonText } from './json-text.js';
 import { plainJson } from './plain-json.js';
 import { isTopic, TOPIC_RULE } from './topic.js';
-import { describe, idSchema, named, plainText, reading, validate } from './validate.js';
+import { copyOf, describe, idSchema, named, plainText, reading, validate } from './validate.js';
 
 export interface AddOptions {
   /**
@@ -114,6 +114,7 @@ export const addOptionsSchema = z.strictObject({
   extensions: z.optional(named('an object of extension attributes', extensionName, extensionValue)),
 });
 export const eventTypeSchema = plainText(256);
+export const eventSchema = z.extend(addOptionsSchema, { type: eventTypeSchema, data: z.unknown() });
 
 type CheckedOptions = z.output<typeof addOptionsSchema>;
 
@@ -207,12 +208,15 @@ const NO_OPTIONS: CheckedOptions = {};
 
 /** The type, the data, and the other members, if there are any. */
 function partsOf(event: EventInput) {
-  for (const key in event) {
-    if (key === 'type' || key === 'data') continue;
-    const { type, data: input, ...rest } = event;
-    return { type, input, rest };
-  }
-  return { type: event.type, input: event.data, rest: undefined };
+  if (isTypeAndData(event)) return { type: event.type, input: event.data, rest: undefined };
+  const { type, data: input, ...rest } = copyOf(event, eventSchema);
+  return { type, input, rest };
+}
+
+/** What most events are. Of a class, there may be more than its fields. */
+function isTypeAndData(event: EventInput): boolean {
+  for (const key in event) if (key !== 'type' && key !== 'data') return false;
+  return Object.getPrototypeOf(event) === Object.prototype;
 }
 
 function invalidTopic(topic: string, eventType: string, eventId: string | undefined): EventSessionsError {

@@ -32,6 +32,16 @@ export function reading<T>(subject: string, read: () => T): T {
   }
 }
 
+/** A copy of an input. A spread alone leaves out what the input has by its class, as a getter: that is asked for by name. */
+export function copyOf<T extends object>(input: T, { shape }: { readonly shape: object }): T {
+  const copy = { ...input };
+  for (const key of Object.keys(shape)) {
+    const name = key as keyof T;
+    if (!(name in copy) && input[name] !== undefined) copy[name] = input[name];
+  }
+  return copy;
+}
+
 /** What zod has no message of ours for. An application's own zod shares its settings with this one: its locale, its words. */
 const ownWords: z.core.$ZodErrorMap = (issue) =>
   issue.code === 'invalid_type' ? issue.expected : 'something else';

@@ -4,7 +4,7 @@ import { commitSessionSchema } from '../commands/commit-session.js';
 import { rollbackSessionSchema } from '../commands/rollback-session.js';
 import { type StartReceipt, startSessionSchema } from '../commands/start-session.js';
 import type { RecoveryReport } from '../contingency/recovery-pass.js';
-import { addOptionsSchema, eventTypeSchema } from '../core/accept-event.js';
+import { eventSchema } from '../core/accept-event.js';
 import type { CloudEvent } from '../core/event.js';
 import type { CommitReceipt, RollbackReceipt } from '../core/lifecycle.js';
 import { FAILURE_CODES, type FailureEntry, type MetricsSnapshot } from '../core/metrics.js';
@@ -37,9 +37,8 @@ type MayBeMissing<T> = unknown extends T ? false : undefined extends T ? true : 
 /** The schemas that check requests, here and in the core. */
 export const requests = z.registry<Note>();
 
-const newEvent = z.extend(addOptionsSchema, { type: eventTypeSchema, data: z.unknown() });
 const newCloudEvents = z.array(cloudEventSchema).check(z.minLength(1), z.maxLength(MAX_EVENTS_PER_CALL));
-const newEvents = z.array(newEvent).check(z.minLength(1), z.maxLength(MAX_EVENTS_PER_CALL));
+const newEvents = z.array(eventSchema).check(z.minLength(1), z.maxLength(MAX_EVENTS_PER_CALL));
 
 requests
   .add(startSessionSchema, { id: 'NewSession' })
@@ -60,19 +59,19 @@ requests
   })
   .add(z.pick(rollbackSessionSchema, { reason: true }), { id: 'RollbackOptions' })
   .add(rollbackSessionSchema.shape.reason, { description: "For the session's history." })
-  .add(newEvent, { id: 'NewEvent' })
-  .add(z.union([newEvent, newEvents]), { id: 'NewEvents', description: 'One event or several.' })
+  .add(eventSchema, { id: 'NewEvent' })
+  .add(z.union([eventSchema, newEvents]), { id: 'NewEvents', description: 'One event or several.' })
   .add(cloudEventSchema, { id: 'NewCloudEvent', description: 'A CloudEvent 1.0 whose data is JSON.' })
   .add(newCloudEvents, { id: 'NewCloudEvents' })
-  .add(newEvent.shape.id, {
+  .add(eventSchema.shape.id, {
     description: 'The same id twice in a session is one event. Default: 128 random bits and a number.',
   })
-  .add(newEvent.shape.topic, { description: `Overrides what the service would choose: ${TOPIC_RULE}.` })
-  .add(newEvent.shape.time, {
+  .add(eventSchema.shape.topic, { description: `Overrides what the service would choose: ${TOPIC_RULE}.` })
+  .add(eventSchema.shape.time, {
     format: 'date-time',
     description: 'When it happened (RFC 3339). Default: now.',
   })
-  .add(newEvent.shape.extensions, { description: 'CloudEvents extension attributes.' });
+  .add(eventSchema.shape.extensions, { description: 'CloudEvents extension attributes.' });
 
 /** What is answered. A later version may add properties. */
 export const responses = z.registry<Note>();
