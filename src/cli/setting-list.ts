@@ -1,5 +1,5 @@
 import { parseNsqdAddress } from '../adapters/nsq/nsqd-address.js';
-import { isRedisUrl } from '../adapters/redis/redis-url.js';
+import { isRedisUrl, REDIS_URL } from '../adapters/redis/redis-url.js';
 import type { Flags } from './arguments.js';
 import { parseBytes } from './wording.js';
 
@@ -46,7 +46,7 @@ export const SETTINGS = {
     env: 'EVENT_SESSIONS_REDIS',
     value: 'URL',
     help: 'the store: redis://[user:password@]host[:port][/db] or rediss://',
-    expected: 'a redis:// or rediss:// URL',
+    expected: REDIS_URL,
     read: (value: unknown) =>
       typeof value === 'string' && /^\S+$/.test(value) && isRedisUrl(value) ? value : undefined,
   },

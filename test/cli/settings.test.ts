@@ -61,7 +61,7 @@ describe('settings', () => {
       await expect(settings).rejects.toThrow(
         usageError(
           [
-            '--redis: expected a redis:// or rediss:// URL, got "http://a"',
+            '--redis: expected a redis:// or rediss:// URL, as redis://[user:password@]host[:port][/db], got "http://a"',
             `${path}: nsqd: expected an address host:port (IPv6 as '[::1]:4150'), got "nowhere"`,
             'EVENT_SESSIONS_CODEC: expected cloudevents or json, got "xml"',
             `${path}: maxBytes: expected a number of bytes, such as 1048576, 512KiB or 1GiB, got -1`,

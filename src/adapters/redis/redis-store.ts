@@ -13,7 +13,7 @@ import { appendQueue } from './append-queue.js';
 import { committingSessions } from './committing-sessions.js';
 import { toPage } from './list-elements.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
-import { isRedisUrl } from './redis-url.js';
+import { isRedisUrl, REDIS_URL } from './redis-url.js';
 import { answer, list, object, oneOf, unexpected, whole } from './replies.js';
 import * as scripts from './scripts.js';
 import { createSessionIndex, type GetSession } from './session-index.js';
@@ -27,8 +27,8 @@ export type RedisStoreOptions = {
 } & (
   | {
       /**
-       * `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. The store makes a client of its own, and
-       * closes it with itself.
+       * `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. The query may have `db`, `family` (4 or 6),
+       * `username` and `password`, and no other option. The store makes a client of its own, and closes it with itself.
        */
       readonly url: string;
     }
@@ -51,11 +51,7 @@ const optionsSchema = z.strictObject({
     'event-sessions',
   ),
   deadlineMs: z._default(timerMs(), 2_000),
-  url: z.optional(
-    z
-      .string({ error: 'a redis:// or rediss:// URL' })
-      .check(z.refine(isRedisUrl, { error: 'a redis:// or rediss:// URL' })),
-  ),
+  url: z.optional(z.string({ error: REDIS_URL }).check(z.refine(isRedisUrl, { error: REDIS_URL }))),
   client: z.optional(withMethods<RedisClient>('an ioredis Redis or Cluster', 'evalsha', 'eval')),
 });
 

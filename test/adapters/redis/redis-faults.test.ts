@@ -126,7 +126,7 @@ describe('options', () => {
   test.each([
     [{}, /either a url or a client/],
     [{ url: 'redis://127.0.0.1', client: { evalsha() {}, eval() {} } }, /either a url or a client/],
-    [{ url: 'http://127.0.0.1' }, /url: expected a redis:\/\/ or rediss:\/\/ URL, got "http/],
+    [{ url: 'http://127.0.0.1' }, /url: expected a redis:\/\/ or rediss:\/\/ URL, as .*, got "http/],
     [{ url: 'redis://u:secret@h:port' }, /got "redis:\/\/u:\*\*\*@h:port"/],
     [{ client: {} }, /client: expected an ioredis Redis or Cluster/],
     [{ url: 'redis://h', prefix: 'a{b}' }, /prefix: expected text of/],
