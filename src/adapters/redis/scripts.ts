@@ -14,7 +14,8 @@ import { MAX_DIGITS } from './writer-ids.js';
  * there are. The list is append-only and decides the order. `expiresAt` in the hash is
  * when an open session runs out; the keys themselves live longer (`keepUntil`), so that the session can be found
  * expired, and what an outage has held back can still be brought in. An add renews that when half of the time is used
- * up, so as not to touch three TTLs each time. A session that was found overdue may be ended from `graceUntil` on.
+ * up, so as not to touch three TTLs each time. A session that was found overdue may be ended from `graceUntil` on,
+ * as long as `expiresAt` is still `graceOf`.
  *
  * A script that fails is not undone. So what may fail (a key of another type, by tampering) comes before all that is
  * written, and the list before what says that it has grown.
@@ -28,10 +29,13 @@ export interface Script {
   readonly sha: string;
 }
 
-const PRELUDE = `
-local function int(n) return string.format('%.0f', n) end
+const NOW = `
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000.0 + math.floor(tonumber(time[2]) / 1000)
+`;
+
+const PRELUDE = `${NOW}
+local function int(n) return string.format('%.0f', n) end
 local function fields(...) return redis.call('HMGET', KEYS[1], ...) end
 local function exists(value) return type(value) == 'string' end
 local function effective(status, expiresAt, asOf)
@@ -87,8 +91,7 @@ const OPEN_SESSION = `
 local f = redis.call('HMGET', KEYS[1], 'status', 'expiresAt', 'ttl', 'events', 'bytes', 'keepUntil', 'largest', 'loose', 'elements', ARGV[1])
 if type(f[1]) ~= 'string' then return {'not_found'} end
 if f[1] ~= 'open' then return {'not_open', f[1]} end
-local time = redis.call('TIME')
-local now, due = tonumber(time[1]) * 1000.0 + math.floor(tonumber(time[2]) / 1000), tonumber(f[2])
+local due = tonumber(f[2])
 if due <= math.min(asOf or now, now) then return {'not_open', 'expired'} end
 local format = string.format
 local events, bytes, elements = tonumber(f[4]), tonumber(f[5]), tonumber(f[9])
@@ -106,7 +109,6 @@ elements = elements + #${table} - ${from - 1}
 `;
 
 const RENEW = `
-if due <= now then redis.call('HDEL', KEYS[1], 'graceUntil') end
 local keepUntil = tonumber(f[6])
 if f[4] == '0' or keepUntil - expiresAt < ${MIN_OVERDUE_MS} then
   keepUntil = expiresAt + ${OVERDUE_MS}
@@ -223,7 +225,8 @@ const FIRST_ELEMENT = 10;
  *
  * Most of the time that it takes goes into reading what the session is like, and writing down what it is like then. The
  * writer knows both as a rule, and sends what it expects, and what that will be (session-state.ts). Every append changes
- * `events`, and `extend` changes `expiresAt`: so if these two are as expected, nothing else has changed.
+ * `events`, and `extend` changes `expiresAt`: so if these two are as expected, nothing else has changed. But the session
+ * may have run out while this was on its way.
  *
  * ARGV: writer's field; what is needed to look: as of when or -, max events, max bytes, n, first number, bytes of the
  * envelopes, bytes of the largest element, the position that the first event has in its element; how many events are
@@ -235,10 +238,10 @@ const FIRST_ELEMENT = 10;
  * session is like now: elements, bytes, the largest element, expiry, until when its keys stay, the time, the time to live,
  * the writer's ranges.
  */
-export const APPEND_RUN = bareScript(`
+export const APPEND_RUN = bareScript(`${NOW}
 if ARGV[3] ~= '' then
   local f = redis.call('HMGET', KEYS[1], 'status', 'events', 'expiresAt')
-  if f[1] == 'open' and f[2] == ARGV[3] and f[3] == ARGV[4] then
+  if f[1] == 'open' and f[2] == ARGV[3] and f[3] == ARGV[4] and now < tonumber(f[3]) then
     ${push('ARGV', FIRST_ELEMENT)}
     redis.call('HSET', KEYS[1], 'events', ARGV[5], 'expiresAt', ARGV[6], 'elements', ARGV[7], 'bytes', ARGV[8], ARGV[1], ARGV[9])
     return 1
@@ -294,7 +297,7 @@ return {'appended', count, '', elements, bytes, largest, expiresAt, keepUntil, n
  * ARGV: '', as of when or '', max events, max bytes, n, whether some ids have the form of a writer's, then n different
  * ids, then n texts `topic json`, each for an element of its own. Answers `appended`, the count, and the positions (from 0, with commas) of those that were there already.
  */
-export const APPEND = bareScript(`
+export const APPEND = bareScript(`${NOW}
 local asOf, maxEvents, maxBytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 ${OPEN_SESSION}
 local n, given, skip, numbered = tonumber(ARGV[5]), ARGV, 6, ARGV[6] == '1'
@@ -391,13 +394,13 @@ return {'rolled_back', f[3], '0'}
 
 /** ARGV: retention, cause, grace. */
 export const EXPIRE = script(`
-local f = fields('status', 'expiresAt', 'events', 'graceUntil')
+local f = fields('status', 'expiresAt', 'events', 'graceUntil', 'graceOf')
 if not exists(f[1]) then return {'not_found'} end
 if f[1] ~= 'open' or effective(f[1], f[2]) ~= 'expired' then return {'not_due'} end
-local graceUntil = exists(f[4]) and tonumber(f[4]) or now + tonumber(ARGV[3])
-if not exists(f[4]) then redis.call('HSET', KEYS[1], 'graceUntil', int(graceUntil)) end
+local graceUntil = f[5] == f[2] and tonumber(f[4]) or now + tonumber(ARGV[3])
+if f[5] ~= f[2] then redis.call('HSET', KEYS[1], 'graceUntil', int(graceUntil), 'graceOf', f[2]) end
 if graceUntil > now then return {'not_due'} end
-redis.call('HDEL', KEYS[1], 'graceUntil')
+redis.call('HDEL', KEYS[1], 'graceUntil', 'graceOf')
 finish('expired', ARGV[1], ARGV[2])
 return {'expired', f[3]}
 `);
@@ -412,6 +415,7 @@ export const RECORD_FIELDS = [
   'createdAt',
   'expiresAt',
   'graceUntil',
+  'graceOf',
   'lease',
   'metadata',
   'history',

@@ -46,7 +46,9 @@ export function toRecord(sessionId: string, given: unknown, values: unknown): Re
     createdAt: number('createdAt'),
     expiresAt: status === 'committing' ? undefined : number('expiresAt'),
     graceUntil:
-      status === 'expired' && valueFor('graceUntil') !== undefined ? number('graceUntil') : undefined,
+      status === 'expired' && valueFor('graceOf') === valueFor('expiresAt')
+        ? number('graceUntil')
+        : undefined,
     leaseExpiresAt: status === 'committing' ? number('lease') || undefined : undefined,
     metadata,
     history: text(valueFor('history'), 'history')

@@ -18,6 +18,7 @@ import {
   LIMITS,
   newEvent,
   newSession,
+  PATIENT,
   RETENTION,
   readAll,
   started,
@@ -286,6 +287,22 @@ describeWith('redis', ({ url }) => {
     expect(score).toBeLessThan(Date.now() + 900_000);
   });
 
+  test('a grace holds for one expiry only: a session that runs out again has another', async () => {
+    const client = later(new Redis(url), (redis) => redis.disconnect());
+    const prefix = `index-${newId()}`;
+    const store = storeAt(url, { prefix });
+    const { sessionId } = await filled(store, 1);
+    await store.extend(sessionId, 1);
+    await expect.poll(() => store.due(10)).toEqual([sessionId]);
+    expect((await store.expire(sessionId, { ...RETENTION, graceMs: 1 })).outcome).toBe('not_due');
+    // As after a failover to a server whose clock is behind: it has not run out yet.
+    await client.hset(`${prefix}:{${sessionId}}`, 'expiresAt', Date.now() + 60_000);
+    await store.extend(sessionId, 1);
+    await expect.poll(() => store.due(10)).toEqual([sessionId]);
+    expect((await store.expire(sessionId, PATIENT)).outcome).toBe('not_due');
+    expect(await store.due(10)).toEqual([]);
+  });
+
   test('a commit whose session had lost its index entry is found when its lease is over', async () => {
     const client = later(new Redis(url), (redis) => redis.disconnect());
     const prefix = `index-${newId()}`;
@@ -495,6 +512,19 @@ describeWith('redis', ({ url }) => {
       duplicates: [0],
       events: 2,
     });
+  });
+
+  test('an append that is under way when its session runs out is refused, whatever its writer knew of the session', async () => {
+    const { own, proxy, store } = await behindProxy();
+    const other = storeAt(own.url);
+    const sessionId = await started(store, { ttlMs: 1_000 });
+    await store.append(sessionId, [newEvent(sessionId, { id: 'w-1' })], LIMITS);
+    proxy.mode = 'stall';
+    const late = store.append(sessionId, [newEvent(sessionId, { id: 'w-2' })], LIMITS);
+    await expect.poll(async () => (await other.get(sessionId))?.status, { timeout: 5_000 }).toBe('expired');
+    proxy.mode = 'pass';
+    expect(await late).toEqual({ outcome: 'not_open', status: 'expired' });
+    expect((await other.get(sessionId))?.events).toBe(1);
   });
 
   test('a stalled server ends at the deadline as unknown, and the same store goes on when it wakes', async () => {
