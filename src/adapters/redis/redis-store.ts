@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { EventSessionsError } from '../../core/errors.js';
+import { EventSessionsError, ignoringUntilAwaited, messageOf } from '../../core/errors.js';
 import type { Cause, CommitReceipt } from '../../core/lifecycle.js';
 import { timerMs, validate, withMethods } from '../../core/validate.js';
 import type {
@@ -124,16 +124,22 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
 
   return {
     async start({ sessionId, metadata, ttlMs, cause }) {
-      const undo = await index.add(sessionId, ttlMs);
-      const reply = await run(scripts.START, sessionId, metadata, ttlMs, causeJson(cause));
-      const [outcome] = reply;
-      if (outcome === 'created') return { outcome };
-      if (outcome !== 'exists') throw unexpected('an outcome of a start', outcome);
-      const [status, kept] = [oneOf(STATUSES, reply[1], 'a status'), oneOf(STATUSES, reply[2], 'a status')];
-      // An entry that was there may be another start's of this id, which has yet to begin.
-      if (kept !== 'open' && kept !== 'committing')
-        await (undo === undefined ? index.hasten(sessionId, 0) : undo());
-      return { outcome, status };
+      try {
+        const undo = await index.add(sessionId, ttlMs);
+        const reply = await run(scripts.START, sessionId, metadata, ttlMs, causeJson(cause));
+        const [outcome] = reply;
+        if (outcome === 'created') return { outcome };
+        if (outcome !== 'exists') throw unexpected('an outcome of a start', outcome);
+        const [status, kept] = [oneOf(STATUSES, reply[1], 'a status'), oneOf(STATUSES, reply[2], 'a status')];
+        // An entry that was there may be another start's of this id, which has yet to begin.
+        if (kept !== 'open' && kept !== 'committing')
+          await (undo === undefined ? index.hasten(sessionId, 0) : undo());
+        return { outcome, status };
+      } catch (error) {
+        // The session may never begin: that is found out by the next look at its entry, not only at its expiry.
+        void index.hasten(sessionId, 0);
+        throw error;
+      }
     },
 
     append: appends.append,
@@ -152,10 +158,14 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     async beginCommit(sessionId, { attemptId, leaseMs, expectedEvents, asOf, cause }) {
       const args = [attemptId, leaseMs, expectedEvents ?? '', causeJson(cause), asOf ?? ''];
       // Sent together, the index first: the entry may have been lost, by a failover or an eviction.
-      const hastened = index.hasten(sessionId, leaseMs);
+      const hastened = ignoringUntilAwaited(index.add(sessionId, leaseMs));
       const reply = await run(scripts.BEGIN_COMMIT, sessionId, ...args);
-      const undo = await hastened;
       const outcome = toBeginCommitOutcome(reply);
+      const undo = await hastened.catch((error: unknown) => {
+        // Whoever has to finish it would find it only when its session would have run out.
+        if (outcome.outcome === 'granted') throw maybeDone(error);
+        return undefined;
+      });
       if (outcome.outcome === 'not_found') await undo?.();
       if (outcome.outcome === 'committed') await index.remove(sessionId);
       if (outcome.outcome === 'granted')
@@ -248,6 +258,10 @@ const FENCED = ['done', 'stale', 'not_found'] as const;
 /** The tail of a history line; the script puts the status and the time before it. */
 function causeJson({ instance, reason }: Cause): string {
   return JSON.stringify({ instance, reason }).slice(1);
+}
+
+function maybeDone(error: unknown): EventSessionsError {
+  return new EventSessionsError('STORE_UNAVAILABLE', messageOf(error), { outcome: 'unknown' }, error);
 }
 
 function fenced([outcome]: readonly unknown[]): FencedOutcome {

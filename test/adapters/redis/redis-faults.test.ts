@@ -8,7 +8,7 @@ import { type RedisClient, redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createConnection, ownClient } from '../../../src/adapters/redis/redis-client.js';
-import { EXTEND } from '../../../src/adapters/redis/scripts.js';
+import { EXTEND, INDEX_PUT, type Script, START } from '../../../src/adapters/redis/scripts.js';
 import { createSessionIndex } from '../../../src/adapters/redis/session-index.js';
 import { newId } from '../../../src/core/ids.js';
 import {
@@ -312,6 +312,53 @@ describeWith('redis', ({ url }) => {
     await store.beginCommit(sessionId, { attemptId: 'a', leaseMs: 1, cause: CAUSE });
     await expect.poll(() => store.due(10)).toEqual([sessionId]);
   });
+
+  /** What a client sends of a script is not done, or done without an answer, as long as `fails` says so. */
+  function failing(redis: Redis, script: Script, fails: () => 'not done' | 'done' | undefined): RedisClient {
+    const send = async (text: string, command: () => Promise<unknown>) => {
+      const failure = text === script.sha || text === script.lua ? fails() : undefined;
+      const reply = failure === 'not done' ? undefined : await command();
+      if (failure !== undefined) throw new Error('Connection is closed.');
+      return reply;
+    };
+    return {
+      evalsha: (sha, ...rest) => send(sha, () => redis.evalsha(sha, ...rest)),
+      eval: (lua, ...rest) => send(lua, () => redis.eval(lua, ...rest)),
+    };
+  }
+
+  test('a commit that the index was not told of is unknown, and granted when it is asked for again', async () => {
+    const redis = later(new Redis(url), (client) => client.disconnect());
+    const prefix = `index-${newId()}`;
+    const { sessionId } = await filled(storeAt(url, { prefix }), 1);
+    let failure: 'not done' | undefined = 'not done';
+    const store = redisStore({ client: failing(redis, INDEX_PUT, () => failure), prefix });
+    const attempt = { attemptId: 'a', leaseMs: 1, cause: CAUSE };
+    expect(await outcomeOf(store.beginCommit(sessionId, attempt))).toBe('unknown');
+    expect((await store.get(sessionId))?.status).toBe('committing');
+    failure = undefined;
+    expect(await store.beginCommit(sessionId, attempt)).toMatchObject({ outcome: 'granted', epoch: 1 });
+    await expect.poll(() => store.due(10)).toEqual([sessionId]);
+  });
+
+  test.each(['not done', 'done'] as const)(
+    'a start that fails, and was %s, is found out to be so at the next look',
+    async (failure) => {
+      const redis = later(new Redis(url), (client) => client.disconnect());
+      const prefix = `index-${newId()}`;
+      const store = storeAt(url, { prefix });
+      const session = newSession();
+      const cut = redisStore({ client: failing(redis, START, () => failure), prefix });
+      expect(await outcomeOf(cut.start(session))).toBe('unknown');
+      const score = async () => Number(await redis.zscore(`${prefix}:index`, session.sessionId));
+      await expect.poll(async () => (await score()) <= Date.now()).toBe(true);
+      // Later than its session can still begin.
+      if (failure === 'not done') await redis.zadd(`${prefix}:index`, 'XX', 1, session.sessionId);
+      expect(await store.due(10)).toEqual([]);
+      expect(await store.countActive()).toBe(failure === 'done' ? 1 : 0);
+      expect((await score()) > Date.now()).toBe(failure === 'done');
+    },
+  );
 
   test('a commit of a session that nobody knows leaves no index entry, unless the session begins meanwhile', async () => {
     const client = later(new Redis(url), (redis) => redis.disconnect());

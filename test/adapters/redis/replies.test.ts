@@ -30,7 +30,7 @@ const JUNK = [
   Object.assign(Object.create(null), { length: 1, 0: 'done' }),
 ];
 
-const FIELDS: (string | null)[] = ['1', '9', '0', '0', '0', '1', '2', null, '0', '{}', ''];
+const FIELDS: (string | null)[] = ['1', '9', '0', '0', '0', '1', '2', null, null, '0', '{}', ''];
 const spoiled = (field: (typeof scripts.RECORD_FIELDS)[number], value: unknown) => [
   'open',
   FIELDS.map((usual, i) => (scripts.RECORD_FIELDS[i] === field ? value : usual)),
@@ -114,9 +114,13 @@ function client(answer: (sha: string) => unknown): RedisClient {
   return { evalsha: async (sha) => answer(sha), eval: async () => null };
 }
 
-/** A store whose index works, and whose sessions answer that. */
+/** Whose index works, and whose sessions answer that. */
+function clientWith(reply: unknown): RedisClient {
+  return client((sha) => (sha === scripts.INDEX_PUT.sha ? '' : reply));
+}
+
 function storeWith(reply: unknown): SessionStore {
-  return redisStore({ client: client((sha) => (sha === scripts.INDEX_PUT.sha ? '' : reply)) });
+  return redisStore({ client: clientWith(reply) });
 }
 
 const FAULT = {
@@ -151,7 +155,7 @@ describe('a reply of a wrong shape is a fault of the store, and what it has done
   ])('read by bytes: %j', async (reply) => {
     const granted = ['granted', '1', '0', '0', '2', '2', '9'];
     const store = redisStore({
-      client: { ...client(() => granted), lrangeBuffer: async () => reply as Buffer[] },
+      client: { ...clientWith(granted), lrangeBuffer: async () => reply as Buffer[] },
     });
     await store.beginCommit('s-1', ATTEMPT);
     await expect(store.read('s-1', RANGE)).rejects.toMatchObject(FAULT);
