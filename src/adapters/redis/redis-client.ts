@@ -65,7 +65,7 @@ export function createConnection(source: ConnectionSource, deadlineMs: number): 
         settled = true;
         deadline.met();
         if (sentTo !== undefined && DEMOTED.test(errorReplyOf(error))) source.demoted(sentTo);
-        reject(toStoreError(error));
+        reject(toStoreError(error, source.resends));
       };
       const send = (client: RedisClient) => {
         if (settled) return;
@@ -119,6 +119,8 @@ function attempt<T>(client: RedisClient, command: (client: RedisClient) => Promi
 
 export interface ConnectionSource {
   readonly hasRange: boolean;
+  /** The client may send a command again whose reply was lost: then the answer is that to the last time. */
+  readonly resends: boolean;
   /** A client that is ready to take commands; a promise if it must first connect. */
   client(): RedisClient | Promise<RedisClient>;
   /** Of a client that is connected, if it has one. */
@@ -130,6 +132,14 @@ export interface ConnectionSource {
   close(): Promise<void>;
 }
 
+interface BorrowedOptions {
+  readonly autoResendUnfulfilledCommands?: boolean | undefined;
+  /** Of a `Cluster`, as the next two. */
+  readonly scaleReads?: unknown;
+  readonly retryDelayOnFailover?: number | undefined;
+  readonly clusterNodeRetryStrategy?: unknown;
+}
+
 /**
  * A client that the user made and will close. Its own queueing, retrying and reconnecting is its own business.
  *
@@ -137,9 +147,14 @@ export interface ConnectionSource {
  * acknowledged event look like a lost one.
  */
 export function borrowedClient(client: RedisClient): ConnectionSource {
-  const { scaleReads = 'master' } = (client.options ?? {}) as { readonly scaleReads?: unknown };
+  const options = (client.options ?? {}) as BorrowedOptions;
+  const { scaleReads = 'master', retryDelayOnFailover = 0 } = options;
   return {
     hasRange: client.lrangeBuffer !== undefined && scaleReads === 'master',
+    resends:
+      options.autoResendUnfulfilledCommands === true ||
+      retryDelayOnFailover > 0 ||
+      typeof options.clusterNodeRetryStrategy === 'function',
     client: () => client,
     stream: () => (typeof client.stream?.cork === 'function' ? client.stream : undefined),
     unanswered() {},
@@ -166,6 +181,7 @@ export function ownClient(url: string, deadlineMs: number): ConnectionSource {
   let closed = false;
   return {
     hasRange: true,
+    resends: false,
     client() {
       if (closed) return hasBeenClosed();
       // A connection is used once: behind its end there is another one, with its own clock and its own errors.
@@ -327,9 +343,10 @@ function errorReplyOf(error: unknown): string {
   return messageOf(error).replace(PLACE_IN_SCRIPT, '');
 }
 
-function toStoreError(error: unknown): EventSessionsError {
+function toStoreError(error: unknown, mayBeResent: boolean): EventSessionsError {
   if (error instanceof EventSessionsError) return error;
   const message = messageOf(error);
-  const outcome = REFUSALS.test(errorReplyOf(error)) || NEVER_SENT.test(message) ? 'not_done' : 'unknown';
+  const isNotDone = !mayBeResent && (REFUSALS.test(errorReplyOf(error)) || NEVER_SENT.test(message));
+  const outcome = isNotDone ? 'not_done' : 'unknown';
   return new EventSessionsError('STORE_UNAVAILABLE', `Redis: ${message}`, { outcome }, error);
 }

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isEventSessionsError, type SessionStore } from 'event-sessions';
 import { type RedisClient, redisStore } from 'event-sessions/redis';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
+import { Cluster as Cluster6, Redis as Redis6 } from 'ioredis6';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createConnection, ownClient } from '../../../src/adapters/redis/redis-client.js';
 import { EXTEND, INDEX_PUT, type Script, START } from '../../../src/adapters/redis/scripts.js';
@@ -23,7 +24,7 @@ import {
   readAll,
   started,
 } from '../../../src/testing/store-sessions.js';
-import { type RunningRedis, startRedis } from '../../support/redis.js';
+import { type RunningRedis, startRedis, startRedisCluster } from '../../support/redis.js';
 import { redisCommand } from '../../support/redis-node.js';
 import { describeWith, needs } from '../../support/services.js';
 import { startTcpProxy } from '../../support/tcp-proxy.js';
@@ -574,6 +575,35 @@ describeWith('redis', ({ url }) => {
     expect((await other.get(sessionId))?.events).toBe(1);
   });
 
+  test.each([
+    [
+      '5',
+      (options: { port: number; retryStrategy: () => number }) =>
+        new Redis({ host: '127.0.0.1', ...options }),
+    ],
+    [
+      '6',
+      (options: { port: number; retryStrategy: () => number }) =>
+        new Redis6({ host: '127.0.0.1', ...options }),
+    ],
+  ])(
+    'what ioredis %s sends again, since the reply was lost, is not taken for not done when it is refused then',
+    async (_, connect) => {
+      const { own, proxy } = await behindProxy();
+      const direct = later(new Redis(own.url), (redis) => redis.disconnect());
+      const client = later(connect({ port: proxy.port, retryStrategy: () => 500 }), (c) => c.disconnect());
+      client.on('error', () => {});
+      const store = redisStore({ client, deadlineMs: 10_000 });
+      const { sessionId } = await filled(store, 1);
+      proxy.mode = 'cut after request';
+      const append = outcomeOf(store.append(sessionId, [newEvent(sessionId)], LIMITS));
+      await expect.poll(async () => (await storeAt(own.url).get(sessionId))?.events).toBe(2);
+      await direct.replicaof('127.0.0.1', '1');
+      proxy.mode = 'pass';
+      expect(await append).toBe('unknown');
+    },
+  );
+
   test('a stalled server ends at the deadline as unknown, and the same store goes on when it wakes', async () => {
     const own = await ownServer();
     const store = storeAt(own.url, { deadlineMs: 500 });
@@ -816,3 +846,27 @@ test('G8: an idle client of our own does not hold the process', needs('redis'), 
   expect(output.trim()).toBe('committed');
   expect(code).toBe(0);
 });
+
+test(
+  'what a Cluster has sent to masters that are gone is not taken for not done',
+  needs('cluster'),
+  async () => {
+    const cluster = later(await startRedisCluster(), (servers) => servers.stop());
+    const stores = await Promise.all(
+      [Cluster, Cluster6].map(async (Client) => {
+        const client = later(new Client([...cluster.nodes], { enableOfflineQueue: false }), (c) =>
+          c.disconnect(),
+        );
+        client.on('error', () => {});
+        await once(client, 'ready');
+        const store = redisStore({ client, deadlineMs: 10_000 });
+        return { store, sessionId: await started(store) };
+      }),
+    );
+    for (const server of cluster.servers) server.signal('SIGSTOP');
+    const outcomes = stores.map(({ store, sessionId }) => outcomeOf(store.rollback(sessionId, RETENTION)));
+    await new Promise(setImmediate);
+    for (const server of cluster.servers) server.signal('SIGKILL');
+    expect(await Promise.all(outcomes)).toEqual(['unknown', 'unknown']);
+  },
+);
