@@ -52,13 +52,17 @@ export interface CommitSessionContext {
   readonly closing: AbortSignal;
   /** Aborts when the instance has closed, whether or not this commit is done. */
   readonly over: AbortSignal;
-  /** Commits whose last step the store has not confirmed: it may have been done. Shared by all that commit here. */
-  readonly unconfirmed: Map<string, Finished>;
+  /** The last attempts that failed: steps that the store has not confirmed may have been done. Shared by all that commit here. */
+  readonly unconfirmed: Map<string, Unconfirmed>;
 }
 
-export interface Finished {
+export interface Unconfirmed {
   readonly epoch: number;
-  readonly receipt: CommitReceipt;
+  /** What of it has been counted. */
+  readonly cursor: number;
+  readonly deferred: number;
+  /** If it may have been finished. */
+  readonly receipt: CommitReceipt | undefined;
 }
 
 export const commitSessionSchema = z.strictObject({
@@ -139,9 +143,9 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
           };
         } else if (begun.outcome === 'committed') {
           metrics.eventsTriedAgain(sessionId);
-          const finished = unconfirmed.get(sessionId);
+          const { epoch, receipt } = unconfirmed.get(sessionId) ?? {};
           unconfirmed.delete(sessionId);
-          if (finished?.receipt.durationMs === begun.receipt.durationMs) tell(finished);
+          if (epoch !== undefined && receipt?.durationMs === begun.receipt.durationMs) tell(epoch, receipt);
           return begun.receipt;
         } else {
           throw refusal(sessionId, begun, expectedEvents);
@@ -153,14 +157,22 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
   };
 
   async function carryOut(attempt: Attempt): Promise<{ receipt: CommitReceipt; leaseLost: boolean }> {
-    const { sessionId, epoch, events, cursor, stop } = attempt;
+    const { sessionId, epoch, events, cursor, deferred, stop } = attempt;
     metrics.eventsTriedAgain(sessionId);
+    const before = unconfirmed.get(sessionId);
+    unconfirmed.delete(sessionId);
+    // If nobody else was at it in between, it was this instance that has brought it here.
+    if (before !== undefined && before.epoch + 1 === epoch && before.cursor < cursor) {
+      metrics.eventsPublished(cursor - deferred - (before.cursor - before.deferred));
+      metrics.eventsDeferred(deferred - before.deferred);
+    }
     domainEvents.emit('session.committing', { sessionId, epoch, events, cursor });
     logger.debug('Commit begun', { sessionId, commitEpoch: epoch, events, cursor });
     const lease = holdLease(
       { advance: (id, progress) => repository.askCommitting(id, (store) => store.advance(id, progress)) },
       { ...attempt, leaseMs, over: context.over },
     );
+    let receipt: CommitReceipt | undefined;
     try {
       // Once it has run, the lease is finished or given back; a renewal on its way must not bring it to life again.
       const result = await processor.run({ sessionId, events, lease, signal: stop }).finally(lease.stop);
@@ -170,11 +182,13 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
         await release(attempt);
         return { receipt: committing, leaseLost: false };
       }
-      const receipt = receiptOf(attempt, lease, 'committed');
+      receipt = receiptOf(attempt, lease, 'committed');
       return (await finish(attempt, receipt))
         ? { receipt, leaseLost: false }
         : { receipt: committing, leaseLost: true };
     } catch (error) {
+      unconfirmed.set(sessionId, { epoch, cursor: lease.cursor, deferred: lease.deferred, receipt });
+      forgetOldest(unconfirmed, MAX_UNCONFIRMED);
       const failure = await leaveToRecovery(attempt, error);
       if (failure === undefined) {
         return { receipt: receiptOf(attempt, lease, 'committing'), leaseLost: false };
@@ -200,17 +214,13 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
   async function finish({ sessionId, epoch }: Attempt, receipt: CommitReceipt): Promise<boolean> {
     const { events, deferred } = receipt;
     const ending = { epoch, cursor: events, deferred, receipt, retentionMs, cause };
-    const { outcome } = await repository.finishCommit(sessionId, ending).catch((error: unknown) => {
-      unconfirmed.set(sessionId, { epoch, receipt });
-      forgetOldest(unconfirmed, MAX_UNCONFIRMED);
-      throw error;
-    });
+    const { outcome } = await repository.finishCommit(sessionId, ending);
     if (outcome !== 'done') return false;
-    tell({ epoch, receipt });
+    tell(epoch, receipt);
     return true;
   }
 
-  function tell({ epoch, receipt }: Finished): void {
+  function tell(epoch: number, receipt: CommitReceipt): void {
     const { sessionId, events, published, deferred, durationMs } = receipt;
     metrics.sessionCommitted(durationMs);
     domainEvents.emit('session.committed', { sessionId, events, published, deferred, durationMs });

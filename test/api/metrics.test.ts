@@ -208,6 +208,24 @@ test('a batch whose cursor the store has not confirmed is counted by the attempt
   expect((await sessions.metrics()).events).toMatchObject({ published: 0, failed: 3 });
 });
 
+test.each([
+  ['published', false],
+  ['deferred', true],
+])(
+  'a batch whose cursor has moved, though nobody heard so, is counted as %s by the next attempt',
+  async (what, down) => {
+    const { sessions, store, broker } = instance({ commit: { retries: 0, batchEvents: 2 } });
+    broker.down = down;
+    const session = await sessions.startSession();
+    await session.addMany([1, 2, 3, 4, 5].map((data) => ({ type: 'a', data })));
+    store.decide = (method) => (method === 'advance' ? 'cut after' : 'up');
+    expect(await session.commit()).toMatchObject({ status: 'committing' });
+    store.decide = undefined;
+    expect(await session.commit()).toMatchObject({ status: 'committed', [what]: 5 });
+    expect((await sessions.metrics()).events).toMatchObject({ processed: 5, [what]: 5 });
+  },
+);
+
 test('what cannot be asked is undefined, and the rest is there', async () => {
   const { sessions, store } = instance({ contingency: false });
   store.fault = 'down';
