@@ -1,3 +1,4 @@
+import { harmless } from '../core/harmless.js';
 import type { SessionStore } from '../ports/session-store.js';
 import type { CommandContext } from './command.js';
 import { EXIT } from './exit-codes.js';
@@ -5,7 +6,7 @@ import { type PlannedSession, patienceOf, planLog, waitText } from './log-plan.j
 import { mustHaveFile } from './parts.js';
 import type { SessionPlan } from './session-plan.js';
 import { type Column, tableLines } from './terminal.js';
-import { countText, harmless, numberText } from './wording.js';
+import { countText, numberText } from './wording.js';
 
 interface Interrupted {
   readonly sessionId: string;

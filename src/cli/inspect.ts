@@ -1,3 +1,4 @@
+import { harmless } from '../core/harmless.js';
 import {
   type Backlog,
   gatherBacklog,
@@ -12,7 +13,7 @@ import { EXIT, UsageError, untilAborted } from './exit-codes.js';
 import { mustHaveFile } from './parts.js';
 import { showSession } from './session-story.js';
 import { tableLines } from './terminal.js';
-import { agoText, bytesText, countText, harmless, numberText } from './wording.js';
+import { agoText, bytesText, countText, numberText } from './wording.js';
 
 const DEFAULT_LIMIT = 50;
 

@@ -1,4 +1,5 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
+import { harmless } from '../core/harmless.js';
 import { type Flags, parseArguments } from './arguments.js';
 import type { Command } from './command.js';
 import { didYouMean } from './did-you-mean.js';
@@ -11,7 +12,6 @@ import { serve } from './serve.js';
 import { SETTING_FLAGS } from './setting-list.js';
 import { resolveSettings } from './settings.js';
 import { type Environment, type Output, terminal } from './terminal.js';
-import { harmless } from './wording.js';
 
 /** Everything that the command line tool gets from outside. */
 export interface Surroundings {

@@ -1,9 +1,10 @@
 import { quarantinePathOf } from '../adapters/file/quarantine-reader.js';
 import type { RecoveryProgress, RecoveryReport } from '../contingency/recovery-pass.js';
+import { harmless } from '../core/harmless.js';
 import type { Backlog } from './backlog.js';
 import { type ProgressBar, progressBar } from './progress-bar.js';
 import type { Terminal } from './terminal.js';
-import { bytesText, countText, harmless, numberText, spanText } from './wording.js';
+import { bytesText, countText, numberText, spanText } from './wording.js';
 
 /** How `recover` ended, over all its passes. */
 export interface RecoveryEnd {

@@ -2,6 +2,7 @@ import { openLogSnapshot } from '../adapters/file/log-reader.js';
 import { readQuarantine } from '../adapters/file/quarantine-reader.js';
 import { withoutBytes } from '../contingency/without-bytes.js';
 import { messageOf } from '../core/errors.js';
+import { harmless } from '../core/harmless.js';
 import type { SessionStatus } from '../core/lifecycle.js';
 import { isId } from '../core/validate.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
@@ -10,7 +11,7 @@ import type { CommandContext } from './command.js';
 import { EXIT, UsageError } from './exit-codes.js';
 import { openStore } from './parts.js';
 import { tableLines } from './terminal.js';
-import { agoText, bytesText, countText, harmless, spanText, timeText } from './wording.js';
+import { agoText, bytesText, countText, spanText, timeText } from './wording.js';
 
 /** One thing that happened to a session, as one of its three places knows it. */
 interface Step {

@@ -65,13 +65,6 @@ export function countText(count: number, one: string, many = `${one}s`): string 
   return `${numberText(count)} ${count === 1 ? one : many}`;
 }
 
-/** Text from a file or a server, so that it can't move the cursor or colour the terminal of whoever reads it. */
-export function harmless(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (character) => {
-    return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
-  });
-}
-
 /** A value that somebody gave, short and on one line. */
 export function valueText(value: unknown): string {
   if (typeof value === 'string') return shown(value, 80);

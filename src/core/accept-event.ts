@@ -175,7 +175,7 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
     } catch (error) {
       throw new EventSessionsError(
         'INVALID_TOPIC',
-        `The topic option threw for an event of type ${type}`,
+        `The topic option threw for an event of type ${describe(type)}`,
         { eventType: type },
         error,
       );

@@ -55,7 +55,7 @@ export function createCatalogue(entries: Catalogue | undefined): CatalogueLookup
         const known = [...schemas.keys()].slice(0, 10).join(', ');
         throw new EventSessionsError(
           'UNKNOWN_EVENT_TYPE',
-          `The catalogue has no event type ${JSON.stringify(type)}. It has: ${known}${schemas.size > 10 ? ', …' : ''}`,
+          `The catalogue has no event type ${describe(type)}. It has: ${known}${schemas.size > 10 ? ', …' : ''}`,
           { eventType: type },
         );
       }

@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { EventSessionsError, type EventSessionsErrorCode, type EventSessionsErrorFacts } from './errors.js';
+import { beginning, harmless } from './harmless.js';
 import { plainJson } from './plain-json.js';
 import { describe } from './validate.js';
 
@@ -111,10 +112,12 @@ function checkMembers(value: object): void {
   const prototype = Object.getPrototypeOf(value);
   if (prototype === Object.prototype || prototype === null) return;
   const [, name = ''] = /^\[object (.*)\]$/.exec(Object.prototype.toString.call(value)) ?? [];
-  if (name !== 'Object') throw new NotJson(`${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name} is not JSON`);
+  if (name === 'Object') return;
+  const kind = harmless(beginning(name, 60));
+  throw new NotJson(`${/^[AEIO]/.test(kind) ? 'an' : 'a'} ${kind} is not JSON`);
 }
 
 function pathOf({ holders, keys }: Place): string {
   const path = holders.map((holder, i) => (Array.isArray(holder) ? `[${keys[i]}]` : `.${keys[i]}`)).join('');
-  return path.length > 200 ? `${path.slice(0, 200)}…` : path;
+  return harmless(beginning(path, 200));
 }

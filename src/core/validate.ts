@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import * as z from 'zod/mini';
 import { EventSessionsError, type InputIssue, isEventSessionsError } from './errors.js';
+import { beginning, harmless } from './harmless.js';
 import { withoutPassword } from './without-password.js';
 
 /**
@@ -49,14 +50,22 @@ const ownWords: z.core.$ZodErrorMap = (issue) =>
 /** An input can have as many mistakes as it has members. */
 const MAX_ISSUES = 100;
 
-/** What an error tells of the mistakes in an input: the first of them, and the same as a text. */
+/** Names of members are part of a path, and a schema may tell them, or more, in its message. */
+const MAX_PATH = 200;
+const MAX_MESSAGE = 500;
+
+/** What an error tells of the mistakes in an input: the first of them, each short and on one line, and the same as a text. */
 export function toldOf<M>(
   mistakes: Iterable<M>,
   explain: (mistake: M) => readonly InputIssue[],
 ): { readonly issues: readonly InputIssue[]; readonly list: string } {
   const found: InputIssue[] = [];
   for (const mistake of mistakes) {
-    found.push(...explain(mistake));
+    for (const { path, message } of explain(mistake))
+      found.push({
+        path: harmless(beginning(path, MAX_PATH)),
+        message: harmless(beginning(message, MAX_MESSAGE)),
+      });
     if (found.length > MAX_ISSUES) break;
   }
   const issues = found.slice(0, MAX_ISSUES);
@@ -95,8 +104,7 @@ export function describe(value: unknown): string {
 
 /** The beginning of a text that somebody gave, on one line. */
 export function shown(text: string, maxLength: number): string {
-  const open = withoutPassword(text);
-  return JSON.stringify(open.length > maxLength ? `${open.slice(0, maxLength)}…` : open);
+  return harmless(JSON.stringify(beginning(withoutPassword(text), maxLength)));
 }
 
 /** A whole number within bounds, both of which are allowed. */

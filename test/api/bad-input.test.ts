@@ -1,5 +1,6 @@
-import { memoryStore, type Session } from 'event-sessions';
+import { isEventSessionsError, memoryStore, type Session } from 'event-sessions';
 import { describe, expect, test } from 'vitest';
+import * as z from 'zod';
 import { instance } from './instance.js';
 
 const cycle: Record<string, unknown> = {};
@@ -90,6 +91,61 @@ test.each(SAID)('a message speaks of what was called: %s', async (_, act, said) 
   const session = await sessions.startSession();
   await session.add('a', 1);
   await expect(act(session)).rejects.toThrow(said);
+});
+
+const hostile = `\n\u001b[31m\u009b31m\u2028\u202e\ud800${'y'.repeat(100_000)}`;
+const hundreds = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`${i}${hostile}`, Number.NaN]));
+const taggedBy = (tag: string) => Object.create({ [Symbol.toStringTag]: tag });
+
+const HOSTILE: [string, (session: Session) => unknown][] = [
+  ['names of options', add(1, hundreds)],
+  ['names of extensions', add(1, { extensions: hundreds })],
+  ['the value of an option', add(1, { subject: hostile })],
+  ['a type', add(1, {}, hostile)],
+  ['a topic', add(1, { topic: hostile })],
+  ['names in the data', add({ a: hundreds })],
+  ['the kind of the data', add(taggedBy(hostile))],
+  ['names of options of commit', (session) => session.commit(hundreds)],
+  ['the type of a listener', () => instance().sessions.on(hostile as never, () => {})],
+  ['names in the metadata', () => instance().sessions.startSession({ metadata: hundreds })],
+  ['names of settings', () => instance(hundreds)],
+  ['names of limits', () => instance({ limits: hundreds })],
+  ['names of event types', () => instance({ events: hundreds as never })],
+  [
+    'names in the data of a schema',
+    () => {
+      const { sessions } = instance({
+        events: { a: z.record(z.string(), z.number()) },
+      });
+      return sessions.startSession().then((session) => session.add('a', { ...hundreds }));
+    },
+  ],
+  [
+    'what a schema says',
+    () => {
+      const { sessions } = instance({ events: { a: z.strictObject({}) } });
+      return sessions.startSession().then((session) => session.add('a', { ...hundreds }));
+    },
+  ],
+  [
+    'a type that the catalogue has not',
+    () => {
+      const { sessions } = instance({ events: { a: z.any() } });
+      return sessions.startSession().then((session) => session.add('\u2028\u202e' as 'a', 1));
+    },
+  ],
+];
+
+test.each(HOSTILE)('a message is short and on one line, whatever is in it: %s', async (_, act) => {
+  const session = await instance().sessions.startSession();
+  const error = await (async () => act(session))().catch((thrown: unknown) => thrown);
+  if (!isEventSessionsError(error)) throw new Error('it was let through', { cause: error });
+  const { message, issues = [] } = error;
+  const texts = [message, ...issues.flatMap((issue) => [issue.path, issue.message])];
+  for (const text of texts) {
+    expect(text).toMatch(/^[^\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e]*$/u);
+    expect(text.length).toBeLessThan(100_000);
+  }
 });
 
 test.each(['', 'a b', 'x'.repeat(129), '{a}', 'a:b', 'ä', 5, null, undefined])(

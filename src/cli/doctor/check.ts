@@ -1,4 +1,4 @@
-import { harmless } from '../wording.js';
+import { harmless } from '../../core/harmless.js';
 
 export type CheckStatus = 'ok' | 'warning' | 'error';
 
