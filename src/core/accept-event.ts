@@ -104,7 +104,8 @@ const extensionName = z.string().check(
   z.regex(/^[a-z0-9]{1,20}$/, { error: extensionNameError }),
   z.refine((name) => !RESERVED.has(name), { error: extensionNameError }),
 );
-const extensionError = 'a string without control characters, a boolean or a 32-bit whole number';
+const extensionError =
+  'a string without control characters or lone surrogates, a boolean or a 32-bit whole number';
 export const extensionValue = z.union([z.boolean(), z.int32(), plainText(1024)], { error: extensionError });
 export const addOptionsSchema = z.strictObject({
   id: z.optional(idSchema),

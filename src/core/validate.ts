@@ -156,12 +156,16 @@ export const idSchema = z
   .string({ error: 'an id of 1 to 128 characters A-Z a-z 0-9 _ -' })
   .check(z.regex(ID, { error: 'an id of 1 to 128 characters A-Z a-z 0-9 _ -' }));
 
-/** Text without control characters (they would break log lines, headers and CloudEvents attributes). */
+/** Text that a CloudEvents attribute may have. Control characters would break log lines and headers as well. */
 export const plainText = (maxLength: number) => {
-  const error = `text of 1 to ${maxLength} characters without control characters`;
+  const error = `text of 1 to ${maxLength} characters without control characters or lone surrogates`;
   return z
     .string({ error })
-    .check(z.minLength(1, { error }), z.maxLength(maxLength, { error }), z.regex(/^\P{Cc}*$/u, { error }));
+    .check(
+      z.minLength(1, { error }),
+      z.maxLength(maxLength, { error }),
+      z.regex(/^[^\p{Cc}\p{Cs}]*$/u, { error }),
+    );
 };
 
 /** An object whose keys are names of something. `__proto__` is none: zod would leave it out without a word. */

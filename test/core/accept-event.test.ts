@@ -56,11 +56,14 @@ describe('the id', () => {
 });
 
 describe('the type', () => {
-  test.each(['', 'a\nb', 'x'.repeat(257), undefined, null, 5, {}])('%j is refused', async (type) => {
-    const error = await refusal({ type, topic: 't' });
-    expect(error.code).toBe('INVALID_INPUT');
-    expect(error.message).toMatch(/^The event type: expected text/);
-  });
+  test.each(['', 'a\nb', 'a\ud800', 'x'.repeat(257), undefined, null, 5, {}])(
+    '%j is refused',
+    async (type) => {
+      const error = await refusal({ type, topic: 't' });
+      expect(error.code).toBe('INVALID_INPUT');
+      expect(error.message).toMatch(/^The event type: expected text/);
+    },
+  );
 });
 
 describe('the topic', () => {
@@ -181,12 +184,15 @@ describe('the time', () => {
 });
 
 describe('the subject', () => {
-  test.each(['', 'a\nb', '\u0085', 'x'.repeat(1025), 5, null])('%j is refused', async (subject) => {
-    expect(await refusal({ subject })).toMatchObject({
-      code: 'INVALID_INPUT',
-      issues: [{ path: 'subject' }],
-    });
-  });
+  test.each(['', 'a\nb', '\u0085', '\udfffa', 'x'.repeat(1025), 5, null])(
+    '%j is refused',
+    async (subject) => {
+      expect(await refusal({ subject })).toMatchObject({
+        code: 'INVALID_INPUT',
+        issues: [{ path: 'subject' }],
+      });
+    },
+  );
 });
 
 describe('extensions', () => {
@@ -244,6 +250,7 @@ describe('extensions', () => {
     [{}],
     [[]],
     ['a\nb'],
+    ['a\udc00\ud800'],
     ['x'.repeat(1025)],
     [new Date(0)],
   ])('may not have the value %s', async (value) => {
@@ -312,6 +319,12 @@ describe('the data', () => {
       'order.placed': z.string().transform((text) => new Map([[text, 1]])),
     });
     expect((await refusal({ data: 'x' }, { catalogue })).message).toBe('data: a Map is not JSON');
+  });
+
+  test('comes out as it was, with a lone surrogate as its escape', async () => {
+    const data = { 'a\ud800': ['\udfff', '💶'] };
+    expect((await accept({ data })).json).toContain('{"a\\ud800":["\\udfff","💶"]}');
+    expect((await decode({ data })).data).toEqual(data);
   });
 
   test('may be forgotten by nobody', async () => {

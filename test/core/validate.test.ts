@@ -114,7 +114,12 @@ describe('the building blocks', () => {
       ['a', 'A-z_9', 'x'.repeat(128)],
       ['', 'x'.repeat(129), 'a b', 'a\n', 'ä', 'a/b', 5, null],
     ],
-    ['text', plainText(3), ['a', 'a"b', '€€€', '💶'], ['', 'abcd', 'a\nb', '\u0000', '\u007f', '\u0085', 5]],
+    [
+      'text',
+      plainText(3),
+      ['a', 'a"b', '€€€', '💶'],
+      ['', 'abcd', 'a\nb', '\u0000', '\u007f', '\u0085', '\ud800', '\udc00a', 5],
+    ],
     ['a whole number', wholeNumber(0, 9), [0, 9, -0], [-1, 10, 1.5, '1', Number.NaN, 1n, null]],
     ['a timer', timerMs(), [1, 2_147_483_647], [0, 2_147_483_648, Number.POSITIVE_INFINITY]],
     ['a function', functionOf('a function'), [() => {}, class {}], [{}, 'f', undefined]],
