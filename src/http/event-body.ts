@@ -50,6 +50,10 @@ export const cloudEventSchema = z.catchall(
     datacontenttype: z.optional(z.literal('application/json', { error: 'application/json' })),
     data: z.optional(z.unknown()),
     data_base64: z.optional(z.never({ error: 'data that is JSON' })),
+    originalid: z.optional(z.never({ error: 'no attribute of this name, under which the id travels on' })),
+    originalsource: z.optional(
+      z.never({ error: 'no attribute of this name, under which the source travels on' }),
+    ),
   }),
   extensionValue,
 );

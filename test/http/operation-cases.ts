@@ -168,6 +168,8 @@ export const CASES: Readonly<Record<string, readonly Case[]>> = {
         { ...cloudEvent, datacontenttype: 'text/xml' },
         { ...cloudEvent, data_base64: 'AA==' },
         { ...cloudEvent, traceid: {} },
+        { ...cloudEvent, originalid: '0' },
+        { ...cloudEvent, originalsource: '/first' },
       ],
       one,
     ),
