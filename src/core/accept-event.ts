@@ -31,7 +31,9 @@ export interface AddOptions {
   readonly subject?: string | undefined;
   /** When it happened; a string must be RFC 3339. Default: now. */
   readonly time?: Date | string | undefined;
-  /** CloudEvents extension attributes, such as `traceparent`. Names have 1 to 20 characters `a-z 0-9`. */
+  /**
+   * CloudEvents extension attributes, such as `traceparent`; at most 100. Names have 1 to 20 characters `a-z 0-9`.
+   */
   readonly extensions?: Readonly<Record<string, ExtensionValue>> | undefined;
 }
 
@@ -106,13 +108,22 @@ const extensionName = z.string().check(
 );
 const extensionError =
   'a string without control characters or lone surrogates, a boolean or a 32-bit whole number';
+/** CloudEvents has no limit, but a transport may make each of them a header. */
+export const MAX_EXTENSIONS = 100;
 export const extensionValue = z.union([z.boolean(), z.int32(), plainText(1024)], { error: extensionError });
 export const addOptionsSchema = z.strictObject({
   id: z.optional(idSchema),
   topic: z.optional(z.string()),
   subject: z.optional(plainText(1024)),
   time: z.optional(timeText),
-  extensions: z.optional(named('an object of extension attributes', extensionName, extensionValue)),
+  extensions: z.optional(
+    named(
+      `an object of up to ${MAX_EXTENSIONS} extension attributes`,
+      extensionName,
+      extensionValue,
+      MAX_EXTENSIONS,
+    ),
+  ),
 });
 export const eventTypeSchema = plainText(256);
 export const eventSchema = z.extend(addOptionsSchema, { type: eventTypeSchema, data: z.unknown() });

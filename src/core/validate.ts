@@ -168,11 +168,22 @@ export const plainText = (maxLength: number) => {
     );
 };
 
-/** An object whose keys are names of something. `__proto__` is none: zod would leave it out without a word. */
-export const named = <T>(what: string, name: z.ZodMiniType<string, string>, value: z.ZodMiniType<T, T>) =>
+/**
+ * An object whose keys are names of something. `__proto__` is none: zod would leave it out without a word. More than
+ * `maxNames` are refused before zod looks at each, which takes it microseconds.
+ */
+export const named = <T>(
+  what: string,
+  name: z.ZodMiniType<string, string>,
+  value: z.ZodMiniType<T, T>,
+  maxNames = Number.POSITIVE_INFINITY,
+) =>
   z.pipe(
     z.custom<Record<string, T>>(
-      (input) => typeof input !== 'object' || input === null || !Object.hasOwn(input, '__proto__'),
+      (input) =>
+        typeof input !== 'object' ||
+        input === null ||
+        (!Object.hasOwn(input, '__proto__') && Object.keys(input).length <= maxNames),
       { error: `${what}, none of them __proto__` },
     ),
     z.record(name, value, { error: what }) as z.ZodMiniType<Record<string, T>, Record<string, T>>,

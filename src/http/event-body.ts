@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod/mini';
-import { addOptionsSchema, type EventInput, eventTypeSchema, extensionValue } from '../core/accept-event.js';
+import { MAX_EVENTS_PER_CALL } from '../commands/add-events.js';
+import {
+  addOptionsSchema,
+  type EventInput,
+  eventTypeSchema,
+  extensionValue,
+  MAX_EXTENSIONS,
+} from '../core/accept-event.js';
 import { plainText, validate } from '../core/validate.js';
 import { HttpProblem } from './problem.js';
 
@@ -29,7 +36,10 @@ export function eventsOf(type: string, body: unknown, key: string | undefined): 
     throw new HttpProblem('INVALID_INPUT', 'A batch is an array of CloudEvents');
   if (type === CLOUD_EVENT && Array.isArray(body))
     throw new HttpProblem('INVALID_INPUT', `One CloudEvent is an object; several are ${CLOUD_EVENTS}`);
-  return (Array.isArray(body) ? body : [body]).map((item: unknown, index) => {
+  const items: readonly unknown[] = Array.isArray(body) ? body : [body];
+  if (items.length > MAX_EVENTS_PER_CALL)
+    throw new HttpProblem('INVALID_INPUT', `One call takes up to ${MAX_EVENTS_PER_CALL} events`);
+  return items.map((item, index) => {
     if (typeof item !== 'object' || item === null || Array.isArray(item))
       throw new HttpProblem('INVALID_INPUT', `Event ${index} is not an object`);
     if (type !== 'application/json') return fromCloudEvent(item as Record<string, unknown>, index);
@@ -58,11 +68,15 @@ export const cloudEventSchema = z.catchall(
   extensionValue,
 );
 
+const MAX_ATTRIBUTES = MAX_EXTENSIONS + Object.keys(cloudEventSchema.shape).length;
+
 /**
  * A CloudEvent is one by its source and id together: both go into the id that it has in the session, and travel on as
  * extension attributes.
  */
 function fromCloudEvent(item: Record<string, unknown>, index: number): EventInput {
+  if (Object.keys(item).length > MAX_ATTRIBUTES)
+    throw new HttpProblem('INVALID_INPUT', `Event ${index} has more than ${MAX_ATTRIBUTES} attributes`);
   // "null" is as good as unset (CloudEvents JSON Format 1.0.2, 2.2), and events of this library always have data.
   const set = Object.fromEntries(Object.entries(item).filter(([, value]) => value !== null));
   validate(cloudEventSchema, set, `Event ${index}`);

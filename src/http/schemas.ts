@@ -4,7 +4,7 @@ import { commitSessionSchema } from '../commands/commit-session.js';
 import { rollbackSessionSchema } from '../commands/rollback-session.js';
 import { type StartReceipt, startSessionSchema } from '../commands/start-session.js';
 import type { RecoveryReport } from '../contingency/recovery-pass.js';
-import { eventSchema } from '../core/accept-event.js';
+import { eventSchema, MAX_EXTENSIONS } from '../core/accept-event.js';
 import type { CloudEvent } from '../core/event.js';
 import type { CommitReceipt, RollbackReceipt } from '../core/lifecycle.js';
 import { FAILURE_CODES, type FailureEntry, type MetricsSnapshot } from '../core/metrics.js';
@@ -19,6 +19,7 @@ interface Note {
   readonly id?: string;
   readonly type?: 'object';
   readonly format?: 'date-time';
+  readonly maxProperties?: number;
   readonly description?: string;
 }
 
@@ -71,7 +72,10 @@ requests
     format: 'date-time',
     description: 'When it happened (RFC 3339). Default: now.',
   })
-  .add(eventSchema.shape.extensions, { description: 'CloudEvents extension attributes.' });
+  .add(eventSchema.shape.extensions, {
+    maxProperties: MAX_EXTENSIONS,
+    description: 'CloudEvents extension attributes.',
+  });
 
 /** What is answered. A later version may add properties. */
 export const responses = z.registry<Note>();

@@ -235,6 +235,19 @@ describe('extensions', () => {
     );
   });
 
+  test('are 100 at most, and of more none is looked at', async () => {
+    const many = (count: number, value: unknown) =>
+      Object.fromEntries(Array.from({ length: count }, (_, i) => [`a${i}`, value]));
+    expect(await decode({ extensions: many(100, 'x') })).toMatchObject(many(100, 'x'));
+    for (const value of ['x', {}]) {
+      const { code, issues } = await refusal({ extensions: many(101, value) });
+      expect(code).toBe('INVALID_INPUT');
+      expect(issues).toEqual([
+        { path: 'extensions', message: expect.stringContaining('up to 100 extension attributes') },
+      ]);
+    }
+  });
+
   test('named __proto__ are refused, not dropped', async () => {
     const extensions = JSON.parse('{"__proto__":"x"}');
     expect((await refusal({ extensions })).code).toBe('INVALID_INPUT');

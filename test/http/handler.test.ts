@@ -134,6 +134,17 @@ describe('what is refused', () => {
     expect(answer.body).toMatchObject({ status, code: expect.any(String) });
   });
 
+  it.each([
+    ['application/json', 'One call takes up to 10000 events'],
+    ['application/cloudevents-batch+json', 'One call takes up to 10000 events'],
+    ['application/cloudevents+json', 'Event 0 has more than 111 attributes'],
+  ])('too much of %s, before any of it is looked at', async (type, detail) => {
+    const wrong = Array.from({ length: 10_001 }, () => 'wrong');
+    const body = type === 'application/cloudevents+json' ? { ...wrong } : wrong;
+    const answer = await client()('POST', '/sessions/abc/events', body, { 'content-type': type });
+    expect(answer).toMatchObject({ status: 400, body: { code: 'INVALID_INPUT', detail } });
+  });
+
   it('a body that does not arrive', async () => {
     const handle = createHttpHandler(sessions, { bodyTimeoutMs: 20 });
     const init = { method: 'POST', body: new ReadableStream(), duplex: 'half' as const };

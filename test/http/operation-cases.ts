@@ -157,6 +157,7 @@ export const CASES: Readonly<Record<string, readonly Case[]>> = {
       { ...event, time: 0 },
       { ...event, extensions: { A: 1 } },
       { ...event, extensions: { a: {} } },
+      { ...event, extensions: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`a${i}`, i])) },
       { ...event, other: 1 },
     ]),
     ...each(

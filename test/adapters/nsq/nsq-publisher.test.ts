@@ -123,7 +123,7 @@ describe('ping', () => {
     const nsqd = await aDouble();
     const publisher = aPublisher(nsqd.tcp);
     await publisher.ping();
-    await vi.waitFor(() => expect(nsqd.open).toBe(1));
+    await waitFor(() => expect(nsqd.open).toBe(1));
     await publisher.publish(batchOf('orders', [1]));
     expect(nsqd.taken.map(({ connection }) => connection)).toEqual([1]);
     expect(nsqd.accepted).toBe(2);
