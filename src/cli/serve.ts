@@ -97,7 +97,7 @@ function readToken(text: string | undefined): string | undefined {
  * In front of the routes: who has no token does not get a body read. Compares digests, so that neither the time nor the
  * length of a guess tells anything.
  */
-function needingToken(token: string, handle: HttpHandler): HttpHandler {
+export function needingToken(token: string, handle: HttpHandler): HttpHandler {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   const expected = digest(token);
   return async (request) => {

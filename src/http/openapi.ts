@@ -26,7 +26,9 @@ const VERSION = '0.1.0';
 const JSON_TYPE = 'application/json';
 
 const ALWAYS: readonly ProblemCode[] = ['URL_TOO_LONG', 'INTERNAL_ERROR'];
-const READS: readonly ProblemCode[] = ['INVALID_INPUT', 'FORBIDDEN', 'STORE_UNAVAILABLE', 'CLOSED'];
+/** Of every route that is not open to everybody. `event-sessions serve` asks for its token first. */
+const GUARDED: readonly ProblemCode[] = ['UNAUTHORIZED', 'FORBIDDEN'];
+const READS: readonly ProblemCode[] = ['INVALID_INPUT', ...GUARDED, 'STORE_UNAVAILABLE', 'CLOSED'];
 const WRITES: readonly ProblemCode[] = [
   ...READS,
   'SESSION_NOT_OPEN',
@@ -163,7 +165,7 @@ const OPERATIONS: readonly Operation[] = [
       200: answer('Nothing is left', 'RecoveryReport'),
       202: answer('Not complete: ask again', 'RecoveryReport'),
     },
-    problems: ['FORBIDDEN', 'CONTINGENCY_FAILED', 'CLOSED'],
+    problems: [...GUARDED, 'CONTINGENCY_FAILED', 'CLOSED'],
   },
   {
     method: 'GET',
@@ -176,7 +178,7 @@ const OPERATIONS: readonly Operation[] = [
         content: { [JSON_TYPE]: media('Metrics'), 'text/plain': { schema: { type: 'string' } } },
       },
     },
-    problems: ['FORBIDDEN', 'NOT_ACCEPTABLE', 'CLOSED'],
+    problems: [...GUARDED, 'NOT_ACCEPTABLE', 'CLOSED'],
   },
   {
     method: 'GET',
@@ -262,6 +264,10 @@ function allComponents() {
         description: 'Seconds after which it is worth another try.',
         schema: schemaOf(z.int().check(z.gte(1))),
       },
+      WwwAuthenticate: {
+        description: 'How to show who one is: with the access token, in `Authorization`.',
+        schema: { const: 'Bearer' },
+      },
     },
   };
 }
@@ -295,6 +301,7 @@ function problemResponse(status: string, codes: readonly ProblemCode[]): JsonObj
     ...((status === '503' || codes.includes('COMMIT_IN_PROGRESS')) && {
       'Retry-After': refTo('headers', 'RetryAfter'),
     }),
+    ...(codes.includes('UNAUTHORIZED') && { 'WWW-Authenticate': refTo('headers', 'WwwAuthenticate') }),
   };
   return {
     description: codes.join(', '),

@@ -134,6 +134,13 @@ for (const { method, path, operation, cases } of operations)
           expect(mistakes(['components', 'headers', 'RetryAfter'], Number(retryAfter))).toEqual([]);
         }
 
+        const challenge = response.headers.get('www-authenticate');
+        expect(challenge !== null).toBe(status === 401);
+        if (challenge !== null) {
+          expect(told?.headers).toHaveProperty('WWW-Authenticate');
+          expect(mistakes(['components', 'headers', 'WwwAuthenticate'], challenge)).toEqual([]);
+        }
+
         const accepted = response.headers.get('accept-encoding');
         expect(accepted !== null).toBe(headers.has('content-encoding'));
         if (accepted !== null) {

@@ -9,6 +9,7 @@ import {
 import { createHttpHandler, type HttpHandler, type ProblemCode } from 'event-sessions/http';
 import { Registry } from 'prom-client';
 import * as z from 'zod';
+import { needingToken } from '../../src/cli/serve.js';
 import { faultyStore } from '../support/faulty-store.js';
 
 /** A request to an operation, and what it is answered with: a status, or a problem of a code. */
@@ -48,6 +49,7 @@ export const services = {
   working: createHttpHandler(sessions, { authorize, maxBodyBytes: 10_000, bodyTimeoutMs: 20 }),
   strict: createHttpHandler(strict, { authorize }),
   refusing: createHttpHandler(sessions, { authorize: () => false }),
+  needingToken: needingToken('a token that nobody shows', createHttpHandler(sessions, { authorize })),
   failing: createHttpHandler(sessions, { authorize: fails, logger }),
   scraped: createHttpHandler(sessions, { authorize, prometheus: new Registry() }),
   closed: createHttpHandler(closed, { authorize }),
@@ -246,6 +248,7 @@ export const TOO_LONG: Case = { gives: 'URL_TOO_LONG', query: `?${'x'.repeat(5_0
 
 /** For every operation that asks for permission. */
 export const GUARDED: readonly Case[] = [
+  { gives: 'UNAUTHORIZED', on: 'needingToken' },
   { gives: 'FORBIDDEN', on: 'refusing' },
   { gives: 'INTERNAL_ERROR', on: 'failing' },
 ];
