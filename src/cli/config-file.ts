@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { messageOf } from '../core/errors.js';
-import type { EventSessionsOptions } from '../options.js';
+import { isEventSessionsError, messageOf } from '../core/errors.js';
+import { type EventSessionsOptions, resolveOptions } from '../options.js';
 import type { ContingencyLog } from '../ports/contingency-log.js';
 import type { EventPublisher } from '../ports/event-publisher.js';
 import type { SessionStore } from '../ports/session-store.js';
@@ -95,15 +95,28 @@ function toConfig(path: string, value: unknown): Config {
     if (missing.length > 0)
       issues.push(`${key}: expected an adapter such as ${example}, got ${valueText(adapter)}`);
   }
-  if (issues.length > 0) throw new UsageError(`${path}: ${issues.join('; ')}`);
   const pick = (keys: readonly string[]) =>
     Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
+  const options = pick(Object.keys(OPTIONS));
+  issues.push(...mistakesIn(options));
+  if (issues.length > 0) throw new UsageError(`${path}: ${issues.join('; ')}`);
   return {
     path,
     settings: pick(SETTING_KEYS),
     store: given.store as SessionStore | undefined,
     publisher: given.publisher as EventPublisher | undefined,
     contingency: given.contingency as ContingencyLog | false | undefined,
-    options: pick(Object.keys(OPTIONS)),
+    options,
   };
+}
+
+/** What `createEventSessions` would refuse, found out also by what does not call it, as `recover --dry-run`. */
+function mistakesIn(options: Config['options']): string[] {
+  try {
+    resolveOptions(options);
+    return [];
+  } catch (error) {
+    if (!isEventSessionsError(error, 'INVALID_INPUT')) throw error;
+    return (error.issues ?? []).map(({ path, message }) => `${path}: ${message}`);
+  }
 }

@@ -218,6 +218,19 @@ describe('recover on real Redis and nsqd', needs('redis', 'nsqd'), () => {
     });
   });
 
+  test.each(['--dry-run', '--json'])(
+    'a wrong option of the config file is wrong usage, also with %s',
+    async (flag) => {
+      await inPlace(async ({ folder, recover }) => {
+        const config = join(folder, 'wrong.mjs');
+        await writeFile(config, 'export default { ttl: "24h" };');
+        const { code, stdout, stderr } = await recover([flag, '--config', config]);
+        expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+        expect(stderr).toContain(`${config}: ttl: expected a whole number`);
+      });
+    },
+  );
+
   test('without a store nothing is touched: exit code 3', async () => {
     await inPlace(async ({ folder, file, recover, backlog, topic }) => {
       await backlog((outages) => recordOneOfEach(outages, topic));

@@ -136,6 +136,10 @@ describe('the config file', () => {
       'export default { contingency: true, colour: 1 }',
       /colour is not a setting; contingency: expected an adapter/,
     ],
+    [
+      'export default { ttl: "24h", limits: { maxDeph: 1 } }',
+      /ttl: expected a whole number .*, got "24h"; limits\.maxDeph: is not an option/,
+    ],
   ])('%s', async (source, message) => {
     await withConfig(source, async (folder, path) => {
       const error = await resolveSettings({}, {}, folder).catch((failure) => failure);
