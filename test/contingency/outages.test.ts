@@ -51,6 +51,29 @@ function setUp(base: SessionStore = memoryStore(), options: EventSessionsOptions
 
 const OUTAGES: StoreFault[] = ['down', 'cut before', 'cut after'];
 
+test.each(['recovery', 'the next command'])(
+  'G1: the limits of a session turn away nothing that an outage held back, brought in by %s',
+  async (by) => {
+    const { sessions, store, log, published } = setUp(memoryStore(), {
+      limits: { maxSessionEvents: 2, maxSessionBytes: 1_000 },
+    });
+    const session = await sessions.startSession();
+    await session.add('a', 0);
+    store.fault = 'down';
+    const held = Array.from({ length: 10 }, (_, i) => ({ type: 'a', data: i + 1 }));
+    expect(await session.addMany(held)).toMatchObject({ deferred: true });
+    store.fault = 'up';
+    if (by === 'recovery')
+      expect(await sessions.recover()).toMatchObject({ events: 10, quarantined: 0, complete: true });
+    await expect(session.add('a', 11)).rejects.toMatchObject({ code: 'SESSION_LIMIT_EXCEEDED' });
+    expect(await session.commit()).toMatchObject({ status: 'committed', events: 11, published: 11 });
+    expect(published()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    await sessions.recover();
+    expect(log.records).toEqual([]);
+    await sessions.close();
+  },
+);
+
 describe.each(OUTAGES)('G1 G6: the store is %s', (fault) => {
   test('start, add and commit are accepted, say so, and recovery carries them out once', async () => {
     const { sessions, store, log, published } = setUp();
