@@ -1,26 +1,33 @@
 import { EventSessionsError, isEventSessionsError, isSystemFailure } from './core/errors.js';
 import type { Metrics } from './core/metrics.js';
 import { MAX_TIMER_MS, sessionIdOf } from './core/validate.js';
+import { within } from './core/within.js';
 
-/** The life of one `EventSessions`: what is under way in it, its timers, its end. */
+/** The life of one `EventSessions`: its calls under way, its timers, its end. */
 export interface Instance {
   /** Aborts when closing begins. */
   readonly closing: AbortSignal;
-  /** Aborts when closing waits no longer: what is still under way then is on its own. */
+  /** Aborts when closing no longer waits: calls still under way are on their own then. */
   readonly over: AbortSignal;
-  /** The call, counted as under way; refused with `CLOSED` after closing has begun. */
+  /**
+   * Wraps a call: it counts as under way, its failures are counted by name, and once closing has begun it is refused
+   * with `CLOSED`.
+   */
   command<A extends unknown[], R>(name: string, call: (...args: A) => Promise<R>): (...args: A) => Promise<R>;
   /**
    * Repeats the work, for the first time after `firstMs` (the interval when not given), with ± 20 % of jitter so that
    * instances spread. Holds no process open.
    */
   every(intervalMs: number, work: () => Promise<void>, firstMs?: number): void;
-  /** Waits for the calls under way, but no longer than `timeoutMs`; answers how many it gave up. */
-  close(timeoutMs: number, release: (givenUp: number) => Promise<void>): Promise<void>;
+  /**
+   * Waits for the calls under way, but no longer than `timeoutMs`, then calls `release` with the number of those that
+   * it no longer waits for. Calling it again waits for the same end.
+   */
+  close(timeoutMs: number, release: (abandoned: number) => Promise<void>): Promise<void>;
 }
 
 export function createInstance(metrics: Metrics): Instance {
-  const controller = new AbortController();
+  const closing = new AbortController();
   const over = new AbortController();
   let underWay = 0;
   let whenIdle = () => {};
@@ -43,7 +50,7 @@ export function createInstance(metrics: Metrics): Instance {
   }
 
   return {
-    closing: controller.signal,
+    closing: closing.signal,
     over: over.signal,
 
     command:
@@ -70,19 +77,14 @@ export function createInstance(metrics: Metrics): Instance {
 
     close(timeoutMs, release) {
       closed ??= (async () => {
-        controller.abort();
+        closing.abort();
         for (const timer of timers) clearTimeout(timer);
-        let timer: NodeJS.Timeout | undefined;
-        const late = new Promise<void>((resolve) => {
-          timer = setTimeout(resolve, timeoutMs);
-        });
         const idle = new Promise<void>((resolve) => {
           whenIdle = resolve;
           if (underWay === 0) resolve();
         });
-        await Promise.race([idle, late]);
-        clearTimeout(timer);
-        // Whoever called hears of it before the adapters are gone.
+        await within(timeoutMs, idle).catch(() => {});
+        // So the callers have their results before the adapters are closed.
         await new Promise((resolve) => setImmediate(resolve));
         over.abort();
         await release(underWay);
@@ -92,7 +94,7 @@ export function createInstance(metrics: Metrics): Instance {
   };
 }
 
-/** Whether the input's own signal is what ended the call. Never throws. */
+/** Whether the call was ended by the signal in its own input. Never throws. */
 function isAbort(input: unknown, error: unknown): boolean {
   try {
     const { signal } = input as { signal?: AbortSignal };
