@@ -127,7 +127,7 @@ const BREAKER_PROBE_AFTER_MS = 5_000;
 const RETRY_BACKOFF_MS = 200;
 const CLOSE_TIMEOUT_MS = 15_000;
 const closeSchema = z.strictObject({ timeoutMs: z._default(timerMs(), CLOSE_TIMEOUT_MS) });
-/** A process that starts has, as a rule, just been restarted: what its predecessor left should not wait. */
+/** A process that starts has usually just been restarted: what its predecessor left behind should not wait. */
 const FIRST_RECOVERY_MS = 1_000;
 const MAX_HELD_BYTES = 64 * 1_048_576;
 
@@ -185,7 +185,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     events,
     metrics,
     logger,
-    // Counted as under way: closing waits for it.
+    // The guarded one, so that closing waits for it.
     recover: () => guardedRecover(),
     replay,
   });
@@ -224,8 +224,8 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     unconfirmed: new Map(),
   };
 
-  // Recovery asks even while the breakers are open, and does not write down again what it reads from the log:
-  // for it an outage is an error, and the records stay.
+  // Recovery calls the store even while the breakers are open, and has no log behind it: to it an outage is an error,
+  // and the records stay in the log that it reads.
   const probing = createSessionRepository({
     store,
     log: undefined,
@@ -303,8 +303,9 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
     session((await commands.startSession(input)).sessionId);
   const close: EventSessions<C>['close'] = async (closeOptions = {}) => {
     const { timeoutMs } = validate(closeSchema, closeOptions, 'close');
-    await instance.close(timeoutMs, async (givenUp) => {
-      if (givenUp > 0) logger.warn('Closed while calls were still under way', { calls: givenUp, timeoutMs });
+    await instance.close(timeoutMs, async (abandoned) => {
+      if (abandoned > 0)
+        logger.warn('Closed while calls were still under way', { calls: abandoned, timeoutMs });
       const closing = [store, publisher, log].map(async (adapter) => adapter?.close());
       const results = await Promise.allSettled(closing);
       for (const result of results) {

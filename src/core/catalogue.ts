@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { EventSessionsError, isEventSessionsError } from './errors.js';
-import { describe, toldOf } from './validate.js';
+import { describe, issuesOf } from './validate.js';
 
 /** What is known of an event type: the schema of its data (any Standard Schema library), alone or with a topic. */
 export type CatalogueEntry =
@@ -102,7 +102,7 @@ function outputOf(result: StandardSchemaV1.Result<unknown>, type: string): unkno
     throw new EventSessionsError('INVALID_EVENT', message, { eventType: type });
   }
   if (result.issues === undefined) return settled(result.value, type);
-  const { issues, list } = toldOf(result.issues, ({ path, message }) => [
+  const { issues, list } = issuesOf(result.issues, ({ path, message }) => [
     // ArkType's paths are a class of their own, whose map() puts out nonsense for an empty one.
     {
       path: Array.from(path ?? [], (part) => String(typeof part === 'object' ? part.key : part)).join('.'),

@@ -1,7 +1,7 @@
 /**
- * Keeps calls away from something that is down, so that nobody waits for it in vain. Whether it is back is found out by
- * a probe in the background, which nobody waits for either. The first one looks at once: all that have failed may have
- * done so by one lost connection, with the next one at hand.
+ * Keeps calls away from something that is down, so that nobody waits for it in vain. A probe in the background, for
+ * which nobody waits either, finds out whether it is back. The first probe runs at once: all the failures may be due to
+ * a single lost connection.
  *
  * ```text
  *   closed ──`failures` in a row──► open ──the probe, at once, then every `probeAfterMs`, works──► half-open: calls may try
@@ -11,15 +11,15 @@
  * ```
  */
 export interface CircuitBreaker {
-  /** Whether a call may be made now. Whoever makes it must report how it went. */
+  /** Whether a call may be made now. Whoever makes it must report its result. */
   allows(): boolean;
   succeeded(): void;
   failed(cause: unknown): void;
-  /** Open, and a probe has failed: who waits a little will find it open still. */
+  /** Open, and a probe has failed: a short wait will not help. */
   readonly down: boolean;
 }
 
-/** The same breaker for a caller that is itself a probe: always allowed, and its results count. */
+/** The same breaker for a caller that is itself a probe: its calls are always allowed, and their results count. */
 export function asProbe(breaker: CircuitBreaker): CircuitBreaker {
   return {
     get down() {
@@ -50,7 +50,7 @@ export function createCircuitBreaker(config: CircuitBreakerConfig): CircuitBreak
   let failures = 0;
   let degradedAt: number | undefined;
   let nextProbe: NodeJS.Timeout | undefined;
-  /** Since it has opened, half-open or not. */
+  /** Whether a probe has run since it opened. */
   let probed = false;
 
   const isOpen = () => failures >= config.failures;

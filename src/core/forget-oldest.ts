@@ -1,4 +1,4 @@
-/** Of what is remembered, only as much as `max` entries: those that came first go. */
+/** Deletes the entries that were inserted first, down to `max`. */
 export function forgetOldest(entries: Map<string, unknown> | Set<string>, max: number): void {
   for (const key of entries.keys()) {
     if (entries.size <= max) return;

@@ -7,25 +7,27 @@ import { describe } from './validate.js';
 export interface JsonLimits {
   /** Levels of nesting of objects and arrays. */
   readonly maxDepth: number;
-  /** No text of more characters is written out; the caller still has to count its bytes. */
+  /** Texts of more characters than this are refused; the caller still has to count the bytes. */
   readonly maxBytes: number;
   /** What the value is called in messages, and the code for what is wrong with it. Default: `data`, `INVALID_EVENT`. */
   readonly subject?: string;
   readonly code?: EventSessionsErrorCode;
-  /** What else the error is to say. */
+  /** Facts to add to the error. */
   readonly facts?: EventSessionsErrorFacts;
 }
 
 /**
  * The value as JSON text, if nothing of it is lost on the way.
  *
- * What is nothing but plain is written by {@link plainJson}. The rest goes through `JSON.stringify`, which alone would turn NaN into null, a Map into {} and leave functions out, overflow the stack at
- * about 4,000 levels, and expand shared references without end. So it is watched while it writes: in one pass, which
- * asks each getter and each `toJSON` once, so that what was checked is what is written. Undefined members of objects
- * are left out, and `toJSON` is honoured, as everywhere. Instances of classes count by their members, unless they
- * call themselves something else than an Object (`Symbol.toStringTag`), as a Promise or a URLSearchParams does.
+ * Plain values are written by {@link plainJson}. The rest goes through `JSON.stringify`. By itself that would turn NaN
+ * into null and a Map into {}, leave functions out, overflow the stack at about 4,000 levels, and expand shared
+ * references without end. So a replacer watches it write, in one pass that calls each getter and each `toJSON` once:
+ * what was checked is what is written. Undefined members of objects are left out and `toJSON` is honoured, as usual.
+ * Instances of classes are written by their members, unless they have a `Symbol.toStringTag` other than Object, as a
+ * Promise or a URLSearchParams has.
  *
- * @throws `INVALID_EVENT` naming the path of what JSON can't hold, `EVENT_TOO_LARGE`.
+ * @throws `INVALID_EVENT` naming the path of what JSON cannot represent, `EVENT_TOO_LARGE`; or the given `code` for
+ * both.
  */
 export function toJsonText(value: unknown, limits: JsonLimits): string {
   const { subject = 'data', code = 'INVALID_EVENT', facts } = limits;
@@ -58,13 +60,15 @@ export function toJsonText(value: unknown, limits: JsonLimits): string {
 class TooLarge extends Error {}
 class NotJson extends Error {}
 
-/** Where in the value `JSON.stringify` is: the objects around, and for each the key of what is next inside. */
+/** Where in the value `JSON.stringify` is: the enclosing objects, and the current key in each. */
 interface Place {
   readonly holders: object[];
   readonly keys: string[];
 }
 
-/** A replacer that replaces nothing: it is called with each value before that is written, and refuses what must not be. */
+/**
+ * A replacer that replaces nothing: it is called with each value before it is written, and throws for what must not be.
+ */
 function watch({ holders, keys }: Place, { maxDepth, maxBytes }: JsonLimits) {
   let left = maxBytes;
 

@@ -3,7 +3,7 @@ import type { Logger } from '../ports/logger.js';
 import { catchRejection, messageOf } from './errors.js';
 import { isTraceContext, type TraceContext } from './event.js';
 
-/** The calls of the library, observed. Without an instrumentation they are the calls themselves. */
+/** Wraps the calls that are observed. Without an instrumentation it returns the calls themselves. */
 export interface Observation {
   observed<I extends unknown[], R>(
     call: (...input: I) => Promise<R>,
@@ -32,7 +32,7 @@ export function safeInstrumentation(
         };
         try {
           const answer = instrumentation.observe(operationOf(...input), run);
-          // It may well reject as the operation does.
+          // That it rejects with the error of the operation is no failure of its own.
           catchRejection(answer, (error) =>
             run().then(
               () => failed(error),

@@ -5,23 +5,23 @@ import { beginning, harmless } from './harmless.js';
 import { withoutPassword } from './without-password.js';
 
 /**
- * The input, if it is what the schema asks for.
+ * The input, as the schema returns it.
  *
- * @throws `INVALID_INPUT` with one issue per mistake, up to 100: where it is, what was expected, what came.
+ * @throws `INVALID_INPUT` with an issue for each mistake, up to 100: where it is, what was expected, what came.
  */
 export function validate<T>(schema: z.ZodMiniType<T>, input: unknown, subject: string): T {
   const result = reading(subject, () => schema.safeParse(input, { error: ownWords }));
   if (result.success) return result.data;
   const { issues, list } = reading(subject, () =>
-    toldOf(result.error.issues, (issue) => explain(issue, input)),
+    issuesOf(result.error.issues, (issue) => explain(issue, input)),
   );
   throw new EventSessionsError('INVALID_INPUT', `${subject}: ${list}`, { issues });
 }
 
 /**
- * What `read` reads of an input.
+ * The result of `read`, which reads an input.
  *
- * @throws `INVALID_INPUT` if the input is one that throws when it is read: it has such a getter, or is such a proxy.
+ * @throws `INVALID_INPUT` if reading it throws, by a getter or a proxy.
  */
 export function reading<T>(subject: string, read: () => T): T {
   try {
@@ -43,19 +43,22 @@ export function copyOf<T extends object>(input: T, { shape }: { readonly shape: 
   return copy;
 }
 
-/** What zod has no message of ours for. An application's own zod shares its settings with this one: its locale, its words. */
+/**
+ * For mistakes that no schema has a message for. Set for each call, because the global settings of zod are shared with
+ * the application's own zod.
+ */
 const ownWords: z.core.$ZodErrorMap = (issue) =>
   issue.code === 'invalid_type' ? issue.expected : 'something else';
 
-/** An input can have as many mistakes as it has members. */
+/** An input may have as many mistakes as it has members. */
 const MAX_ISSUES = 100;
 
 /** Names of members are part of a path, and a schema may tell them, or more, in its message. */
 const MAX_PATH = 200;
 const MAX_MESSAGE = 500;
 
-/** What an error tells of the mistakes in an input: the first of them, each short and on one line, and the same as a text. */
-export function toldOf<M>(
+/** The first {@link MAX_ISSUES} issues, each short and on one line, and the same as one line of text. */
+export function issuesOf<M>(
   mistakes: Iterable<M>,
   explain: (mistake: M) => readonly InputIssue[],
 ): { readonly issues: readonly InputIssue[]; readonly list: string } {
@@ -91,7 +94,7 @@ function explain(issue: z.core.$ZodIssue, input: unknown): InputIssue[] {
   return [{ path, message: `expected ${issue.message}, got ${describe(value)}` }];
 }
 
-/** A value as it may be shown in a message: short, on one line. Never throws. */
+/** A value as messages show it: short, on one line. Never throws. */
 export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (types.isProxy(value)) return 'a Proxy';
@@ -102,7 +105,7 @@ export function describe(value: unknown): string {
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
-/** The beginning of a text that somebody gave, on one line. */
+/** The beginning of a text from outside, quoted, on one line, without a password. */
 export function shown(text: string, maxLength: number): string {
   return harmless(JSON.stringify(beginning(withoutPassword(text), maxLength)));
 }
@@ -116,7 +119,7 @@ export const wholeNumber = (min: number, max: number = Number.MAX_SAFE_INTEGER) 
   return z.int({ error }).check(z.gte(min, { error }), z.lte(max, { error }));
 };
 
-/** What `setTimeout` can wait for, some 24 days; it takes anything longer for 1 ms. */
+/** The longest delay of `setTimeout`, some 24 days. It treats a longer one as 1 ms. */
 export const MAX_TIMER_MS = 2_147_483_647;
 
 /** Milliseconds of a timer. */
@@ -132,7 +135,7 @@ export function isId(text: string): boolean {
   return ID.test(text);
 }
 
-/** By byte: whether an id may have that character. Made when it is first asked for. */
+/** For each byte, whether an id may contain it. Made at first use. */
 let isOfId: readonly boolean[] | undefined;
 
 /** Whether these bytes are an id. */
@@ -142,7 +145,7 @@ export function isIdIn(bytes: Uint8Array, start: number, end: number): boolean {
   return start < end && end - start <= MAX_ID_LENGTH;
 }
 
-/** The session that an input names that nobody has looked at yet. Never throws. */
+/** The session id in an input that was not validated yet, if it is one. Never throws. */
 export function sessionIdOf(input: unknown): string | undefined {
   try {
     const { sessionId } = input as { sessionId?: unknown };
@@ -169,8 +172,8 @@ export const plainText = (maxLength: number) => {
 };
 
 /**
- * An object whose keys are names of something. `__proto__` is none: zod would leave it out without a word. More than
- * `maxNames` are refused before zod looks at each, which takes it microseconds.
+ * An object whose keys are names of something. `__proto__` is refused: zod would silently drop it. More than `maxNames`
+ * are refused before zod looks at each, which takes it microseconds.
  */
 export const named = <T>(
   what: string,
@@ -189,7 +192,7 @@ export const named = <T>(
     z.record(name, value, { error: what }) as z.ZodMiniType<Record<string, T>, Record<string, T>>,
   );
 
-/** An object that has these methods; it is passed on as it is. */
+/** An object with these methods; it is returned as it is. */
 export const withMethods = <T>(what: string, ...methods: readonly (keyof T & string)[]) =>
   z.custom<T>(
     (value) =>

@@ -1,4 +1,4 @@
-/** Rejects after so many milliseconds. What was started goes on, and is no longer listened to. */
+/** The result of the work, or a rejection after `ms` milliseconds; the work then goes on, but its result is ignored. */
 export async function within<T>(
   ms: number,
   work: Promise<T>,
