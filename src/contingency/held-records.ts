@@ -2,31 +2,31 @@ import { eventIdOf } from '../core/event.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
 
 /**
- * What this instance knows of the contingency log that is not yet back in the store, by session: so that the next
- * command on a session can heal it without reading the log.
+ * The records of the contingency log that this instance knows not to be back in the store, by session: with them the
+ * next command on a session can heal it without reading the log.
  *
- * The log is the truth, this is a copy of its tail, bounded in bytes. Of a session that does not fit, and of one that
- * an earlier process has left there, only the fact is kept, and how it was asked to end: recovery has to bring the
- * rest back.
+ * The log is the truth; this is a copy of its tail, bounded in bytes. Of a session that does not fit, or that an
+ * earlier process left in the log, it is only known that there are records, and how the session was asked to end:
+ * recovery has to bring the rest back.
  */
 export interface HeldRecords {
   /** True until the log was found empty or recovery has read it: an earlier process may have left records there. */
   readonly inherited: boolean;
   of(sessionId: string): HeldSession | undefined;
-  /** Answers those of which one like it was held already: another start, another event of the same id. */
+  /** Returns those of which the like was held already: another start, or another event of the same id. */
   hold(records: readonly ContingencyRecord[]): ReadonlySet<ContingencyRecord>;
   /** Forgets these records, if they are still held. */
   drop(sessionId: string, records: readonly ContingencyRecord[]): void;
   /** Everything held up to now; hand it to `settle` when recovery has seen to it. */
   mark(): HeldMark;
   /**
-   * Recovery has read the log up to the mark: what is held of it is forgotten, but for the sessions that still wait
-   * for the store, which are held from now on whoever recorded them. Nothing is inherited any more.
+   * Recovery has dealt with the log up to the mark: what is held of that is forgotten, except for sessions that still
+   * wait for the store, which are held from now on, whoever recorded them. Nothing is inherited any more.
    */
   settle(mark: HeldMark, waiting: ReadonlyMap<string, WaitingSession>): void;
 }
 
-/** What the log had of a session, when recovery could not bring it back. */
+/** What the log has of a session that recovery could not bring back. */
 export interface WaitingSession {
   readonly records: number;
   readonly end: SessionEnd | undefined;
@@ -35,9 +35,9 @@ export interface WaitingSession {
 export type SessionEnd = 'session.commit_requested' | 'session.rollback_requested';
 
 export interface HeldSession {
-  /** In order, but for a start: it comes first. */
+  /** In order, except that a start comes first. */
   readonly records: readonly ContingencyRecord[];
-  /** True when the log has more of it than is held here. */
+  /** True when the log has more records of it than are held here. */
   readonly spilled: boolean;
   readonly started: boolean;
   /** How it was first asked to end. */
@@ -81,7 +81,7 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
     return held;
   }
 
-  /** Answers whether one like it was held already. */
+  /** Returns whether the like was held already. */
   function hold(record: ContingencyRecord): boolean {
     const held = heldOf(record.sessionId);
     const eventId = record.kind === 'event.added' ? eventIdOf(record.event) : undefined;

@@ -4,10 +4,10 @@ import type { ContingencyRecord } from '../ports/contingency-log.js';
 import { isEnd, type SessionEnd } from './held-records.js';
 import type { NotReplayed } from './replay.js';
 
-/** How a session has ended, or may have. */
+/** How a session has ended, or may have ended. */
 export interface KnownEnd {
   readonly status: Exclude<SessionStatus, 'open'>;
-  /** The store has said so, or the log has taken it. Otherwise it was only asked for. */
+  /** True when the store has said so or the log has taken it; false when the end was only requested. */
   readonly isSure: boolean;
 }
 
@@ -15,19 +15,19 @@ export const statusOf = (end: SessionEnd) =>
   end === 'session.commit_requested' ? 'committing' : 'rolled_back';
 
 /**
- * How this instance has ended sessions, and how it has tried to: while the store can't say which of the two it was, the
- * other end must not be recorded, and acknowledged, since it may be the one that counts.
+ * How this instance has ended sessions, or has tried to. While the store cannot say which end a session has, the
+ * opposite end must not be recorded and acknowledged: the first one may be the one that counts.
  *
- * Kept as long as the store keeps an ended session, of the last sessions of many.
+ * Entries are kept as long as the store keeps an ended session; beyond {@link MAX_SESSIONS} the oldest are forgotten.
  */
 export interface KnownEnds {
   of(sessionId: string): KnownEnd | undefined;
   set(sessionId: string, status: KnownEnd['status']): void;
-  /** Asked for, without an answer. Changes nothing if something is known. */
+  /** The end was requested, without an answer. Changes nothing if an end is known already. */
   suspect(sessionId: string, status: KnownEnd['status']): void;
   /** The store knows better. */
   forget(sessionId: string): void;
-  /** What the log had of ends has been brought to the store, but for those that it had no place for. */
+  /** These records were replayed into the store, except those in `notReplayed`. */
   replayed(records: readonly ContingencyRecord[], notReplayed: readonly NotReplayed[]): void;
 }
 

@@ -10,7 +10,7 @@ import { CHUNK_BYTES, CHUNK_RECORDS, type Chunk, type SealedWork } from './seale
 
 const REFUSED = 'the broker refuses this event for good';
 
-/** Records that are done with, settled or in quarantine, and events that were published. */
+/** Counts: records that were settled or quarantined, and events that were published. */
 export interface Recovered {
   readonly records: number;
   readonly published: number;
@@ -18,25 +18,25 @@ export interface Recovered {
 
 export const NOTHING: Recovered = { records: 0, published: 0 };
 
-/** Of whom events are owed, and what came of that by now. */
+/** A session of which the broker is owed events, and what has been recovered of it. */
 export interface OwingSession {
   readonly sessionId: string;
-  /** Where that stands which is to be published behind what others are owed. */
+  /** Places of owed events that are to be published after those of other sessions. */
   readonly owedLast: readonly number[];
   recovered: Recovered;
 }
 
 /**
- * Publishes what the broker is owed while the log is read: it needs no store, and nothing that stands later in the log
- * changes it. While one chunk is on its way the next one is read; there is never more than one, so order holds.
+ * Publishes what the broker is owed while the log is being read: this needs no store, and nothing later in the log can
+ * change it. While one chunk is being published, the next one is read; never two at once, so order holds.
  */
 export interface OwedEvents {
-  /** Whether an event of this session can be added before what was added is sent. */
+  /** Whether an event of this session can be added before `send` is called. */
   hasRoomFor(session: OwingSession): boolean;
   add(session: OwingSession, record: EventUnpublishedRecord, place: number): void;
-  /** Sends what was added; resolves when what was sent before it is over. */
+  /** Sends what was added. Resolves when the chunk before it has been dealt with. */
   send(): Promise<void>;
-  /** Resolves when all that was sent is over. */
+  /** Resolves when all that was sent has been dealt with. */
   sent(): Promise<void>;
 }
 
@@ -44,7 +44,7 @@ export function owedEvents(pass: RecoveryPass, work: SealedWork): OwedEvents {
   let session: OwingSession | undefined;
   let places: number[] = [];
   let records: EventUnpublishedRecord[] = [];
-  /** Held in memory by the records, as far as it is not shared with the one before. */
+  /** Memory that the records hold, not counting a buffer that is shared with the record before. */
   let bytes = 0;
   let last: ArrayBufferLike | undefined;
   let sending: Promise<void> = Promise.resolve();
@@ -78,7 +78,7 @@ export function owedEvents(pass: RecoveryPass, work: SealedWork): OwedEvents {
   };
 }
 
-/** What the broker is owed of a session that comes last. */
+/** Publishes what the broker is owed of a session that comes last. */
 export async function publishOwedLast(
   pass: RecoveryPass,
   work: SealedWork,
@@ -111,13 +111,13 @@ export async function publishChunk(
   work: SealedWork,
   sessionId: string,
   { places, records }: Chunk,
-  /** Undefined for a record of an event that has been published by an earlier one. */
+  /** Undefined for a record whose event was published with an earlier record. */
   sequenceOf: (record: OwedRecord) => number | undefined,
 ): Promise<Recovered> {
   const { processor, tally, broker, closing } = pass;
   if (broker.isDownFor(sessionId) || closing.aborted) return NOTHING;
   const owed: StoredEvent[] = [];
-  /** For each place what is owed of it, if it is not repeated. */
+  /** For each place the event that is owed; undefined if it is a repetition. */
   const events = (records as readonly OwedRecord[]).map((record): StoredEvent | undefined => {
     const sequence = sequenceOf(record);
     if (sequence === undefined) return undefined;

@@ -7,12 +7,12 @@ import type {
   EventUnpublishedRecord,
 } from '../ports/contingency-log.js';
 
-/** As a rule they are those of the record before. */
+/** The last ones found valid: usually the next record has the same. */
 const sound: { sessionId?: string; topic?: string } = {};
 
 /**
- * Why a record that the log could read can never be replayed; undefined if it can. No instance writes such a one, and
- * in the store or at the broker it would do harm.
+ * Why a record that the log could read must never be replayed; undefined if it may be. No instance writes such a
+ * record, and it would do harm in the store or at the broker.
  */
 export function flawOf(record: ContingencyRecord): string | undefined {
   const { sessionId, at } = record;

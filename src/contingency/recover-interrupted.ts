@@ -1,13 +1,12 @@
 import { isEventSessionsError, messageOf } from '../core/errors.js';
 import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
 
-/** Sessions that are asked for at once, if those that cannot be recovered do not make it more. */
+/** Sessions that are asked for at once; more if many of them cannot be recovered. */
 const PAGE = 100;
 
 /**
- * Sessions in the store that nobody looks after any more, of whatever instance: overdue ones, unless they may not expire
- * now, and commits whose lease is over. One of which the store cannot take care, though it is there, keeps none of the
- * others waiting.
+ * Deals with sessions in the store that no instance looks after any more: ends overdue ones (if `mayExpire`), and
+ * finishes commits whose lease has ended. A session that fails while the store works holds up none of the others.
  */
 export async function recoverInterrupted(pass: RecoveryPass, mayExpire: boolean): Promise<void> {
   const { ask, logger, down, failing } = pass;
@@ -21,7 +20,7 @@ export async function recoverInterrupted(pass: RecoveryPass, mayExpire: boolean)
       pass.tally.sessions += 1;
       const recovering = mayExpire ? expireOrFinish(pass, sessionId) : finishCommit(pass, sessionId);
       await recovering.catch(async (error: unknown) => {
-        // Something about this one session, or nothing works?
+        // Is it this one session, or the store as a whole?
         if (await isStoreAway(pass)) throw error;
         isLeft = true;
         logger.warn('An interrupted session could not be recovered yet', {
@@ -51,13 +50,13 @@ export async function recoverInterrupted(pass: RecoveryPass, mayExpire: boolean)
     down.store = true;
     logger.warn('The store could not be asked for interrupted sessions', { cause: messageOf(error) });
   }
-  // Only a count depends on it.
+  // Only a metric depends on it.
   if (!down.store) await findDealtWith(pass, seen).catch(() => {});
-  // For these it was away, and the report must not say that all is done.
+  // For some sessions it did not work, so the report must not say that all is done.
   if (isLeft) down.store = true;
 }
 
-/** Other instances may have dealt with what commits of this one have left. */
+/** Corrects `events.failed`: other instances may have dealt with what failed commits of this one have left. */
 async function findDealtWith(
   { ask, metrics, closing }: RecoveryPass,
   seen: ReadonlySet<string>,
@@ -96,15 +95,15 @@ async function expireOrFinish(pass: RecoveryPass, sessionId: string): Promise<vo
 const SETTLED = ['COMMIT_IN_PROGRESS', 'SESSION_NOT_OPEN', 'SESSION_NOT_FOUND'] as const;
 
 /**
- * Brings a commit that has begun to its end, unless somebody else has or is about to. Answers whether the session has
- * an end now. One that is open, or just overdue, is nobody's to commit.
+ * Finishes a commit that has begun, unless somebody else has or is doing so. Returns whether the session has ended by
+ * now. A session that is open, or only overdue, is not committed.
  *
  * @throws `STORE_UNAVAILABLE`. A commit that fails for any other reason stays for the next pass.
  */
 export async function finishCommit(pass: RecoveryPass, sessionId: string): Promise<boolean> {
   const { ask, commit, tally, broker, logger, window } = pass;
   const before = await ask((store) => store.get(sessionId));
-  // One that is committed as well: if it is this instance that has done it, it may not have heard of it.
+  // Also if it is committed: this instance may have done that without getting the answer.
   if (before?.status !== 'committing' && before?.status !== 'committed') return before?.status !== 'open';
   const { cursor, deferred, events, leaseExpiresAt } = before;
   if (broker.isDownFor(sessionId) && cursor < events) return false;

@@ -17,13 +17,13 @@ const REASONS: Partial<Record<ReplayProblem, string>> = {
   already_ended: 'the session had already ended in another way',
   session_corrupt: 'the store has lost events of this session, so it cannot be committed',
 };
-/** What the recovery of another instance, which has a log of its own, may still bring: the start, or missing events. */
+/** Problems that may pass: an instance with a log of its own may still bring the start, or the missing events. */
 const MAY_PASS = new Set<ReplayProblem>(['session_unknown', 'events_missing']);
 
 /**
- * Carries out all that the log has of one session for the store, of which everything was read before anything is done: of
- * several requests to end it one counts, and a rollback wins over the adds before it, which then need not pass through
- * the store at all. Answers false when something has to wait for the store.
+ * Brings to the store what the log has for it of one session. All of it has been read before: of several requests to
+ * end the session only one counts, and the adds before a rollback need not pass through the store at all. Returns false
+ * when something has to wait for the store.
  */
 export async function recoverSession(
   pass: RecoveryPass,
@@ -38,7 +38,7 @@ export async function recoverSession(
     if (session.forStore.length > 0) isBack = await bringToStore(pass, work, session);
   } catch (error) {
     if (!isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
-    // Something about this one session, or nothing works?
+    // Is it this one session, or the store as a whole?
     pass.down.store = await isStoreAway(pass);
     isBack = false;
     pass.logger.warn('A session could not be recovered yet', { sessionId, cause: messageOf(error) });
@@ -48,7 +48,7 @@ export async function recoverSession(
   return isBack;
 }
 
-/** Says what came of its records since it was last said, if anything did. */
+/** Tells what was recovered of the session since it was last told, if anything was. */
 export function tellRecovered({ events, logger }: RecoveryPass, session: SessionBacklog): void {
   const { sessionId, recovered } = session;
   if (recovered.records === 0) return;
@@ -58,7 +58,7 @@ export function tellRecovered({ events, logger }: RecoveryPass, session: Session
   logger.info('Contingency records recovered', report);
 }
 
-/** Answers false when something has to wait for the store. */
+/** Returns false when something has to wait for the store. */
 async function bringToStore(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<boolean> {
   if (pass.down.store) return false;
   const { isBack, late } =
@@ -79,8 +79,8 @@ interface BroughtBack {
 const WAITING: BroughtBack = { isBack: false, late: [] };
 
 /**
- * The adds need not pass through the store; they are done with as soon as the rollback is in there. Nor must a commit that
- * yields to it be granted before.
+ * The adds need not pass through the store: they are settled once the rollback is in there. A commit that yields to the
+ * rollback must not be granted before it.
  */
 async function rollBack(pass: RecoveryPass, work: SealedWork, session: SessionBacklog): Promise<BroughtBack> {
   const done: number[] = [];
@@ -112,7 +112,7 @@ async function rollBack(pass: RecoveryPass, work: SealedWork, session: SessionBa
   return bringBack(pass, work, session.sessionId, otherEnds);
 }
 
-/** Into the store, and if a commit has begun by that, on to the broker. */
+/** Replays records into the store and, if that has begun a commit, finishes it. */
 async function bringBack(
   pass: RecoveryPass,
   work: SealedWork,
@@ -141,7 +141,7 @@ interface Replayed {
   readonly late: number[];
   /** The session is being committed, or has been. */
   committing: boolean;
-  /** The session may still be found. A commit that may still get its events waits by itself. */
+  /** The session is unknown and may still be started. (A commit that lacks events waits without holding up others.) */
   waiting: boolean;
 }
 

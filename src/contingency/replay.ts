@@ -8,7 +8,8 @@ import type { NotOpen, SessionLimits, SessionStore } from '../ports/session-stor
  * - `session_unknown`: neither the store nor the log knows the session;
  * - `session_committing`, `session_committed`: the session has gone on without it; an event is late;
  * - `session_rolled_back`: so the event must not be published;
- * - `session_expired`: it ran out before this was acknowledged, or was ended as expired before it could be brought back;
+ * - `session_expired`: it ran out before this was acknowledged, or was ended as expired before it could be brought
+ *   back;
  * - `events_missing`, `events_exceeded`: the commit was asked for with an `expectedEvents` that is not met;
  * - `already_ended`: the request came second, the session has ended in another way;
  * - `session_corrupt`: the store no longer has all events of the session, so its commit is refused.
@@ -41,8 +42,8 @@ const NO_LIMITS: SessionLimits = {
 };
 
 /**
- * Brings records of one session into the store, in order; answers those that it has no place for. Safe to repeat.
- * `event.unpublished` is not the store's business and is passed over.
+ * Brings records of one session into the store, in order, and returns those that it could not bring in. Safe to repeat.
+ * `event.unpublished` is not for the store and is skipped.
  *
  * The store judges each as of its acknowledgement, so that a session whose time to live ran out during an outage takes
  * what was acknowledged before. A rollback is granted however late it came: it takes nothing from anybody, and its

@@ -4,7 +4,7 @@ import { turns } from '../core/turns.js';
 import type { ContingencyRecord, QuarantinedEntry, SealedRecords } from '../ports/contingency-log.js';
 import type { Logger } from '../ports/logger.js';
 
-/** Records and bytes of the log that are worked on at once. A pass has one chunk at work and the next one on its way. */
+/** Records and bytes of one chunk. A pass works on one chunk while it reads the next. */
 export const CHUNK_RECORDS = 500;
 export const CHUNK_BYTES = 4 * 1024 * 1024;
 
@@ -14,23 +14,23 @@ export interface Chunk {
   readonly records: readonly ContingencyRecord[];
 }
 
-/** The sealed part of the log under one pass: what was found in it, in chunks, and what of it is done. */
+/** The sealed part of the log in one pass: reads it in chunks, and keeps count of what is found and done. */
 export interface SealedWork {
-  /** Records that were found so far. */
+  /** Records found so far. */
   readonly records: number;
-  /** Of them settled or quarantined. */
+  /** How many of them are settled or quarantined. */
   readonly done: number;
   found(records: number): void;
-  /** While one is worked on, the next one is read. */
+  /** The records at these places. While one chunk is worked on, the next one is read. */
   chunks(places: readonly number[]): AsyncGenerator<Chunk>;
   /**
-   * Done with. Marked in the log for some hundred at once, while the pass goes on; so if it dies, fewer than
-   * 4 × {@link CHUNK_RECORDS} come again.
+   * Counts the places as done. They are marked in the log some hundred at a time, while the pass goes on; so if the
+   * process dies, fewer than 4 × {@link CHUNK_RECORDS} come again.
    */
   settle(places: readonly number[]): Promise<void>;
-  /** Answers how many of them are in quarantine now: all, or none if it can't take them; then they stay in the log. */
+  /** Returns how many were quarantined: all, or none if the log cannot take them. Then they stay in the log. */
   quarantine(entries: readonly (QuarantinedEntry & { readonly place: number })[]): Promise<number>;
-  /** Makes durable what is done, and lets go of the part. */
+  /** Marks the rest of what is done, and releases the part. */
   end(): Promise<void>;
 }
 
@@ -46,9 +46,9 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
   const { sealed, events, logger } = config;
   let records = 0;
   let done = 0;
-  /** Settled, and to be marked. */
+  /** Places that are done and not yet marked in the log. */
   let unmarked: number[] = [];
-  /** Into the log. */
+  /** Writes to the log, one after the other. */
   const inTurn = turns();
   let warned = false;
 
@@ -90,7 +90,7 @@ export function sealedWork(config: SealedWorkConfig): SealedWork {
           yield chunk;
         }
       } finally {
-        // Whoever stops early goes on to let go of the part, which must not be read any more then.
+        // After stopping early the part is released, and must not be read any more then.
         await next?.catch(() => {});
       }
     },

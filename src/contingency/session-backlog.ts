@@ -8,13 +8,13 @@ import { seenEvents } from './seen-events.js';
 import type { UnusableEntries } from './unusable-entries.js';
 import { withoutBytes } from './without-bytes.js';
 
-/** What a sealed part of the log has of one session, as places: the records themselves may not fit in memory. */
+/** What a sealed part of the log has of one session. Only places: the records themselves may not fit into memory. */
 export interface SessionBacklog extends OwingSession {
-  /** Records for the store, in order, but for a start: it comes first, though an add may have been recorded before it. */
+  /** Records for the store, in order, except that a start comes first: an add may have been recorded before it. */
   readonly forStore: readonly number[];
   /**
-   * The request to end it that counts, which is one of those: the first, unless it is a commit with a condition. Such a
-   * one may not have been met when the next was acknowledged, so it yields.
+   * Of the requests to end the session the one that counts: the first, except that a commit with a condition yields to
+   * a later request, because the condition may not have been met when that one was acknowledged.
    */
   readonly end: End | undefined;
 }
@@ -22,7 +22,7 @@ export interface SessionBacklog extends OwingSession {
 interface End {
   readonly place: number;
   readonly kind: SessionEnd;
-  /** With `expectedEvents`. */
+  /** Whether it is a commit with `expectedEvents`. */
   readonly isConditional: boolean;
 }
 
@@ -37,7 +37,7 @@ interface Growing extends SessionBacklog {
 export interface BacklogReader {
   /** Takes what the broker is owed, as it comes. */
   readonly owed: OwedEvents;
-  /** What they are owed is only noted. */
+  /** Sessions whose owed events are only noted, to be published last. */
   readonly failing: FailingSessions;
   readonly work: Pick<SealedWork, 'found' | 'settle'>;
   /** Takes what can never be replayed, as it comes. */
@@ -47,7 +47,7 @@ export interface BacklogReader {
 }
 
 export interface Backlogs {
-  /** What there is of each session, as far as it was read, in the order in which sessions first appear. */
+  /** By session, what has been read so far, in the order in which sessions first appear. */
   readonly sessions: ReadonlyMap<string, SessionBacklog>;
   /** Reads the whole part. It keeps some twenty bytes a record and some two hundred a session. */
   read(part: AsyncIterable<readonly SealedEntry[]>): Promise<void>;

@@ -33,9 +33,9 @@ import { type ReplayContext, replayIntoStore } from './replay.js';
 /**
  * The store, with the contingency log behind it.
  *
- * A command goes to the store. If that fails, by refusal, deadline or a lost connection, the command is written to
- * the log and counts as accepted: the outcome says `deferred`. Whether a failed call has been carried out after all
- * does not matter, because replaying it is idempotent.
+ * A command goes to the store. If the store is down (it refuses, does not answer in time, or the connection is lost),
+ * the command is written to the log and counts as accepted: the outcome is `deferred`. Whether the failed call was
+ * carried out after all does not matter, because replaying it is idempotent.
  *
  * **Heal before use.** As long as this instance holds records of a session, its next command on that session first
  * brings them into the store, in order. If that fails, the command is deferred behind them. So within an instance a
@@ -62,11 +62,13 @@ export interface SessionRepository {
   deferCommit(sessionId: string, attemptId: string, cause: EventSessionsError): Promise<void>;
   /** Records events that the broker could not take. */
   deferEvents(sessionId: string, events: readonly StoredEvent[], cause: EventSessionsError): Promise<void>;
-  /** Any other call of the store, with heal, breaker and one type of error. It is not deferred: `STORE_UNAVAILABLE`. */
+  /**
+   * Any other call of the store, after healing, through the breaker. Not deferred: rejects with `STORE_UNAVAILABLE`.
+   */
   ask<T>(sessionId: string | undefined, call: (store: SessionStore) => Promise<T>): Promise<T>;
-  /** The same of a session that is being committed: nothing has to be brought back before. */
+  /** The same for a session that is being committed, of which there is nothing to heal. */
   askCommitting<T>(sessionId: string, call: (store: SessionStore) => Promise<T>): Promise<T>;
-  /** Whether outages end in the log (or, without one, in errors). */
+  /** Whether outages are written to the log; without one they are errors. */
   readonly hasContingency: boolean;
 }
 
@@ -97,7 +99,7 @@ export interface SessionRepositoryConfig {
   readonly events: DomainEvents;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Brings back a session of which more is in the log than is held here. */
+  /** Runs a recovery pass, for sessions of which the log has more than is held here. */
   readonly recover: () => Promise<unknown>;
   readonly replay: ReplayContext;
 }
@@ -111,10 +113,10 @@ const HEAL_CHARACTERS = 4 * 1_048_576;
 export function createSessionRepository(config: SessionRepositoryConfig): SessionRepository {
   const { store, log, held, ends, breaker, events: domainEvents, metrics, logger } = config;
   const healing = new Map<string, Promise<Healed>>();
-  /** The last of the ends that are under way, by session. */
+  /** The commit or rollback that was called last and is under way, by session. */
   const ending = new Map<string, Promise<unknown>>();
 
-  /** One call of the store, with the breaker; if it is away, `orElse` is done about it, where there is a log. */
+  /** One call of the store, through the breaker. If the store is down and there is a log, `orElse` is done instead. */
   async function guarded<T, D = never>(
     sessionId: string | undefined,
     call: (store: SessionStore) => Promise<T>,
@@ -211,8 +213,9 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
   }
 
   /**
-   * What the command answers, or what is to be done about the store's failure. With `ifUnknown` it need not be asked when
-   * it did not know the session a moment ago: were it started in between, the command would overtake what is held.
+   * Calls the store after healing, or does `orElse` if the store is down. `ifUnknown` is returned without calling the
+   * store when healing has just found the session unknown: if it were started in between, the command would overtake
+   * what is held.
    */
   function askOrElse<T, D>(
     sessionId: string,
@@ -222,7 +225,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     signal?: AbortSignal,
   ): Promise<T | D> {
     const healing = heal(sessionId);
-    // As a rule there is nothing to wait for, and an add is spared a promise.
+    // Usually there is nothing to wait for, which spares an add a promise.
     if (healing === undefined) return guarded(sessionId, call, orElse);
     return askHealed(healing, sessionId, call, orElse, ifUnknown, signal);
   }
@@ -247,7 +250,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     return guarded(sessionId, call, orElse);
   }
 
-  /** Answers those that another call has recorded meanwhile. */
+  /** Returns those of which the like has been recorded meanwhile, by another call. */
   async function record(
     records: readonly ContingencyRecord[],
     cause: EventSessionsError,
@@ -283,8 +286,8 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
   }
 
   /**
-   * One end of a session at a time: while one is on its way of which nobody may ever hear what became of it, another
-   * one must not be recorded, and acknowledged.
+   * One commit or rollback of a session at a time: while the outcome of one is open, and may never be known, the
+   * opposite must not be recorded and acknowledged.
    */
   function endInTurn<T>(sessionId: string, end: () => Promise<T>): Promise<T> {
     const result = (ending.get(sessionId) ?? Promise.resolve()).then(end);
@@ -303,7 +306,7 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
     return end === undefined ? ends.of(sessionId) : { status: statusOf(end), isSure: true };
   }
 
-  /** The refusal of an end that another one of this instance has forestalled, or may have. */
+  /** The refusal of an end because this instance has ended the session in the opposite way, or may have. */
   function forestalled(
     sessionId: string,
     { status, isSure }: KnownEnd,
@@ -491,7 +494,7 @@ const NONE: ReadonlySet<ContingencyRecord> = new Set();
 
 type End = CommitRequestedRecord | RollbackRequestedRecord;
 
-/** Some of them, from the first on. */
+/** The first records, as many as are replayed at once. */
 function firstOf(records: readonly ContingencyRecord[]): readonly ContingencyRecord[] {
   let characters = 0;
   const over = records.findIndex((record, i) => {
@@ -506,7 +509,7 @@ function stillInLog(sessionId: string): EventSessionsError {
   return new EventSessionsError('STORE_UNAVAILABLE', message, { sessionId, outcome: 'not_done' });
 }
 
-/** Of a command that was not even tried, because what was to come before it has failed. */
+/** For a command that was not even tried, because healing before it failed. */
 function asNotDone(error: unknown): never {
   if (!isEventSessionsError(error, 'STORE_UNAVAILABLE')) throw error;
   const { message, sessionId, cause } = error;

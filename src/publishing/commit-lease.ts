@@ -11,9 +11,9 @@ export interface CommitLease {
   readonly deferred: number;
   /** Whether another batch may be sent. */
   holds(): boolean;
-  /** Moves the cursor. Rejects with `STORE_UNAVAILABLE`; resolves to false when the lease went to somebody else. */
+  /** Moves the cursor. Resolves with false when another attempt has the lease; rejects with `STORE_UNAVAILABLE`. */
   advance(cursor: number, deferred: number): Promise<boolean>;
-  /** Ends the renewing. */
+  /** Stops renewing the lease. */
   stop(): void;
 }
 
@@ -25,7 +25,7 @@ export interface CommitGrant {
   readonly leaseMs: number;
   /** `performance.now()` before the lease was asked for: it ends no earlier than `leaseMs` after this. */
   readonly askedAt: number;
-  /** Aborted, it renews no longer: the instance has closed without this attempt. */
+  /** Ends the renewal when it aborts: the instance has closed without waiting for this attempt. */
   readonly over: AbortSignal;
 }
 

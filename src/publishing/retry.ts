@@ -7,7 +7,9 @@ export interface RetryPolicy {
   readonly backoffMs: number;
 }
 
-/** The wait before retry `n` (from 1): the doubled backoff, less up to half of it at random, so that instances spread. */
+/**
+ * Milliseconds before retry `n`, from 1: doubled each time, less up to half of it at random, so that instances spread.
+ */
 export function backoffDelay(policy: RetryPolicy, n: number): number {
   const full = Math.min(policy.backoffMs * 2 ** (n - 1), 60_000);
   return full / 2 + (Math.random() * full) / 2;
