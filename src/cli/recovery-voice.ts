@@ -89,7 +89,12 @@ export function textVoice(stdout: Terminal, stderr: Terminal, verbose: boolean):
       file = backlog?.file;
       if (backlog === undefined) return;
       const what = `${countText(backlog.records, 'record')} of ${countText(backlog.sessions.length, 'session')}`;
-      if (backlog.records > 0) say(`${backlog.file}: ${what}, ${bytesText(backlog.bytes)}`);
+      // A path that was mistyped looks like a log that is done with.
+      const found =
+        backlog.files.length === 0
+          ? 'nothing waits, there is no such file'
+          : `${what}, ${bytesText(backlog.bytes)}`;
+      say(`${backlog.file}: ${found}`);
     },
     progress({ records, remaining, sessions }, published) {
       const done = records - remaining;

@@ -134,6 +134,15 @@ describe('recover on real Redis and nsqd', needs('redis', 'nsqd'), () => {
     });
   });
 
+  test('a path where there is no log is named', async () => {
+    await inPlace(async ({ file, recover }) => {
+      const { code, stdout, stderr } = await recover();
+      expect(code).toBe(0);
+      expect(stderr).toBe(`${file}: nothing waits, there is no such file\n`);
+      expect(stdout).toMatch(/^All done/);
+    });
+  });
+
   test('a terminal gets a bar, which leaves nothing behind', async () => {
     await inPlace(async ({ topic, prefix, recover, backlog }) => {
       await backlog((outages) =>
