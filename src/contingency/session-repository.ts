@@ -135,7 +135,8 @@ export function createSessionRepository(config: SessionRepositoryConfig): Sessio
       }
     } else {
       const message = 'The store has failed repeatedly and is not asked again yet';
-      failure = new EventSessionsError('STORE_UNAVAILABLE', message, { sessionId, outcome: 'not_done' });
+      const facts = { sessionId, outcome: 'not_done' } as const;
+      failure = new EventSessionsError('STORE_UNAVAILABLE', message, facts, breaker.lastFailure);
     }
     if (log === undefined || orElse === undefined) throw failure;
     return orElse(failure);

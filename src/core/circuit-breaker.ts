@@ -15,6 +15,8 @@ export interface CircuitBreaker {
   allows(): boolean;
   succeeded(): void;
   failed(cause: unknown): void;
+  /** The last failure since a call has worked: why calls are kept away. */
+  readonly lastFailure: unknown;
   /** Open, and a probe has failed: a short wait will not help. */
   readonly down: boolean;
 }
@@ -24,6 +26,9 @@ export function asProbe(breaker: CircuitBreaker): CircuitBreaker {
   return {
     get down() {
       return breaker.down;
+    },
+    get lastFailure() {
+      return breaker.lastFailure;
     },
     allows: () => true,
     succeeded: () => breaker.succeeded(),
@@ -48,6 +53,7 @@ export interface CircuitBreakerConfig {
 export function createCircuitBreaker(config: CircuitBreakerConfig): CircuitBreaker {
   const { closing, probe, probeAfterMs } = config;
   let failures = 0;
+  let lastFailure: unknown;
   let degradedAt: number | undefined;
   let nextProbe: NodeJS.Timeout | undefined;
   /** Whether a probe has run since it opened. */
@@ -84,9 +90,13 @@ export function createCircuitBreaker(config: CircuitBreakerConfig): CircuitBreak
     get down() {
       return isOpen() && probed;
     },
+    get lastFailure() {
+      return lastFailure;
+    },
     allows: () => !isOpen(),
     succeeded() {
       failures = 0;
+      lastFailure = undefined;
       probed = false;
       if (degradedAt === undefined) return;
       config.onRestored(performance.now() - degradedAt);
@@ -94,6 +104,7 @@ export function createCircuitBreaker(config: CircuitBreakerConfig): CircuitBreak
     },
     failed(cause) {
       failures += 1;
+      lastFailure = cause;
       if (isOpen()) probeLater();
       if (degradedAt !== undefined) return;
       degradedAt = performance.now();

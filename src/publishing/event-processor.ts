@@ -106,7 +106,8 @@ export function createEventProcessor(config: EventProcessorConfig): EventProcess
     if (!breaker.allows()) {
       onFailure();
       const message = 'The broker has failed repeatedly and is not asked again yet';
-      throw new EventSessionsError('PUBLISH_FAILED', message, { sessionId, topic, outcome: 'not_done' });
+      const facts = { sessionId, topic, outcome: 'not_done' } as const;
+      throw new EventSessionsError('PUBLISH_FAILED', message, facts, breaker.lastFailure);
     }
     const startedAt = performance.now();
     try {

@@ -133,6 +133,17 @@ test('what a commit has left has failed also when the store is gone and the log 
   expect((await sessions.metrics()).events).toMatchObject({ processed: 3, failed: 0 });
 });
 
+test('a store that is not asked any more is told with what it failed with', async () => {
+  const { sessions, store } = instance({ contingency: false });
+  store.fault = 'down';
+  const session = sessions.session('s-1');
+  for (let call = 1; call <= 5; call += 1) await session.status().catch(() => {});
+  const message = 'The store has failed repeatedly and is not asked again yet';
+  await expect(session.status()).rejects.toMatchObject({ message, cause: { message: 'the store is down' } });
+  const { recentFailures } = await sessions.metrics();
+  expect(recentFailures).toContainEqual(expect.objectContaining({ message, cause: 'the store is down' }));
+});
+
 describe('what a commit has left counts as failed no longer when another instance has dealt with it', () => {
   test.each<[string, (sessions: EventSessions, sessionId: string) => Promise<unknown>]>([
     ['a commit that finds the receipt', (sessions, sessionId) => sessions.session(sessionId).commit()],

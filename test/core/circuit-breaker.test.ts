@@ -38,6 +38,16 @@ function setUp(): Setup {
   return { breaker, probes, closing, told, fail };
 }
 
+test('the last failure is told until a call has worked, by a probe as well', () => {
+  const { breaker, fail } = setUp();
+  expect(breaker.lastFailure).toBeUndefined();
+  fail(4);
+  expect(breaker.lastFailure).toBe('cause 4');
+  expect(asProbe(breaker).lastFailure).toBe('cause 4');
+  breaker.succeeded();
+  expect(breaker.lastFailure).toBeUndefined();
+});
+
 describe('closed', () => {
   test('it lets everything through and tells nothing', () => {
     const { breaker, told } = setUp();

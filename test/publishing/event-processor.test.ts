@@ -347,6 +347,16 @@ describe('a batch that fails', () => {
     expect(nsq.calls).toHaveLength(1);
     expect(deferred).toHaveLength(50);
   });
+
+  test('is told by a commit that finds the circuit breaker open', async () => {
+    const breaker = breakerAfter(1);
+    const cause = failure('not_done');
+    breaker.failed(cause);
+    const nsq = broker();
+    const { run } = await setUp(1, nsq, { breaker, defer: undefined });
+    await expect(run()).rejects.toMatchObject({ code: 'PUBLISH_FAILED', cause });
+    expect(nsq.calls).toEqual([]);
+  });
 });
 
 describe('a commit that has to stop', () => {
