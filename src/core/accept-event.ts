@@ -127,6 +127,7 @@ export const addOptionsSchema = z.strictObject({
 });
 export const eventTypeSchema = plainText(256);
 export const eventSchema = z.extend(addOptionsSchema, { type: eventTypeSchema, data: z.unknown() });
+const typedSchema = z.strictObject({ type: eventTypeSchema });
 
 type CheckedOptions = z.output<typeof addOptionsSchema>;
 
@@ -196,7 +197,7 @@ export function createAcceptEvent(config: AcceptEventConfig): AcceptEvent {
 
   return (sessionId, event, trace) => {
     const { type, input, rest } = reading('An event', () => partsOf(event));
-    if (!knownTypes.has(type)) knownTypes.add(validate(eventTypeSchema, type, 'The event type'));
+    if (!knownTypes.has(type)) knownTypes.add(validate(typedSchema, { type }, 'The event').type);
     const options = rest === undefined ? NO_OPTIONS : validate(addOptionsSchema, rest, 'The options of add');
     const data = config.catalogue.validate(type, input);
     return types.isPromise(data)

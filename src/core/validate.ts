@@ -111,11 +111,10 @@ export function shown(text: string, maxLength: number): string {
 }
 
 /** A whole number within bounds, both of which are allowed. */
-export const wholeNumber = (min: number, max: number = Number.MAX_SAFE_INTEGER) => {
+export const wholeNumber = (min: number, max: number = Number.MAX_SAFE_INTEGER, unit?: string) => {
+  const number = unit === undefined ? 'a whole number' : `a whole number of ${unit}`;
   const error =
-    max === Number.MAX_SAFE_INTEGER
-      ? `a whole number of at least ${min}`
-      : `a whole number from ${min} to ${max}`;
+    max === Number.MAX_SAFE_INTEGER ? `${number} of at least ${min}` : `${number} from ${min} to ${max}`;
   return z.int({ error }).check(z.gte(min, { error }), z.lte(max, { error }));
 };
 
@@ -123,10 +122,10 @@ export const wholeNumber = (min: number, max: number = Number.MAX_SAFE_INTEGER) 
 export const MAX_TIMER_MS = 2_147_483_647;
 
 /** Milliseconds of a timer. */
-export const timerMs = (min = 1) => wholeNumber(min, MAX_TIMER_MS);
+export const timerMs = (min = 1) => wholeNumber(min, MAX_TIMER_MS, 'milliseconds');
 
 /** Milliseconds that only the store counts. The upper bound (100 years) keeps sums exact. */
-export const durationMs = (min = 1) => wholeNumber(min, 3_155_760_000_000);
+export const durationMs = (min = 1) => wholeNumber(min, 3_155_760_000_000, 'milliseconds');
 
 const MAX_ID_LENGTH = 128;
 const ID = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_ID_LENGTH}}$`);

@@ -61,7 +61,8 @@ describe('the type', () => {
     async (type) => {
       const error = await refusal({ type, topic: 't' });
       expect(error.code).toBe('INVALID_INPUT');
-      expect(error.message).toMatch(/^The event type: expected text/);
+      expect(error.message).toMatch(/^The event: type: expected text/);
+      expect(error.issues).toMatchObject([{ path: 'type' }]);
     },
   );
 });

@@ -568,7 +568,7 @@ describe('fileContingency', () => {
     [{ maxBytes: 0 }, /maxBytes: expected a whole number of at least 1, got 0/],
     [{ mode: 0o1000 }, /mode: expected a whole number from 0 to 511/],
     [{ fsync: 'sometimes' }, /fsync: expected 'always', 'interval' or 'never', got "sometimes"/],
-    [{ fsyncIntervalMs: 0 }, /fsyncIntervalMs: expected a whole number from 1/],
+    [{ fsyncIntervalMs: 0 }, /fsyncIntervalMs: expected a whole number of milliseconds from 1/],
     [{ pahth: 'x' }, /pahth/],
   ])('refuses the options %j', (options, message) => {
     expect(() => fileContingency(options as object)).toThrow(
