@@ -23,7 +23,9 @@ import type { ActiveStatus, Cause, CommitReceipt, HistoryEntry, SessionStatus } 
  *   although it has expired since. One that was ended, by {@link SessionStore.expire} or otherwise, stays ended. `asOf`
  *   is a time of the caller's clock: if that clock is slow, it lets in what came too late by as much; if it is fast, it
  *   refuses what came in time by less than that. A time in the future counts as now.
- * - **History.** Each transition adds a {@link HistoryEntry}. A bounded history may drop takeovers, never endings.
+ * - **History.** Each transition adds a {@link HistoryEntry}. The history is bounded, at some 16 KiB: beyond that
+ *   takeovers are left out, endings never.
+ * - **Results are copies.** What a caller does to them, or later to what it passed in, changes nothing in the store.
  *
  * `event-sessions/testing` has the conformance suite that checks all of this.
  */
@@ -97,8 +99,8 @@ export interface SessionStore {
   contains(sessionId: string, eventIds: readonly string[]): Promise<readonly boolean[]>;
 
   /**
-   * A page of the sessions that are `open` or `committing`. A session that does not change during the listing is listed
-   * once; one that does may be missed or come twice.
+   * A page of the sessions that are `open` or `committing`, without those past their expiry. A session that does not
+   * change during the listing is listed once; one that does may be missed or come twice.
    */
   list(filter: ListFilter): Promise<SessionPage>;
 
