@@ -60,7 +60,7 @@ describe('each wrong option is named, with what was expected and what came', () 
       /a topic of 1 to 64 characters .*, got an object/,
     ],
     ['events', { a: { schema, topik: 'mails' } }, 'events.a', /\{ schema, topic \}/],
-    ['events', { 'a\n': {} }, 'events.a\n', /text of 1 to 256 characters/],
+    ['events', { 'a\n': {} }, 'events.a\\u000a', /text of 1 to 256 characters/],
     ['events', JSON.parse('{"__proto__":{}}'), 'events', /none of them __proto__/],
     ['topic', 'orders', 'topic', /a function \(event\) => topic, got "orders"/],
     ['ttl', 0, 'ttl', /a whole number of milliseconds from 1 to .*, got 0/],
