@@ -17,6 +17,8 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/reporter.ts'],
     pool: 'forks',
+    // Modules are evaluated once for each worker, which spares a quarter of the time. Files that mock one say so themselves.
+    isolate: false,
     // One more than there are processors, since tests wait for a third of their time; not more, since each shares the
     // machine with redis-servers, nsqd and the processes that tests kill.
     maxWorkers: Math.min(4, availableParallelism() + 1),

@@ -1,12 +1,10 @@
-import { expect, test, vi } from 'vitest';
-import { fileContingency } from '../../../src/adapters/file/index.js';
-import { openLogSnapshot } from '../../../src/adapters/file/log-reader.js';
-import { added, idOf, inFolder, sealOf } from './support/log-files.js';
+import { afterAll, expect, test, vi } from 'vitest';
 
 /** Happens once, between a look at a file that is then read and its opening. */
 let meanwhile: (() => Promise<void>) | undefined;
 
-vi.mock('node:fs/promises', async (original) => {
+// Modules are shared with the test files before and after this one: what is imported from here on is evaluated anew.
+vi.doMock('node:fs/promises', async (original) => {
   const fs = await original<typeof import('node:fs/promises')>();
   return {
     ...fs,
@@ -18,6 +16,15 @@ vi.mock('node:fs/promises', async (original) => {
     },
   };
 });
+vi.resetModules();
+afterAll(() => {
+  vi.doUnmock('node:fs/promises');
+  vi.resetModules();
+});
+
+const { fileContingency } = await import('../../../src/adapters/file/index.js');
+const { openLogSnapshot } = await import('../../../src/adapters/file/log-reader.js');
+const { added, idOf, inFolder, sealOf } = await import('./support/log-files.js');
 
 test.each([
   ['and made anew', true],
