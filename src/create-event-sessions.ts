@@ -178,16 +178,10 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   const ends = knownEnds(retentionMs);
   const repository = createSessionRepository({
     store,
-    log,
-    held,
-    ends,
     breaker: storeBreaker,
-    events,
-    metrics,
-    logger,
-    // The guarded one, so that closing waits for it.
-    recover: () => guardedRecover(),
-    replay,
+    ends,
+    // The guarded recovery, so that closing waits for it.
+    contingency: log && { log, held, events, metrics, logger, recover: () => guardedRecover(), replay },
   });
   const processorConfig = {
     publisher: {
@@ -196,7 +190,7 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
         (batch) => ({ name: 'publish', batch }),
       ),
     },
-    defer: log === undefined ? undefined : repository.deferEvents,
+    defer: repository.deferral?.publish,
     events,
     metrics,
     ...commit,
@@ -228,15 +222,9 @@ export function createEventSessions<const C extends Catalogue = Catalogue>(
   // and the records stay in the log that it reads.
   const probing = createSessionRepository({
     store,
-    log: undefined,
-    held: createHeldRecords(0),
-    ends,
     breaker: asProbe(storeBreaker),
-    events,
-    metrics,
-    logger,
-    recover: async () => {},
-    replay,
+    ends,
+    contingency: undefined,
   });
   const probingProcessor = createEventProcessor({
     ...processorConfig,

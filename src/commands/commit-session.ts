@@ -201,9 +201,10 @@ export function createCommitSession(context: CommitSessionContext): CommitSessio
 
   /** Undefined if the log has taken it; else what the caller is told. */
   async function leaveToRecovery({ sessionId, attemptId }: Attempt, error: unknown): Promise<unknown> {
-    if (!isEventSessionsError(error, 'STORE_UNAVAILABLE') || !repository.hasContingency) return error;
+    const { deferral } = repository;
+    if (deferral === undefined || !isEventSessionsError(error, 'STORE_UNAVAILABLE')) return error;
     try {
-      await repository.deferCommit(sessionId, attemptId, error);
+      await deferral.finishCommit(sessionId, attemptId, error);
       return undefined;
     } catch (failure) {
       return failure;

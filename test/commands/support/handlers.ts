@@ -61,23 +61,19 @@ export function handlers(options: HandlerOptions = {}) {
   const publisher = memoryPublisher(options.onPublish === undefined ? {} : { onPublish: options.onPublish });
   const events = createDomainEvents('instance-1', silentLogger);
   const metrics = createMetrics('instance-1');
+  const held = createHeldRecords(1_000_000);
+  const replay = { instance: 'instance-1', retentionMs: RETENTION_MS };
   const repository = createSessionRepository({
     store,
-    log,
-    held: createHeldRecords(1_000_000),
-    ends: knownEnds(60_000),
     breaker: breakerAfter(100),
-    events,
-    metrics,
-    logger: silentLogger,
-    recover: async () => {},
-    replay: { instance: 'instance-1', retentionMs: RETENTION_MS },
+    ends: knownEnds(60_000),
+    contingency: log && { log, held, events, metrics, logger: silentLogger, recover: async () => {}, replay },
   });
   const processor = createEventProcessor({
     store,
     publisher,
     breaker: breakerAfter(100),
-    defer: log === undefined ? undefined : repository.deferEvents,
+    defer: repository.deferral?.publish,
     events,
     metrics,
     batchEvents: options.batchEvents ?? 2,
