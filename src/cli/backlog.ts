@@ -1,5 +1,6 @@
+import { lockPathOf, quarantinePathOf } from '../adapters/file/file-names.js';
 import { openLogSnapshot } from '../adapters/file/log-reader.js';
-import { quarantinePathOf, readQuarantine } from '../adapters/file/quarantine-reader.js';
+import { readQuarantine } from '../adapters/file/quarantine-reader.js';
 import { type LockHolder, lockHolder } from '../adapters/file/recovery-lock.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
 import { countText } from './wording.js';
@@ -46,7 +47,7 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** @throws `CONTINGENCY_FAILED` */
 export async function gatherBacklog(path: string): Promise<Backlog> {
-  const recovery = await lockHolder(`${path}.lock`);
+  const recovery = await lockHolder(lockPathOf(path));
   const snapshot = await openLogSnapshot(path);
   const sessions = new Map<
     string,

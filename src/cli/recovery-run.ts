@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { lockPathOf } from '../adapters/file/file-names.js';
 import { lockHolder } from '../adapters/file/recovery-lock.js';
 import type { RecoveryProgress, RecoveryReport } from '../contingency/recovery-pass.js';
 import { isEventSessionsError, messageOf } from '../core/errors.js';
@@ -135,7 +136,7 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
   else if (stop.aborted) notes.push('the time is over');
   if (!signal.aborted) notes.push(...down);
   if (!signal.aborted && waiting !== undefined) notes.push(waiting.text);
-  const holder = file === undefined || !left ? undefined : await lockHolder(`${file}.lock`);
+  const holder = file === undefined || !left ? undefined : await lockHolder(lockPathOf(file));
   if (holder !== undefined) notes.push(recoveryText(holder));
   voice.end({ exitCode, passes: pass, left, report: totals, notes });
   return exitCode;
@@ -167,7 +168,7 @@ async function whatWaits(
   signal: AbortSignal,
 ): Promise<Waiting | undefined> {
   // What another recovery is at work on is not left by this one.
-  if (signal.aborted || (await lockHolder(`${file}.lock`)) !== undefined) return undefined;
+  if (signal.aborted || (await lockHolder(lockPathOf(file))) !== undefined) return undefined;
   const patienceMs = patienceOf(settings);
   try {
     const { sessions, unreadable } = await planLog(file, store, patienceMs, signal);

@@ -1,4 +1,4 @@
-import { quarantinePathOf } from '../adapters/file/quarantine-reader.js';
+import { quarantinePathOf } from '../adapters/file/file-names.js';
 import type { RecoveryProgress, RecoveryReport } from '../contingency/recovery-pass.js';
 import { harmless } from '../core/harmless.js';
 import type { Backlog } from './backlog.js';

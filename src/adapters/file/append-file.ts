@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { EventSessionsError, ignoringUntilAwaited } from '../../core/errors.js';
 import { turns } from '../../core/turns.js';
 import { makeFolder, syncFolder } from './folder.js';
-import { errnoOf, ioFailure } from './io-failure.js';
+import { errnoOf, ioFailure, missing } from './io-failure.js';
 
 /**
  * Durable appends to one file that several processes share and that any of them may rename away.
@@ -218,10 +218,7 @@ export function appendFile(options: AppendFileOptions): AppendFile {
 
   /** Whether the path still leads to the file that is open. */
   async function isThere(opened: Opened): Promise<boolean> {
-    const there = await stat(path, { bigint: true }).catch((error: unknown) => {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw error;
-    });
+    const there = await stat(path, { bigint: true }).catch(missing);
     if (there?.ino !== opened.identity.ino || there.dev !== opened.identity.dev) {
       onMoved?.();
       return false;

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { ContingencyBacklog } from '../../ports/contingency-log.js';
-import { errnoOf } from './io-failure.js';
+import { missing } from './io-failure.js';
 import { linesOf } from './lines.js';
 import { replacedBy, type Segment } from './sealed-segments.js';
 import { countSettled } from './settled-lines.js';
@@ -66,10 +66,7 @@ export function backlogCounter(): (
 }
 
 async function countOn(path: string, count: Count): Promise<void> {
-  const handle = await open(path, 'r').catch((error: unknown) => {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-    return undefined;
-  });
+  const handle = await open(path, 'r').catch(missing);
   if (handle === undefined) return;
   count.torn = false;
   try {

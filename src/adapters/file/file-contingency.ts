@@ -7,6 +7,7 @@ import { timerMs, validate, wholeNumber } from '../../core/validate.js';
 import type { ContingencyBacklog, ContingencyLog, SealedRecords } from '../../ports/contingency-log.js';
 import { appendFile, type OpenFile } from './append-file.js';
 import { backlogCounter } from './backlog-count.js';
+import { lockPathOf, quarantinePathOf } from './file-names.js';
 import { checkWritable, fileBehind } from './folder.js';
 import { ioFailure } from './io-failure.js';
 import { oneByOne } from './one-by-one.js';
@@ -105,7 +106,7 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
   const sync = fsync === 'interval' ? fsyncIntervalMs : durable;
   const live = appendFile({ path, mode, sync, open: openFile, checkRoom, onMoved: measureAgain, setAside });
   // What goes there is removed from the log right after: it never waits for the interval.
-  const quarantine = appendFile({ path: `${path}.quarantine.jsonl`, mode, sync: durable, open: openFile });
+  const quarantine = appendFile({ path: quarantinePathOf(path), mode, sync: durable, open: openFile });
 
   async function measure(): Promise<{ live: number; sealed: number }> {
     const sealed = (await segments.list()).reduce((sum, { bytes }) => sum + bytes, 0);
@@ -150,7 +151,7 @@ export function contingencyOn(options: FileContingencyOptions, openFile: OpenFil
 
   async function seal(): Promise<SealedRecords | 'empty' | 'busy'> {
     if ((await segments.live()) === undefined && (await segments.list()).length === 0) return 'empty';
-    const lock = await acquireLock(`${path}.lock`, mode);
+    const lock = await acquireLock(lockPathOf(path), mode);
     if (lock === undefined) return 'busy';
     try {
       await segments.removeUnfinished();

@@ -7,6 +7,11 @@ export function ioFailure(action: string, path: string, cause: unknown): EventSe
   return new EventSessionsError('CONTINGENCY_FAILED', `cannot ${action} ${path}: ${why}`, {}, cause);
 }
 
+/** For `catch`: what is not there is undefined, any other fault is thrown again. */
+export function missing(error: unknown): undefined {
+  if (errnoOf(error) !== 'ENOENT') throw error;
+}
+
 /** The symbolic errno (`ENOSPC`, `EACCES`, …) of an error of the operating system. */
 export function errnoOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null | undefined)?.code;

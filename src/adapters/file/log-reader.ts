@@ -1,7 +1,7 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { SealedContent } from '../../ports/contingency-log.js';
-import { errnoOf, ioFailure } from './io-failure.js';
+import { ioFailure, missing } from './io-failure.js';
 import { linesOf } from './lines.js';
 import type { NumberRanges } from './number-ranges.js';
 import { identityOf, replacedBy, type Segment, sealedSegments } from './sealed-segments.js';
@@ -101,7 +101,7 @@ async function openAll(path: string): Promise<OpenedFile[]> {
 
 /** Undefined if it has been renamed, and perhaps made anew, since it was looked at. */
 async function openLive(segment: Segment): Promise<OpenedFile | undefined> {
-  const handle = await openIfThere(segment.path);
+  const handle = await open(segment.path, 'r').catch(missing);
   if (handle === undefined) return undefined;
   try {
     if (identityOf(await handle.stat({ bigint: true })) === segment.identity)
@@ -116,7 +116,7 @@ async function openLive(segment: Segment): Promise<OpenedFile | undefined> {
 
 /** Undefined if it is gone, or was about to go: the file that says what of it is settled is removed behind it. */
 async function openSealed(segment: Segment): Promise<OpenedFile | undefined> {
-  const handle = await openIfThere(segment.path);
+  const handle = await open(segment.path, 'r').catch(missing);
   if (handle === undefined) return undefined;
   try {
     const settled = settledLines(segment.path, 0o600, false);
@@ -147,13 +147,6 @@ async function withoutReplaced(files: OpenedFile[]): Promise<OpenedFile[]> {
   const counts = ({ path }: OpenedFile) => !replaced.has(basename(path));
   await closeAll(files.filter((file) => !counts(file)));
   return files.filter(counts);
-}
-
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  return open(path, 'r').catch((error: unknown) => {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-    return undefined;
-  });
 }
 
 async function closeAll(files: readonly OpenedFile[]): Promise<void> {

@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import type { ContingencyRecord } from '../../ports/contingency-log.js';
-import { errnoOf, ioFailure } from './io-failure.js';
+import { quarantinePathOf } from './file-names.js';
+import { ioFailure, missing } from './io-failure.js';
 import { linesOf } from './lines.js';
 import { decodeRecord, textOf } from './record-line.js';
 
@@ -14,8 +15,6 @@ export interface Quarantined {
   readonly bytes: number;
 }
 
-export const quarantinePathOf = (path: string) => `${path}.quarantine.jsonl`;
-
 const RECORD = '"record":';
 
 /**
@@ -26,10 +25,7 @@ const RECORD = '"record":';
 export async function* readQuarantine(path: string): AsyncGenerator<Quarantined> {
   const file = quarantinePathOf(path);
   try {
-    const handle = await open(file, 'r').catch((error: unknown) => {
-      if (errnoOf(error) !== 'ENOENT') throw error;
-      return undefined;
-    });
+    const handle = await open(file, 'r').catch(missing);
     if (handle === undefined) return;
     try {
       for await (const lines of linesOf(handle)) {

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
 import { type FileHandle, link, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { lockDraftOf } from './file-names.js';
 import { errnoOf } from './io-failure.js';
 
 /**
@@ -63,7 +63,7 @@ export async function acquireLock(path: string, mode: number): Promise<RecoveryL
 }
 
 async function create(path: string, mode: number): Promise<FileHandle | undefined> {
-  const complete = `${path}.${randomBytes(4).toString('hex')}`;
+  const complete = lockDraftOf(path);
   const file = await open(complete, 'wx', mode);
   try {
     await writeHolder(file);
@@ -103,7 +103,7 @@ async function clearStale(path: string): Promise<boolean> {
   const holder = await lockHolder(path);
   if (holder === undefined) return true;
   if (!holder.stale) return false;
-  const moved = `${path}.${randomBytes(4).toString('hex')}`;
+  const moved = lockDraftOf(path);
   try {
     await rename(path, moved);
   } catch (error) {

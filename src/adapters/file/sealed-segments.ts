@@ -1,12 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { checkedMembers, withChecksum } from './checksum.js';
+import { SUFFIX, segmentDraftOf, segmentPathOf, settledPathOf } from './file-names.js';
 import { syncFolder } from './folder.js';
-import { errnoOf } from './io-failure.js';
+import { missing } from './io-failure.js';
 import { linesOf } from './lines.js';
-import { settledPath } from './settled-lines.js';
 
 /**
  * The sealed parts of a log: what the live file was renamed to, `<path>.<number>-<random>.sealed`, oldest first.
@@ -47,10 +46,6 @@ export interface SealedSegments {
   removeUnfinished(): Promise<void>;
 }
 
-const SEALED = /^\.(\d{12})-[0-9a-f]{8}\.sealed$/;
-const UNFINISHED = /^\.\d{12}-[0-9a-f]{8}\.sealed\.tmp$/;
-const UNFINISHED_LOCK = /^\.lock\.[0-9a-f]{8}$/;
-const ORPHANED = /^\.\d{12}-[0-9a-f]{8}\.sealed\.settled$/;
 const MERGED = '{"v":1,"kind":"log.merged",';
 /** Bytes of one write of lines that are kept. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -73,11 +68,8 @@ export function sealedSegments(path: string, mode: number, sync: boolean): Seale
       .sort();
   }
 
-  const nameAt = (number: number) =>
-    `${path}.${String(number).padStart(12, '0')}-${randomBytes(4).toString('hex')}.sealed`;
-
   const numberOf = (name: string | undefined) =>
-    Number(SEALED.exec((name ?? '').slice(prefix.length))?.[1] ?? 0);
+    Number(SUFFIX.segment.exec((name ?? '').slice(prefix.length))?.[1] ?? 0);
 
   async function writeMerged(target: string, lines: AsyncIterable<Buffer>): Promise<void> {
     const file = await open(target, 'wx', mode);
@@ -100,14 +92,14 @@ export function sealedSegments(path: string, mode: number, sync: boolean): Seale
   async function removeFiles(paths: readonly string[]): Promise<void> {
     for (const segment of paths) await rm(segment, { force: true });
     // Behind its segment: without this file the segment would come again as a whole.
-    for (const segment of paths) await rm(settledPath(segment), { force: true });
+    for (const segment of paths) await rm(settledPathOf(segment), { force: true });
     if (sync && paths.length > 0) await syncFolder(folder);
   }
 
   return {
     async list() {
       const found = await Promise.all(
-        (await names(SEALED)).map(async (name) => {
+        (await names(SUFFIX.segment)).map(async (name) => {
           const segment = await segmentAt(join(folder, name));
           return segment && { ...segment, number: numberOf(name) };
         }),
@@ -124,18 +116,18 @@ export function sealedSegments(path: string, mode: number, sync: boolean): Seale
 
     async setAside() {
       if (((await segmentAt(path))?.bytes ?? 0) === 0) return;
-      const last = numberOf((await names(SEALED)).at(-1));
-      await rename(path, nameAt(last + 1)).catch(missing);
+      const last = numberOf((await names(SUFFIX.segment)).at(-1));
+      await rename(path, segmentPathOf(path, last + 1)).catch(missing);
       if (sync) await syncFolder(folder);
     },
 
     async merge(segments, lines) {
       const paths = segments.map((segment) => segment.path);
-      const target = nameAt(numberOf(basename(paths.at(-1) ?? '')));
+      const target = segmentPathOf(path, numberOf(basename(paths.at(-1) ?? '')));
       const replaces = paths.map((name) => basename(name));
       const head = withChecksum(JSON.stringify({ v: 1, kind: 'log.merged', replaces }));
-      await writeMerged(`${target}.tmp`, prepend(Buffer.from(`${head}\n`), lines));
-      await rename(`${target}.tmp`, target);
+      await writeMerged(segmentDraftOf(target), prepend(Buffer.from(`${head}\n`), lines));
+      await rename(segmentDraftOf(target), target);
       if (sync) await syncFolder(folder);
       await removeFiles(paths);
     },
@@ -143,16 +135,16 @@ export function sealedSegments(path: string, mode: number, sync: boolean): Seale
     remove: (segments) => removeFiles(segments.map((segment) => segment.path)),
 
     async removeUnfinished() {
-      for (const pattern of [UNFINISHED, UNFINISHED_LOCK])
+      for (const pattern of [SUFFIX.segmentDraft, SUFFIX.lockDraft])
         for (const name of await names(pattern)) await rm(join(folder, name), { force: true });
-      const sealed = await names(SEALED);
+      const sealed = await names(SUFFIX.segment);
       for (const name of sealed) {
         const replaced = (await replacedByFile(join(folder, name))).filter((other) => sealed.includes(other));
         await removeFiles(replaced.map((other) => join(folder, other)));
       }
-      const there = await names(SEALED);
-      for (const name of await names(ORPHANED)) {
-        if (!there.some((segment) => name === settledPath(segment)))
+      const there = await names(SUFFIX.segment);
+      for (const name of await names(SUFFIX.settled)) {
+        if (!there.some((segment) => name === settledPathOf(segment)))
           await rm(join(folder, name), { force: true });
       }
     },
@@ -179,10 +171,6 @@ async function segmentAt(path: string): Promise<Segment | undefined> {
 /** An inode number alone may be used again for a later file. */
 export function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
   return `${dev}:${ino}:${birthtimeNs}`;
-}
-
-function missing(error: unknown): undefined {
-  if (errnoOf(error) !== 'ENOENT') throw error;
 }
 
 async function* prepend(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

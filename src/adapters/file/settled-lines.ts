@@ -1,8 +1,9 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { checkedLine, checkedMembers } from './checksum.js';
+import { settledPathOf } from './file-names.js';
 import { syncFolder } from './folder.js';
-import { errnoOf } from './io-failure.js';
+import { missing } from './io-failure.js';
 import { type NumberRanges, numberRanges } from './number-ranges.js';
 
 /**
@@ -29,10 +30,8 @@ export interface SettledLines {
 
 type Run = readonly [first: number, last: number];
 
-export const settledPath = (segment: string) => `${segment}.settled`;
-
 export function settledLines(segment: string, mode: number, sync: boolean): SettledLines {
-  const path = settledPath(segment);
+  const path = settledPathOf(segment);
   const lines = numberRanges();
   let unwritten: Run[] = [];
   let file: FileHandle | undefined;
@@ -82,16 +81,13 @@ export function settledLines(segment: string, mode: number, sync: boolean): Sett
 /** How many lines of the segment are settled, as far as its file says. */
 export async function countSettled(segment: string): Promise<number> {
   const lines = numberRanges();
-  for (const run of await readRuns(settledPath(segment))) lines.add(...run);
+  for (const run of await readRuns(settledPathOf(segment))) lines.add(...run);
   return lines.size;
 }
 
 async function readRuns(path: string): Promise<Run[]> {
-  const text = await readFile(path, 'latin1').catch((error: unknown) => {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-    return '';
-  });
-  return text.split('\n').flatMap((line) => {
+  const text = await readFile(path, 'latin1').catch(missing);
+  return (text ?? '').split('\n').flatMap((line) => {
     const { settled } = checkedMembers(line);
     return Array.isArray(settled) ? settled.filter(isRun) : [];
   });

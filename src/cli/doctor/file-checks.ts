@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { quarantinePathOf } from '../../adapters/file/file-names.js';
 import { errnoOf } from '../../adapters/file/io-failure.js';
-import { quarantinePathOf } from '../../adapters/file/quarantine-reader.js';
 import { messageOf } from '../../core/errors.js';
 import {
   type Backlog,
