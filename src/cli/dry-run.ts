@@ -2,7 +2,7 @@ import { harmless } from '../core/harmless.js';
 import type { SessionStore } from '../ports/session-store.js';
 import type { CommandContext } from './command.js';
 import { EXIT } from './exit-codes.js';
-import { type PlannedSession, patienceOf, planLog, waitText } from './log-plan.js';
+import { isInterrupted, type PlannedSession, patienceOf, planLog, waitText } from './log-plan.js';
 import { mustHaveFile } from './parts.js';
 import type { SessionPlan } from './session-plan.js';
 import { type Column, tableLines } from './terminal.js';
@@ -51,8 +51,8 @@ async function interruptedCommits(store: SessionStore, except: ReadonlySet<strin
     const page = await store.list({ status: 'committing', limit: 500, cursor });
     for (const { sessionId } of page.sessions) {
       const session = except.has(sessionId) ? undefined : await store.get(sessionId);
-      const isOver = session?.status === 'committing' && (session.leaseExpiresAt ?? 0) <= Date.now();
-      if (isOver) found.push({ sessionId, events: session.events, left: session.events - session.cursor });
+      if (session !== undefined && isInterrupted(session))
+        found.push({ sessionId, events: session.events, left: session.events - session.cursor });
     }
     cursor = page.cursor;
     lookedAt += 500;

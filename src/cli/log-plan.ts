@@ -1,7 +1,7 @@
 import { openLogSnapshot } from '../adapters/file/log-reader.js';
 import { flawOf } from '../contingency/record-flaw.js';
 import { DEFAULT_TTL_MS } from '../defaults.js';
-import type { SessionStore } from '../ports/session-store.js';
+import type { SessionRecord, SessionStore } from '../ports/session-store.js';
 import { outlineOf, planSession, type RecordOutline, type SessionPlan } from './session-plan.js';
 import type { Settings } from './settings.js';
 import { countText, spanText } from './wording.js';
@@ -72,11 +72,9 @@ async function plan(
   records: readonly RecordOutline[],
   patienceMs: number,
 ): Promise<PlannedSession> {
-  const now = Date.now();
-  const isPatient = ({ at }: RecordOutline) => Math.abs(now - at) < patienceMs;
   const session = await store.get(sessionId);
   if (session === undefined)
-    return { sessionId, status: 'unknown', ...planSession(records, undefined, isPatient) };
+    return { sessionId, status: 'unknown', ...planSession(records, undefined, patienceMs) };
   const ids = records.flatMap(({ kind, eventId }) =>
     kind === 'event.added' && eventId !== undefined ? [eventId] : [],
   );
@@ -85,6 +83,11 @@ async function plan(
   // What has ended has a line in the history that says so.
   const isOverdue = session.status === 'expired' && session.history.at(-1)?.status !== 'expired';
   const overdueSince = isOverdue ? session.expiresAt : undefined;
-  const known = { ...session, overdueSince, has };
-  return { sessionId, status: session.status, ...planSession(records, known, isPatient) };
+  const known = { ...session, overdueSince, isInterrupted: isInterrupted(session), has };
+  return { sessionId, status: session.status, ...planSession(records, known, patienceMs) };
+}
+
+/** Whether it is being committed, and nobody is at work on it. */
+export function isInterrupted({ status, leaseExpiresAt = 0 }: SessionRecord): boolean {
+  return status === 'committing' && leaseExpiresAt <= Date.now();
 }

@@ -1,3 +1,5 @@
+import { endThatCounts, mayPass, QUARANTINE_REASONS } from '../contingency/recovery-rules.js';
+import type { ReplayProblem } from '../contingency/replay.js';
 import { eventIdOf } from '../core/event.js';
 import type { SessionStatus } from '../core/lifecycle.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
@@ -17,6 +19,8 @@ export interface KnownSession {
   readonly status: SessionStatus;
   /** When an `expired` session ran out, as long as nobody has ended it: it still takes what was acknowledged before. */
   readonly overdueSince?: number | undefined;
+  /** Of a `committing` one: nobody is at work on it. */
+  readonly isInterrupted?: boolean | undefined;
   readonly events: number;
   readonly cursor: number;
   /** Ids of the outlined events that it already has. */
@@ -50,29 +54,20 @@ export function outlineOf(record: ContingencyRecord): RecordOutline {
   };
 }
 
-const UNKNOWN = 'neither the store nor the log knows this session';
-const EXPIRED = 'the session has expired before this could be brought back';
-const ENDED = 'the session has ended in another way';
-const MISSING = 'the session does not have the expected number of events';
-const EXCEEDED = 'the session has more than the expected number of events';
-
 /**
- * Follows the rules of recovery without doing anything: the first request to end the session counts, unless it is a commit
- * with a condition, which yields to the next; a rollback wins over what is before it unless it comes too late, late events
- * are published behind the others.
- *
- * @param isPatient whether a record is so young that what it lacks may still come
+ * Does what recovery would do to a likeness of the session: a rollback wins over what is before it unless it comes too
+ * late, late events are published behind the others.
  */
 export function planSession(
   records: readonly RecordOutline[],
   store: KnownSession | undefined,
-  isPatient: (record: RecordOutline) => boolean,
+  patienceMs: number,
 ): SessionPlan {
   const owed = new Set(records.flatMap(({ sequence }) => sequence ?? []));
   const forStore = records.filter(({ kind }) => kind !== 'event.unpublished');
   const ends = forStore.filter(({ kind }) => kind.endsWith('_requested'));
-  const end = ends.find(({ expectedEvents }) => expectedEvents === undefined) ?? ends.at(-1);
-  const state = rehearsal(store, isPatient);
+  const end = ends.reduce<RecordOutline | undefined>(endThatCounts, undefined);
+  const state = rehearsal(store, patienceMs);
   if (end?.kind === 'session.rollback_requested') {
     const starts = forStore.filter(({ kind }) => kind === 'session.started');
     const adds = forStore.filter(({ kind }) => kind === 'event.added');
@@ -91,7 +86,7 @@ export function planSession(
 }
 
 /** The session as it would become, record by record. */
-function rehearsal(store: KnownSession | undefined, isPatient: (record: RecordOutline) => boolean) {
+function rehearsal(store: KnownSession | undefined, patienceMs: number) {
   const plan = { start: false, restore: 0, known: 0, discard: 0, wait: 0 };
   const quarantine = new Map<string, number>();
   const refusals = new Set<RecordOutline>();
@@ -102,68 +97,76 @@ function rehearsal(store: KnownSession | undefined, isPatient: (record: RecordOu
   let events = store?.events ?? 0;
   let ended: SessionPlan['end'];
 
-  const refuse = (record: RecordOutline, reason: string) => {
-    if ((reason === UNKNOWN || reason === MISSING) && isPatient(record)) {
+  const refuse = (record: RecordOutline, problem: ReplayProblem) => {
+    if (mayPass(problem, record.at, patienceMs)) {
       plan.wait += 1;
       return;
     }
     refusals.add(record);
+    const reason = QUARANTINE_REASONS[problem] ?? problem;
     quarantine.set(reason, (quarantine.get(reason) ?? 0) + 1);
   };
 
-  function add(record: RecordOutline): void {
+  function start(): void {
+    plan.start ||= status === undefined;
+    status ??= 'open';
+  }
+
+  function add(record: RecordOutline, found: SessionStatus | undefined): void {
     const { eventId = '' } = record;
-    if (status === undefined) refuse(record, UNKNOWN);
+    // Also by an event that it has already, an add renews the session.
+    if (found === 'open') status = found;
+    if (found === undefined) refuse(record, 'session_unknown');
     else if (has.has(eventId)) plan.known += 1;
-    else if (status === 'open') {
+    else if (found === 'open') {
       has.add(eventId);
       events += 1;
       plan.restore += 1;
-    } else if (status === 'rolled_back') plan.discard += 1;
-    else if (status === 'expired') refuse(record, EXPIRED);
+    } else if (found === 'rolled_back') plan.discard += 1;
+    else if (found === 'expired') refuse(record, 'session_expired');
     else late.add(eventId);
   }
 
-  function commit(record: RecordOutline): void {
+  function commit(record: RecordOutline, found: SessionStatus | undefined): void {
     const { expectedEvents } = record;
-    if (status === undefined) refuse(record, UNKNOWN);
-    else if (status === 'expired') refuse(record, EXPIRED);
-    else if (status === 'rolled_back') refuse(record, ENDED);
-    else if (status === 'open' && expectedEvents !== undefined && expectedEvents !== events)
-      refuse(record, events > expectedEvents ? EXCEEDED : MISSING);
-    else if (status !== 'committed') {
+    if (found === undefined) refuse(record, 'session_unknown');
+    else if (found === 'expired') refuse(record, 'session_expired');
+    else if (found === 'rolled_back') refuse(record, 'already_ended');
+    else if (found === 'open' && expectedEvents !== undefined && expectedEvents !== events)
+      refuse(record, events > expectedEvents ? 'events_exceeded' : 'events_missing');
+    else if (found !== 'committed') {
       status = 'committing';
       ended = 'commit';
     }
   }
 
-  function rollback(record: RecordOutline): void {
-    if (status === undefined) refuse(record, UNKNOWN);
-    else if (status === 'open') {
+  function rollback(record: RecordOutline, found: SessionStatus | undefined): void {
+    if (found === undefined) refuse(record, 'session_unknown');
+    else if (found === 'open') {
       status = 'rolled_back';
       ended = 'rollback';
-    } else if (status === 'expired') refuse(record, EXPIRED);
-    else if (status !== 'rolled_back') refuse(record, ENDED);
+    } else if (found === 'expired') refuse(record, 'session_expired');
+    else if (found !== 'rolled_back') refuse(record, 'already_ended');
   }
 
-  /** Whether this is taken though the session has run out: a rollback always, anything else as of when it came. */
-  const isInTime = ({ kind, at }: RecordOutline) =>
-    overdueSince !== undefined && (kind === 'session.rollback_requested' || at < overdueSince);
+  /** The status by which the store judges: a rollback is never too late, anything else is judged as of when it came. */
+  function statusFor({ kind, at }: RecordOutline): SessionStatus | undefined {
+    const isOverdue = status === 'expired' && overdueSince !== undefined;
+    return isOverdue && (kind === 'session.rollback_requested' || at < overdueSince) ? 'open' : status;
+  }
 
   return {
     plan,
     refused: (record: RecordOutline) => refusals.has(record),
     play(record: RecordOutline): void {
-      if (status === 'expired' && isInTime(record)) status = 'open';
-      if (record.kind === 'session.started') {
-        plan.start ||= status === undefined;
-        status ??= 'open';
-      } else if (record.kind === 'event.added') add(record);
-      else if (record.kind === 'session.commit_requested') commit(record);
-      else if (record.kind === 'session.rollback_requested') rollback(record);
+      const found = statusFor(record);
+      if (record.kind === 'session.started') start();
+      else if (record.kind === 'event.added') add(record, found);
+      else if (record.kind === 'session.commit_requested') commit(record, found);
+      else if (record.kind === 'session.rollback_requested') rollback(record, found);
     },
     result(owed: number): SessionPlan {
-      if (late.size > 0 && status === 'committing') ended = 'commit';
+      if (status === 'committing' && (late.size > 0 || store?.isInterrupted)) ended = 'commit';
       const committed = ended === 'commit' ? events - (store?.cursor ?? 0) : 0;
       return {
         ...plan,

@@ -5,20 +5,10 @@ import { isEnd } from './held-records.js';
 import { addTo, NOTHING, publishChunk, publishOwedLast } from './publish-owed.js';
 import { finishCommit } from './recover-interrupted.js';
 import { isStoreAway, type RecoveryPass } from './recovery-pass.js';
-import { type ReplayProblem, replayIntoStore } from './replay.js';
+import { mayPass, QUARANTINE_REASONS } from './recovery-rules.js';
+import { replayIntoStore } from './replay.js';
 import type { Chunk, SealedWork } from './sealed-work.js';
 import type { SessionBacklog } from './session-backlog.js';
-
-const REASONS: Partial<Record<ReplayProblem, string>> = {
-  session_unknown: 'neither the store nor the log knows this session',
-  session_expired: 'the session expired before this could be brought back',
-  events_missing: 'the session does not have the expected number of events; it was left open',
-  events_exceeded: 'the session has more than the expected number of events; it was left open',
-  already_ended: 'the session had already ended in another way',
-  session_corrupt: 'the store has lost events of this session, so it cannot be committed',
-};
-/** Problems that may pass: an instance with a log of its own may still bring the start, or the missing events. */
-const MAY_PASS = new Set<ReplayProblem>(['session_unknown', 'events_missing']);
 
 /**
  * Brings to the store what the log has for it of one session. All of it has been read before: of several requests to
@@ -160,9 +150,9 @@ async function replay(pass: RecoveryPass, { places, records }: Chunk): Promise<R
   records.forEach((record, i) => {
     const place = places[i] as number;
     const problem = problems.get(record);
-    const reason = problem && REASONS[problem];
+    const reason = problem && QUARANTINE_REASONS[problem];
     if (problem === 'session_committing' || problem === 'session_committed') result.late.push(place);
-    else if (problem && MAY_PASS.has(problem) && Math.abs(Date.now() - record.at) < pass.patienceMs)
+    else if (problem && mayPass(problem, record.at, pass.patienceMs))
       result.waiting ||= problem === 'session_unknown';
     else if (reason !== undefined) result.quarantined.push({ place, record, reason });
     else {

@@ -3,6 +3,7 @@ import { isEnd, type SessionEnd } from './held-records.js';
 import type { FailingSessions } from './pass-broker.js';
 import { addTo, NOTHING, type OwedEvents, type OwingSession } from './publish-owed.js';
 import { flawOf } from './record-flaw.js';
+import { endThatCounts } from './recovery-rules.js';
 import type { SealedWork } from './sealed-work.js';
 import { seenEvents } from './seen-events.js';
 import type { UnusableEntries } from './unusable-entries.js';
@@ -12,18 +13,15 @@ import { withoutBytes } from './without-bytes.js';
 export interface SessionBacklog extends OwingSession {
   /** Records for the store, in order, except that a start comes first: an add may have been recorded before it. */
   readonly forStore: readonly number[];
-  /**
-   * Of the requests to end the session the one that counts: the first, except that a commit with a condition yields to
-   * a later request, because the condition may not have been met when that one was acknowledged.
-   */
+  /** Of the requests to end the session the one that counts. */
   readonly end: End | undefined;
 }
 
 interface End {
   readonly place: number;
   readonly kind: SessionEnd;
-  /** Whether it is a commit with `expectedEvents`. */
-  readonly isConditional: boolean;
+  /** The condition of a commit. */
+  readonly expectedEvents: number | undefined;
 }
 
 interface Growing extends SessionBacklog {
@@ -112,7 +110,7 @@ export function backlogs({ owed, failing, work, unusable, signal }: BacklogReade
 function takeForStore(session: Growing, record: ContingencyRecord, place: number): void {
   if (record.kind === 'session.started') session.forStore.unshift(place);
   else session.forStore.push(place);
-  if (!isEnd(record) || session.end?.isConditional === false) return;
-  const isConditional = 'expectedEvents' in record && record.expectedEvents !== undefined;
-  session.end = { place, kind: record.kind, isConditional };
+  if (!isEnd(record)) return;
+  const expectedEvents = 'expectedEvents' in record ? record.expectedEvents : undefined;
+  session.end = endThatCounts(session.end, { place, kind: record.kind, expectedEvents });
 }

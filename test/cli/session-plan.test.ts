@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { type KnownSession, planSession, type RecordOutline } from '../../src/cli/session-plan.js';
+import { QUARANTINE_REASONS as REASONS } from '../../src/contingency/recovery-rules.js';
 
+const PATIENCE_MS = 3_600_000;
 /** Of records that wait no longer, and of one that does. */
 const OLD = 1;
-const YOUNG = 2;
+const YOUNG = Date.now();
 
 const outline = (kind: RecordOutline['kind'], more: Partial<RecordOutline> = {}): RecordOutline => {
   return { kind, at: OLD, eventId: undefined, sequence: undefined, expectedEvents: undefined, ...more };
@@ -16,7 +18,6 @@ const owed = (sequence: number) => outline('event.unpublished', { eventId: `owed
 const known = (status: KnownSession['status'], more: Partial<KnownSession> = {}): KnownSession => {
   return { status, events: 0, cursor: 0, has: new Set(), ...more };
 };
-const UNKNOWN = 'neither the store nor the log knows this session';
 
 describe('what a recovery would do with one session', () => {
   test.each<[string, RecordOutline[], KnownSession | undefined, object]>([
@@ -93,7 +94,7 @@ describe('what a recovery would do with one session', () => {
       known('expired', { overdueSince: 5 }),
       {
         restore: 0,
-        quarantine: [{ reason: 'the session has expired before this could be brought back', records: 1 }],
+        quarantine: [{ reason: REASONS.session_expired, records: 1 }],
       },
     ],
     [
@@ -111,7 +112,7 @@ describe('what a recovery would do with one session', () => {
       known('expired'),
       {
         discard: 0,
-        quarantine: [{ reason: 'the session has expired before this could be brought back', records: 1 }],
+        quarantine: [{ reason: REASONS.session_expired, records: 1 }],
       },
     ],
     [
@@ -127,7 +128,7 @@ describe('what a recovery would do with one session', () => {
       {
         publish: 1,
         discard: 0,
-        quarantine: [{ reason: 'the session has ended in another way', records: 1 }],
+        quarantine: [{ reason: REASONS.already_ended, records: 1 }],
       },
     ],
     [
@@ -162,7 +163,7 @@ describe('what a recovery would do with one session', () => {
         end: 'rollback',
         discard: 1,
         publish: 0,
-        quarantine: [{ reason: 'the session has ended in another way', records: 1 }],
+        quarantine: [{ reason: REASONS.already_ended, records: 1 }],
       },
     ],
     [
@@ -173,7 +174,7 @@ describe('what a recovery would do with one session', () => {
         end: 'commit',
         discard: 0,
         publish: 3,
-        quarantine: [{ reason: 'the session has ended in another way', records: 1 }],
+        quarantine: [{ reason: REASONS.already_ended, records: 1 }],
       },
     ],
     [
@@ -182,24 +183,36 @@ describe('what a recovery would do with one session', () => {
       undefined,
       { wait: 3, quarantine: [], discard: 0 },
     ],
+    [
+      'owed events of a commit that was interrupted, whose rest comes behind them',
+      [owed(1), owed(2)],
+      known('committing', { events: 5, cursor: 2, isInterrupted: true }),
+      { end: 'commit', publish: 5 },
+    ],
+    [
+      'owed events of a commit that somebody is at work on',
+      [owed(1), owed(2)],
+      known('committing', { events: 5, cursor: 2 }),
+      { end: undefined, publish: 2 },
+    ],
     ['owed events', [owed(1), owed(2), owed(2)], known('committed'), { publish: 2, restore: 0 }],
     [
       'a session nobody knows',
       [add('a'), commit()],
       undefined,
-      { quarantine: [{ reason: UNKNOWN, records: 2 }], end: undefined, publish: 0 },
+      { quarantine: [{ reason: REASONS.session_unknown, records: 2 }], end: undefined, publish: 0 },
     ],
     [
       'a commit after a rollback elsewhere',
       [commit()],
       known('rolled_back'),
-      { quarantine: [{ reason: 'the session has ended in another way', records: 1 }] },
+      { quarantine: [{ reason: REASONS.already_ended, records: 1 }] },
     ],
     [
       'a rollback after a commit elsewhere',
       [rollback],
       known('committed'),
-      { quarantine: [{ reason: 'the session has ended in another way', records: 1 }] },
+      { quarantine: [{ reason: REASONS.already_ended, records: 1 }] },
     ],
     [
       'too few events',
@@ -209,7 +222,7 @@ describe('what a recovery would do with one session', () => {
         restore: 1,
         end: undefined,
         publish: 0,
-        quarantine: [{ reason: 'the session does not have the expected number of events', records: 1 }],
+        quarantine: [{ reason: REASONS.events_missing, records: 1 }],
       },
     ],
     [
@@ -219,6 +232,6 @@ describe('what a recovery would do with one session', () => {
       { end: 'commit', publish: 3, quarantine: [] },
     ],
   ])('%s', (_, records, store, expected) => {
-    expect(planSession(records, store, ({ at }) => at === YOUNG)).toMatchObject(expected);
+    expect(planSession(records, store, PATIENCE_MS)).toMatchObject(expected);
   });
 });
