@@ -43,7 +43,7 @@ export const recover: Command = {
   ],
   exitCodes: [
     ['0', 'all done: nothing is left in the log. Dry run: all of it could be done'],
-    ['1', 'something is left, or was quarantined (dry run: would be)'],
+    ['1', 'something is left, cannot be finished, or was quarantined (dry run: would be)'],
     ['2', 'wrong usage'],
     ['3', 'the store or the broker could not be reached; everything they could not take is still in the log'],
     ['130', 'ended by Ctrl-C (143: by SIGTERM), between two sessions. A second one ends it at once'],

@@ -130,7 +130,7 @@ async function passes(context: CommandContext, parts: RecoveryParts, running: Ru
     notes.push(error.message);
   }
 
-  const isDone = left === 0 && totals.complete === true && totals.quarantined === 0;
+  const isDone = left === 0 && totals.complete === true && totals.quarantined === 0 && totals.corrupt === 0;
   const exitCode = exitCodeOf();
   if (signal.aborted) notes.push('ended early, as asked; what is left is still in the log');
   else if (stop.aborted) notes.push('the time is over');
@@ -200,14 +200,17 @@ async function unreachable(parts: { readonly [name: string]: { ping(): Promise<v
   return results.flat();
 }
 
-/** Counts add up over passes; what remains, and whether it is complete, is as the last one says. */
+/** Not done by a pass but found by it, so it does not add up over passes. */
+const FOUND: ReadonlySet<string> = new Set<keyof RecoveryReport>(['corrupt', 'remaining']);
+
+/** Counts add up over passes; what is left is as the last one says. */
 function added(
   totals: Readonly<Record<string, number | boolean>>,
   report: Partial<RecoveryReport>,
 ): Record<string, number | boolean> {
   const sums = Object.entries(report).map(([field, value]): [string, number | boolean] => {
     const before = totals[field];
-    const adds = typeof value === 'number' && typeof before === 'number' && field !== 'remaining';
+    const adds = typeof value === 'number' && typeof before === 'number' && !FOUND.has(field);
     return [field, adds ? before + value : value];
   });
   return { ...totals, ...Object.fromEntries(sums) };

@@ -146,7 +146,10 @@ function reportLines(
 ): string[] {
   const { durationMs, remaining: _, complete: __, ...counts } = report;
   const quarantined = report.quarantined ?? 0;
-  const head = exitCode === 0 ? paint('green', 'All done') : paint('yellow', headOf(left, quarantined));
+  const head =
+    exitCode === 0
+      ? paint('green', 'All done')
+      : paint('yellow', headOf(left, quarantined + (report.corrupt ?? 0)));
   const rows = Object.entries(counts).filter(([, value]) => typeof value === 'number');
   const widest = Math.max(...rows.map(([, value]) => numberText(value as number).length), 1);
   const row = (value: number | undefined, text: string) =>
@@ -161,8 +164,8 @@ function reportLines(
   ];
 }
 
-function headOf(left: number | undefined, quarantined: number): string {
-  return left === 0 && quarantined > 0 ? 'Done, but not all of it could be brought back' : 'Not all done';
+function headOf(left: number | undefined, lost: number): string {
+  return left === 0 && lost > 0 ? 'Done, but not all of it could be brought back' : 'Not all done';
 }
 
 const WORDS: Readonly<Record<string, readonly [one: string, many: string]>> = {
@@ -171,6 +174,10 @@ const WORDS: Readonly<Record<string, readonly [one: string, many: string]>> = {
   published: ['event published', 'events published'],
   duplicatesPossible: ['of them possibly published before', 'of them possibly published before'],
   discarded: ['event discarded (rolled back or expired)', 'events discarded (rolled back or expired)'],
+  corrupt: [
+    'commit that cannot be finished: the store has lost events of its session (SESSION_CORRUPT)',
+    'commits that cannot be finished: the store has lost events of their sessions (SESSION_CORRUPT)',
+  ],
   quarantined: ['record put into the quarantine', 'records put into the quarantine'],
 };
 

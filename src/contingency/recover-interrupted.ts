@@ -123,7 +123,7 @@ export async function finishCommit(pass: RecoveryPass, sessionId: string): Promi
     if (SETTLED.some((code) => isEventSessionsError(error, code))) {
       return !isEventSessionsError(error, 'COMMIT_IN_PROGRESS');
     }
-    // What is wrong with one session (`SESSION_CORRUPT`) says nothing about the broker.
+    if (isEventSessionsError(error, 'SESSION_CORRUPT')) tally.corrupt += 1;
     if (isEventSessionsError(error, 'PUBLISH_FAILED') || isEventSessionsError(error, 'CONTINGENCY_FAILED')) {
       broker.failedAt(sessionId);
     }

@@ -41,6 +41,11 @@ export interface RecoveryReport {
   readonly discarded: number;
   /** Records that can never be replayed, now in quarantine. */
   readonly quarantined: number;
+  /**
+   * Commits that no recovery can finish, because the store has lost events of their session (`SESSION_CORRUPT`). The
+   * next pass finds them again; docs/operations.md says what to do.
+   */
+  readonly corrupt: number;
   /** Records still in the log: the store or the broker is down, or the log of another host has what they lack. */
   readonly remaining: number;
   /**

@@ -43,6 +43,7 @@ export function createRecovery(
       duplicatesPossible: 0,
       discarded: 0,
       quarantined: 0,
+      corrupt: 0,
     };
     const down = { store: false };
     const broker = passBroker(failing);

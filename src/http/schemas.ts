@@ -169,6 +169,7 @@ const recoveryReport = z.object({
   duplicatesPossible: count,
   discarded: count,
   quarantined: count,
+  corrupt: count,
   remaining: count,
   complete: z.boolean(),
   durationMs: milliseconds,

@@ -4,6 +4,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EventSessionsError, memoryContingency, memoryPublisher, memoryStore } from 'event-sessions';
 import { redisStore } from 'event-sessions/redis';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { consume, type RunningNsqd, startNsqd } from '../support/nsqd.js';
 import { freePort } from '../support/process.js';
@@ -224,6 +225,29 @@ describe('recover on real Redis and nsqd', needs('redis', 'nsqd'), () => {
       expect(await recover()).toMatchObject({ code: 0 });
       expect(idsOf(await consume(nsqd.tcp, topic, { count: 2 }))).toEqual(['left-1', 'left-2']);
       await store.close();
+    });
+  });
+
+  test('says that a commit can never be finished', async () => {
+    await inPlace(async ({ topic, prefix, recover, backlog }) => {
+      await backlog(async ({ withoutBroker }) => {
+        await withoutBroker.startSession({ sessionId: 'lost' });
+        await withoutBroker.session('lost').add('order.placed', { n: 1 }, { topic });
+      });
+      const store = redisStore({ url: redis.url, prefix });
+      const cause = { instance: 'gone' };
+      await store.beginCommit('lost', { attemptId: 'a-1', leaseMs: 60_000, cause });
+      await store.releaseCommit('lost', 1);
+      await store.close();
+      const client = new Redis(redis.url);
+      expect(await client.del(`${prefix}:{lost}:events`)).toBe(1);
+      await client.quit();
+      for (const args of [[], ['--until-done']]) {
+        const { code, stdout } = await recover(args);
+        expect(code).toBe(1);
+        expect(stdout).toMatch(/^Done, but not all of it could be brought back/);
+        expect(stdout).toMatch(/^ +1 {2}commit that cannot be finished: .*SESSION_CORRUPT/m);
+      }
     });
   });
 

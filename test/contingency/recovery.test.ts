@@ -605,6 +605,7 @@ describe('while the store is away', () => {
       duplicatesPossible: 0,
       discarded: 0,
       quarantined: 0,
+      corrupt: 0,
     };
     for (let pass = 1; pass <= 3; pass += 1) {
       expect(await sessions.recover()).toMatchObject({ ...nothing, remaining: 2, complete: false });

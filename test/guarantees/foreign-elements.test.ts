@@ -46,7 +46,7 @@ function cases(storeThatCanBeSpoiled: () => { store: SessionStore; spoil: Spoil 
     // What comes before it is published, but not again with every attempt.
     for (let attempt = 1; attempt <= 2; attempt += 1)
       await expect(session.commit()).rejects.toMatchObject(corrupt);
-    expect(await sessions.recover()).toMatchObject({ published: 0 });
+    expect(await sessions.recover()).toMatchObject({ published: 0, corrupt: 1, complete: true });
     expect(published()).toEqual([1]);
     expect(await session.status()).toMatchObject({ status: 'committing', published: 1 });
     expect(contingency.records).toEqual([]);
@@ -54,6 +54,7 @@ function cases(storeThatCanBeSpoiled: () => { store: SessionStore; spoil: Spoil 
     await spoil(session.id, '{"specversion":"1.0","id":"e-2","datacontenttype":"application/json","data":2}');
     expect(await session.commit()).toMatchObject({ status: 'committed', published: 3 });
     expect(published()).toEqual([1, 2, 3]);
+    expect(await sessions.recover()).toMatchObject({ corrupt: 0 });
     await sessions.close();
   });
 }
