@@ -66,7 +66,8 @@ export type {
 } from './core/lifecycle.js';
 export type { FailureCode, FailureEntry, MetricsSnapshot } from './core/metrics.js';
 export { type PinoLike, pinoLogger } from './core/safe-logger.js';
-export { createEventSessions, type EventSessions } from './create-event-sessions.js';
+export { createEventSessions } from './create-event-sessions.js';
+export type { EventSessions } from './event-sessions.js';
 export type { ComponentHealth, Health } from './health.js';
 export type { CommitOptions, EventSessionsOptions, LimitOptions } from './options.js';
 export type * from './ports/contingency-log.js';

@@ -1,4 +1,4 @@
-import type { EventSessions } from '../create-event-sessions.js';
+import type { EventSessions } from '../event-sessions.js';
 import { createRoutes } from './handler.js';
 import { answerNode, type NodeListener, type NodeRequest, sendNode } from './node.js';
 import type { RouteOptions } from './options.js';

@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import type { EventSessions } from '../create-event-sessions.js';
+import type { EventSessions } from '../event-sessions.js';
 import { createRoutes } from './handler.js';
 import { answerNode } from './node.js';
 import type { RouteOptions } from './options.js';

@@ -1,7 +1,7 @@
 import { messageOf } from '../core/errors.js';
 import { loggerOf } from '../core/safe-logger.js';
 import { within } from '../core/within.js';
-import type { EventSessions } from '../create-event-sessions.js';
+import type { EventSessions } from '../event-sessions.js';
 import type { Logger } from '../ports/logger.js';
 import { eventsController } from './events-controller.js';
 import { metricsController, type PrometheusRegistry } from './metrics-controller.js';

@@ -1,4 +1,4 @@
-import type { EventSessions } from '../create-event-sessions.js';
+import type { EventSessions } from '../event-sessions.js';
 import type { BodyLimits } from './body.js';
 import { NO_STORE } from './problem.js';
 

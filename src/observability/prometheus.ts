@@ -11,7 +11,7 @@ import type { DomainEventListener, DomainEventType } from '../core/domain-events
 import { EventSessionsError } from '../core/errors.js';
 import { FAILURE_CODES, type MetricsSnapshot } from '../core/metrics.js';
 import { validate, withMethods } from '../core/validate.js';
-import type { EventSessions } from '../create-event-sessions.js';
+import type { EventSessions } from '../event-sessions.js';
 import type { ContingencyRecord } from '../ports/contingency-log.js';
 
 /** The part of an `EventSessions` from which the metrics are taken. */

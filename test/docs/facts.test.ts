@@ -67,7 +67,7 @@ test('the errors of a session are those of its commands and queries', () => {
     expect(told('session.ts', `\n  ${method}`), method).toEqual(told(path, type));
   }
   const start = told('commands/start-session.ts', 'export type StartSession =');
-  expect(told('create-event-sessions.ts', '\n  startSession(')).toEqual(start);
+  expect(told('event-sessions.ts', '\n  startSession(')).toEqual(start);
 });
 
 test('the domain events of the concepts are all there are', () => {
