@@ -1,10 +1,10 @@
 import type { AcceptedEvent } from '../../core/event.js';
 import type { AppendOutcome, SessionStore } from '../../ports/session-store.js';
+import { APPEND, APPEND_RUN } from './append-scripts.js';
 import { appendedSessions } from './appended-sessions.js';
 import { toElements } from './list-elements.js';
 import type { RedisConnection } from './redis-client.js';
 import { answer, oneOf, text, unexpected, whole } from './replies.js';
-import { APPEND, APPEND_RUN } from './scripts.js';
 import { refusal } from './session-record.js';
 import { stateAfter, toState } from './session-state.js';
 import { isWriters, runOf, type WriterRun } from './writer-ids.js';

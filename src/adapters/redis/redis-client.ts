@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { EventSessionsError, type FailureOutcome, messageOf } from '../../core/errors.js';
 import { createDeadlines } from './deadlines.js';
 import { replyGuard } from './reply-guard.js';
-import type { Script } from './scripts.js';
+import type { Script } from './script.js';
 
 /** The part of an ioredis client that is used: a `Redis` (also over Sentinel) or a `Cluster`, of ioredis 5 or 6. */
 export interface RedisClient {

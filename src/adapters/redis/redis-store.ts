@@ -10,14 +10,17 @@ import type {
 } from '../../ports/session-store.js';
 import { createAppend } from './append.js';
 import { appendQueue } from './append-queue.js';
+import { CONTAINS } from './append-scripts.js';
 import { committingSessions } from './committing-sessions.js';
+import { PING } from './index-scripts.js';
 import { toPage } from './list-elements.js';
 import { borrowedClient, createConnection, ownClient, type RedisClient } from './redis-client.js';
 import { isRedisUrl, REDIS_URL } from './redis-url.js';
 import { answer, list, object, oneOf, unexpected, whole } from './replies.js';
-import * as scripts from './scripts.js';
+import type { Script } from './script.js';
 import { createSessionIndex, type GetSession } from './session-index.js';
 import { type RedisSessionRecord, refusal, STATUSES, toRecord } from './session-record.js';
+import * as scripts from './session-scripts.js';
 
 export type RedisStoreOptions = {
   /** Prefix of every key. Default `event-sessions`. Stores with different prefixes do not see each other's sessions. */
@@ -76,7 +79,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
     return [base, `${base}:events`, `${base}:ids`];
   };
 
-  function send(script: scripts.Script, sessionId: string, ...args: (string | number)[]): Promise<unknown> {
+  function send(script: Script, sessionId: string, ...args: (string | number)[]): Promise<unknown> {
     const command = () => redis.run(script, keysOf(sessionId), args);
     return appends.answered(sessionId)?.then(command) ?? command();
   }
@@ -91,7 +94,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   };
 
   const ping = async (key: string) => {
-    whole(await redis.run(scripts.PING, [key], []), 'what an empty write has changed');
+    whole(await redis.run(PING, [key], []), 'what an empty write has changed');
   };
 
   /**
@@ -236,7 +239,7 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
       for (let from = 0; from < eventIds.length; from += 1_000) {
         const asked = eventIds.slice(from, from + 1_000);
         const expected = `an array of ${asked.length} flags`;
-        const flags = list(await send(scripts.CONTAINS, sessionId, ...asked), expected);
+        const flags = list(await send(CONTAINS, sessionId, ...asked), expected);
         if (flags.length !== asked.length) throw unexpected(expected, flags);
         known.push(...flags.map((flag) => whole(flag, 'a flag') === 1));
       }

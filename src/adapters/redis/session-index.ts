@@ -1,8 +1,6 @@
 import { EventSessionsError } from '../../core/errors.js';
 import type { ActiveStatus } from '../../core/lifecycle.js';
 import type { SessionPage } from '../../ports/session-store.js';
-import type { RedisConnection } from './redis-client.js';
-import { list, text, unexpected, whole } from './replies.js';
 import {
   INDEX_CORRECT,
   INDEX_COUNT,
@@ -10,8 +8,10 @@ import {
   INDEX_PAGE,
   INDEX_PUT,
   INDEX_REMOVE,
-  type Script,
-} from './scripts.js';
+} from './index-scripts.js';
+import type { RedisConnection } from './redis-client.js';
+import { list, text, unexpected, whole } from './replies.js';
+import type { Script } from './script.js';
 import type { RedisSessionRecord } from './session-record.js';
 
 /**

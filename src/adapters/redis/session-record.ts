@@ -1,7 +1,7 @@
 import type { HistoryEntry, SessionStatus } from '../../core/lifecycle.js';
 import type { NotFound, NotOpen, SessionRecord } from '../../ports/session-store.js';
 import { list, object, oneOf, text, unexpected, whole } from './replies.js';
-import { RECORD_FIELDS } from './scripts.js';
+import { RECORD_FIELDS } from './session-scripts.js';
 
 type RecordField = (typeof RECORD_FIELDS)[number];
 

@@ -1,7 +1,8 @@
 import type { SessionLimits } from '../../ports/session-store.js';
+import { MAX_RANGES } from './append-scripts.js';
 import type { Elements } from './list-elements.js';
 import { text, whole } from './replies.js';
-import { MAX_RANGES, MIN_OVERDUE_MS } from './scripts.js';
+import { MIN_OVERDUE_MS } from './script.js';
 import { MAX_DIGITS, type WriterRun } from './writer-ids.js';
 
 /** What a session was like right behind an append of this process: enough to work out what the next one makes of it. */

@@ -9,7 +9,8 @@ import { Cluster, Redis } from 'ioredis';
 import { Cluster as Cluster6, Redis as Redis6 } from 'ioredis6';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createConnection, ownClient } from '../../../src/adapters/redis/redis-client.js';
-import { EXTEND, INDEX_PUT, type Script, START } from '../../../src/adapters/redis/scripts.js';
+import type { Script } from '../../../src/adapters/redis/script.js';
+import { EXTEND, INDEX_PUT, START } from '../../../src/adapters/redis/scripts.js';
 import { createSessionIndex } from '../../../src/adapters/redis/session-index.js';
 import { newId } from '../../../src/core/ids.js';
 import {

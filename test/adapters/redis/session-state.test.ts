@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MIN_OVERDUE_MS } from '../../../src/adapters/redis/scripts.js';
+import { MIN_OVERDUE_MS } from '../../../src/adapters/redis/script.js';
 import { type SessionState, stateAfter, toState } from '../../../src/adapters/redis/session-state.js';
 
 const STATE: SessionState = {
