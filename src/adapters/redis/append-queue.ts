@@ -1,8 +1,8 @@
 import { EventSessionsError, messageOf } from '../../core/errors.js';
 import type { AcceptedEvent } from '../../core/event.js';
 import type { AppendOutcome, SessionLimits, SessionStore } from '../../ports/session-store.js';
+import type { RedisConnection } from './connection.js';
 import { createDeadlines, type Deadline } from './deadlines.js';
-import type { RedisConnection } from './redis-client.js';
 
 /**
  * The appends of a session go to Redis one after the other, each when the one before it has been answered. What comes

@@ -1,6 +1,7 @@
 import { EventSessionsError } from '../../core/errors.js';
 import type { ActiveStatus } from '../../core/lifecycle.js';
 import type { SessionPage } from '../../ports/session-store.js';
+import type { RedisConnection } from './connection.js';
 import {
   INDEX_CORRECT,
   INDEX_COUNT,
@@ -9,7 +10,6 @@ import {
   INDEX_PUT,
   INDEX_REMOVE,
 } from './index-scripts.js';
-import type { RedisConnection } from './redis-client.js';
 import { list, text, unexpected, whole } from './replies.js';
 import type { Script } from './script.js';
 import type { RedisSessionRecord } from './session-record.js';
