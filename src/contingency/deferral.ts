@@ -175,7 +175,8 @@ export function createDeferral(config: DeferralConfig): Deferral {
     },
 
     async finishCommit(sessionId, attemptId, failure) {
-      await record([{ kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId }], failure);
+      const request = { kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId } as const;
+      await record([{ ...request, begun: true }], failure);
     },
 
     async rollback(sessionId, { cause: { reason } }, failure) {

@@ -96,11 +96,15 @@ const SETTLED = ['COMMIT_IN_PROGRESS', 'SESSION_NOT_OPEN', 'SESSION_NOT_FOUND'] 
 
 /**
  * Finishes a commit that has begun, unless somebody else has or is doing so. Returns whether the session has ended by
- * now. A session that is open, or only overdue, is not committed.
+ * now. A session that is open, or only overdue, is not committed. `wasGivenUp`: by an attempt with batches in flight.
  *
  * @throws `STORE_UNAVAILABLE`. A commit that fails for any other reason stays for the next pass.
  */
-export async function finishCommit(pass: RecoveryPass, sessionId: string): Promise<boolean> {
+export async function finishCommit(
+  pass: RecoveryPass,
+  sessionId: string,
+  wasGivenUp = false,
+): Promise<boolean> {
   const { ask, commit, tally, broker, logger, window } = pass;
   const before = await ask((store) => store.get(sessionId));
   // Also if it is committed: this instance may have done that without getting the answer.
@@ -114,7 +118,7 @@ export async function finishCommit(pass: RecoveryPass, sessionId: string): Promi
     if (receipt.deferred > deferred) broker.failedAt(sessionId);
     else broker.tookAllOf(sessionId);
     // A lease that was not given back is one whose holder may have died with batches in flight.
-    if (leaseExpiresAt !== undefined) {
+    if (wasGivenUp || leaseExpiresAt !== undefined) {
       tally.duplicatesPossible += Math.min(window, events - cursor);
     }
     return receipt.status === 'committed';

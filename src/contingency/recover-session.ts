@@ -111,6 +111,7 @@ async function bringBack(
 ): Promise<BroughtBack> {
   const late: number[] = [];
   let committing = false;
+  let givenUp = false;
   for await (const chunk of work.chunks(places)) {
     if (pass.closing.aborted) return WAITING;
     const result = await replay(pass, chunk);
@@ -118,11 +119,14 @@ async function bringBack(
     await work.settle(result.settled);
     if (result.waiting) return WAITING;
     committing ||= result.committing;
+    givenUp ||= chunk.records.some(wasBegun);
     for (const place of result.late) late.push(place);
   }
-  const hasEnded = !committing || (await finishCommit(pass, sessionId));
+  const hasEnded = !committing || (await finishCommit(pass, sessionId, givenUp));
   return { isBack: true, late: hasEnded ? late : [] };
 }
+
+const wasBegun = (record: ContingencyRecord) => record.kind === 'session.commit_requested' && record.begun;
 
 interface Replayed {
   readonly settled: number[];

@@ -32,9 +32,9 @@ export interface RecoveryReport {
   /** Events published: deferred ones, late ones, and those of commits that were finished. */
   readonly published: number;
   /**
-   * How many of those may have been published before: their outcome was unknown, or an attempt died with batches in
-   * flight. An upper bound, except for earlier passes that died and for commits that failed with `CONTINGENCY_FAILED`,
-   * or with `PUBLISH_FAILED` of outcome `unknown`, as their callers were told.
+   * How many of those may have been published before: their outcome was unknown, or an attempt died, or lost the store,
+   * with batches in flight. An upper bound, except for earlier passes that died or were cut off, and for commits that
+   * failed with `CONTINGENCY_FAILED`, or with outcome `unknown`, as their callers were told.
    */
   readonly duplicatesPossible: number;
   /** Events that are no longer to be published: their session was rolled back or has expired. */

@@ -118,6 +118,8 @@ export interface CommitRequestedRecord extends RecordBase {
   readonly kind: 'session.commit_requested';
   /** The attempt that was given up with this record. Recovery takes it up by this id, without waiting for its lease. */
   readonly attemptId: string;
+  /** The attempt was granted: what it had in flight when it lost the store may be published twice. */
+  readonly begun?: true | undefined;
   readonly expectedEvents?: number | undefined;
 }
 /** The store could not take a rollback. */

@@ -534,6 +534,7 @@ function everyKind(text: string): ContingencyRecord[] {
     },
     { kind: 'event.added', sessionId: 's_1-A', at: 2, topic: 'order.placed', event },
     { kind: 'session.commit_requested', sessionId: 's_1-A', at: 3, attemptId: 'a_1-Z', expectedEvents: 7 },
+    { kind: 'session.commit_requested', sessionId: 's_1-A', at: 3, attemptId: 'a_1-Z', begun: true },
     { kind: 'session.rollback_requested', sessionId: 's_1-A', at: 4, reason: text },
     {
       kind: 'event.unpublished',

@@ -570,6 +570,25 @@ test('the batches that a dead attempt had in flight are counted as possible dupl
   expect(await sessions.recover()).toMatchObject({ sessions: 1, published: 7, duplicatesPossible: 4 });
 });
 
+test.each([
+  ['recovery', 1],
+  ['the next command, and then recovery', 1],
+  ['recovery, if it had not begun', 0],
+])(
+  'what a commit had in flight when it lost the store is counted, brought back by %s',
+  async (by, batches) => {
+    const store = faultyStore(memoryStore());
+    const sessions = instanceOn({ store, commit: { batchEvents: 2, inFlight: 2, retries: 0 } });
+    const session = await sessions.startSession();
+    await session.addMany(numbers(2).map(typed));
+    store.decide = (method) => (method === (batches > 0 ? 'advance' : 'beginCommit') ? 'cut before' : 'up');
+    expect(await session.commit()).toMatchObject({ status: 'committing', published: 0 });
+    store.decide = undefined;
+    if (by.startsWith('the next command')) await session.status();
+    expect(await sessions.recover()).toMatchObject({ published: 2, duplicatesPossible: 2 * batches });
+  },
+);
+
 describe('while the store is away', () => {
   async function waiting() {
     const store = memoryStore();

@@ -74,6 +74,7 @@ const FIELDS: Readonly<Record<string, Make<string>>> = {
   outcome: (chance) => chance.pick(['"unknown"', '"refused"', 'null']),
   ttlMs: () => '60000',
   attemptId: () => '"a-1"',
+  begun: (chance) => chance.pick(['true', 'false']),
   expectedEvents: (chance) => `${chance.below(3)}`,
   reason: () => '"r"',
   metadata: () => '{"a":1}',

@@ -153,7 +153,8 @@ function ownMembers(record: ContingencyRecord): string {
     case 'session.commit_requested': {
       const expected =
         record.expectedEvents === undefined ? '' : `,"expectedEvents":${record.expectedEvents}`;
-      return `,"attemptId":${quoted(record.attemptId)}${expected}`;
+      const begun = record.begun === undefined ? '' : ',"begun":true';
+      return `,"attemptId":${quoted(record.attemptId)}${begun}${expected}`;
     }
     case 'session.rollback_requested':
       return record.reason === undefined ? '' : `,"reason":${quoted(record.reason)}`;
@@ -193,7 +194,12 @@ const FIELDS: Readonly<Record<ContingencyRecord['kind'], Readonly<Record<string,
     outcome: optional((value) => value === 'unknown' || value === 'refused'),
     event: isText,
   },
-  'session.commit_requested': { ...COMMON, attemptId: isText, expectedEvents: optional(isNumber) },
+  'session.commit_requested': {
+    ...COMMON,
+    attemptId: isText,
+    begun: optional((value) => value === true),
+    expectedEvents: optional(isNumber),
+  },
   'session.rollback_requested': { ...COMMON, reason: optional(isText) },
 };
 

@@ -52,6 +52,7 @@ const record: fc.Arbitrary<ContingencyRecord> = fc.oneof(
       sessionId,
       at,
       attemptId: sessionId,
+      begun: fc.constant(true as const),
       expectedEvents: fc.nat(),
     },
     { requiredKeys: ['kind', 'sessionId', 'at', 'attemptId'] },
