@@ -171,7 +171,8 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
         if (outcome.outcome === 'granted') throw maybeDone(error);
         return undefined;
       });
-      if (outcome.outcome === 'not_found') await undo?.();
+      const isRolledBack = outcome.outcome === 'not_open' && outcome.status === 'rolled_back';
+      if (outcome.outcome === 'not_found' || isRolledBack) await undo?.();
       if (outcome.outcome === 'committed') await index.remove(sessionId);
       if (outcome.outcome === 'granted')
         committing.begun(sessionId, {

@@ -385,6 +385,18 @@ describeWith('redis', ({ url }) => {
     }
   });
 
+  test('a commit of a session that was rolled back leaves no index entry', async () => {
+    const store = storeAt(url, { prefix: `index-${newId()}` });
+    const sessionId = await started(store);
+    await store.rollback(sessionId, RETENTION);
+    const attempt = { attemptId: 'a', leaseMs: 60_000, cause: CAUSE };
+    expect(await store.beginCommit(sessionId, attempt)).toEqual({
+      outcome: 'not_open',
+      status: 'rolled_back',
+    });
+    expect(await store.countActive()).toBe(0);
+  });
+
   test('a start of a session that has ended leaves no index entry, and one of any other sees to it that there is one', async () => {
     const client = later(new Redis(url), (redis) => redis.disconnect());
     const prefix = `index-${newId()}`;
