@@ -60,11 +60,11 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
 
   async function publishInTurn(batch: PublishBatch, failuresBefore: number): Promise<void> {
     const { topic } = batch;
-    if (failures !== failuresBefore) {
-      const message = 'A batch before this one failed, so this one was not published';
-      throw new EventSessionsError('PUBLISH_FAILED', message, { topic, outcome: 'not_done' });
-    }
     try {
+      if (failures !== failuresBefore) {
+        const message = 'A batch before this one failed, so this one was not published';
+        throw new EventSessionsError('PUBLISH_FAILED', message, { topic, outcome: 'not_done' });
+      }
       await onPublish?.(batch);
     } catch (error) {
       const message = 'onPublish of memoryPublisher threw';

@@ -17,11 +17,12 @@ describe.each([
   for (const { name, run } of cases) test(name, run);
 });
 
-const batch = (...sequences: number[]): PublishBatch => ({
+const batchOf = (topic: string, ...sequences: number[]): PublishBatch => ({
   sessionId: 's-1',
-  topic: 't',
-  events: sequences.map((sequence) => ({ ...newEvent('s-1', { topic: 't', data: sequence }), sequence })),
+  topic,
+  events: sequences.map((sequence) => ({ ...newEvent('s-1', { topic, data: sequence }), sequence })),
 });
+const batch = (...sequences: number[]) => batchOf('t', ...sequences);
 
 test('published shows topics and whole events, and clear empties it', async () => {
   const publisher = memoryPublisher();
@@ -85,6 +86,26 @@ test('a call that is made before its caller could hear of the failure before it 
   expect(publisher.published.map(({ event }) => event.data)).toEqual([1]);
 });
 
+test('nor does one get through whose turn comes behind a call that is turned away, whatever topic failed', async () => {
+  let late: Promise<void> | undefined;
+  const publisher = memoryPublisher({
+    onPublish: ({ topic }) => {
+      if (topic !== 'other') return;
+      queueMicrotask(() => {
+        late = publisher.publish(batch(3));
+      });
+      throw new Error('no');
+    },
+  });
+  const outcomes = await Promise.allSettled([
+    publisher.publish(batchOf('other', 1)),
+    publisher.publish(batch(2)),
+  ]);
+  expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  await expect(late).rejects.toMatchObject({ code: 'PUBLISH_FAILED', outcome: 'not_done' });
+  expect(publisher.published).toEqual([]);
+});
+
 test('an error of ours that onPublish throws comes through as it is', async () => {
   const refused = new EventSessionsError('PUBLISH_FAILED', 'never', { outcome: 'refused' });
   const publisher = memoryPublisher({
@@ -101,6 +122,6 @@ test('G7: close does not wait for ever for an onPublish that never ends', async 
   const publisher = memoryPublisher({ onPublish: () => new Promise(() => {}) });
   void publisher.publish(batch(1));
   const closed = publisher.close();
-  await vi.runAllTimersAsync();
+  await vi.advanceTimersByTimeAsync(5_000);
   await closed;
 });
