@@ -3,6 +3,7 @@ import { nsqPublisher } from 'event-sessions/nsq';
 import { redisStore } from 'event-sessions/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, test, vi } from 'vitest';
+import { openSessions } from '../support/open-sessions.js';
 import { describeWithAll } from '../support/services.js';
 import { waitFor } from '../support/wait-for.js';
 import { instance } from './instance.js';
@@ -137,7 +138,7 @@ describe('closing', () => {
     expect(order).toEqual(['batch', 'receipt', 'publisher closed', 'closed']);
     // Another instance need not wait for the lease.
     expect((await store.get(session.id))?.leaseExpiresAt).toBeUndefined();
-    const next = createEventSessions({ store, publisher: memory, recovery: false });
+    const next = openSessions({ store, publisher: memory, recovery: false });
     expect(await next.session(session.id).commit()).toMatchObject({ status: 'committed', published: 5 });
     expect(memory.published.map(({ event }) => event.data)).toEqual([0, 1, 2, 3, 4]);
   });
@@ -160,7 +161,7 @@ describe('closing', () => {
     await publishing;
     await sessions.close({ timeoutMs: 1 });
     const publisher = memoryPublisher();
-    const next = createEventSessions({ store, publisher, recovery: false, logger: false });
+    const next = openSessions({ store, publisher, recovery: false, logger: false });
     await waitFor(async () => expect((await next.session(session.id).commit()).status).toBe('committed'));
     expect(publisher.published).toHaveLength(1);
   });

@@ -1,14 +1,8 @@
-import {
-  createEventSessions,
-  type EventSessionsOptions,
-  memoryContingency,
-  memoryPublisher,
-  memoryStore,
-} from 'event-sessions';
-import { afterEach } from 'vitest';
+import { type EventSessionsOptions, memoryContingency, memoryPublisher, memoryStore } from 'event-sessions';
 import { faultyStore } from '../support/faulty-store.js';
+import { openSessions } from '../support/open-sessions.js';
 
-/** An instance on memory adapters whose store and broker can be taken down. */
+/** An instance on memory adapters whose store and broker can be taken down. It is closed with its test. */
 export function instance(options: EventSessionsOptions = {}) {
   const store = faultyStore(memoryStore());
   const broker = { down: false };
@@ -18,7 +12,7 @@ export function instance(options: EventSessionsOptions = {}) {
     },
   });
   const log = memoryContingency();
-  const sessions = createEventSessions({
+  const sessions = openSessions({
     store,
     publisher,
     contingency: log,
@@ -27,12 +21,5 @@ export function instance(options: EventSessionsOptions = {}) {
     commit: { retries: 0 },
     ...options,
   });
-  opened.push(sessions.close);
   return { sessions, store, broker, publisher, log };
 }
-
-const opened: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((close) => close()));
-});

@@ -1,6 +1,5 @@
 import {
   type ContingencyRecord,
-  createEventSessions,
   type MemoryContingency,
   memoryContingency,
   memoryPublisher,
@@ -10,6 +9,7 @@ import {
 import { describe, expect, test, vi } from 'vitest';
 import { knownEnds } from '../../src/contingency/known-ends.js';
 import { faultyStore, type StoreFault } from '../support/faulty-store.js';
+import { openSessions } from '../support/open-sessions.js';
 import { waitFor } from '../support/wait-for.js';
 
 type Refusal = 'before it is written' | 'after it was written';
@@ -40,13 +40,13 @@ function setUp() {
     logger: false,
     retention: 1_000,
   } as const;
-  const sessions = createEventSessions({ ...options, commit: { leaseMs: 100 } });
+  const sessions = openSessions({ ...options, commit: { leaseMs: 100 } });
   return {
     store,
     sessions,
     refusing,
     /** On the same store and log. */
-    anotherInstance: () => createEventSessions(options),
+    anotherInstance: () => openSessions(options),
     /** Until then publishing waits. */
     publishWhen(promise: Promise<void>) {
       publishing = promise;
@@ -210,13 +210,13 @@ describe('G5: what the log had of ends, and recovery has brought to the store', 
     const store = faultyStore(memoryStore());
     const log = memoryContingency();
     const shared = { ...log, close: async () => {} };
-    const first = createEventSessions({ store, contingency: shared, recovery: false, logger: false });
+    const first = openSessions({ store, contingency: shared, recovery: false, logger: false });
     await first.startSession({ sessionId: 's-1' });
     store.fault = 'down';
     await first.session('s-1').rollback();
     await first.close();
     store.fault = 'up';
-    const next = createEventSessions({ store, contingency: log, recovery: false, logger: false });
+    const next = openSessions({ store, contingency: log, recovery: false, logger: false });
     expect(await next.recover()).toMatchObject({ complete: true, remaining: 0 });
     store.fault = 'down';
     await expect(next.session('s-1').commit()).rejects.toMatchObject({

@@ -1,18 +1,13 @@
 import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  createEventSessions,
-  EventSessionsError,
-  memoryContingency,
-  memoryPublisher,
-  memoryStore,
-} from 'event-sessions';
+import { EventSessionsError, memoryContingency, memoryPublisher, memoryStore } from 'event-sessions';
 import { fileContingency } from 'event-sessions/file';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ContingencyLog, SealedRecords } from '../../src/ports/contingency-log.js';
 import type { SessionStore } from '../../src/ports/session-store.js';
 import { faultyStore } from '../support/faulty-store.js';
+import { openSessions } from '../support/open-sessions.js';
 
 const QUIET = { recovery: false, logger: false } as const;
 
@@ -23,7 +18,7 @@ async function rolledBackInAnOutage(
   before = async () => {},
 ) {
   const store = faultyStore(real);
-  const first = createEventSessions({ ...QUIET, store, contingency });
+  const first = openSessions({ ...QUIET, store, contingency });
   const session = await first.startSession({ sessionId: 's-1' });
   await session.add('a', 1);
   store.fault = 'down';
@@ -43,7 +38,7 @@ describe('G2: what an earlier process has acknowledged is in front of the first 
     const seal = async () => {
       throw new EventSessionsError('CONTINGENCY_FAILED', 'EROFS');
     };
-    const sessions = createEventSessions({ ...QUIET, store, publisher, contingency: { ...log, seal } });
+    const sessions = openSessions({ ...QUIET, store, publisher, contingency: { ...log, seal } });
     expect(await sessions.session('s-1').commit()).toMatchObject({ status: 'committing', published: 0 });
     expect(publisher.published).toEqual([]);
     expect((await store.get('s-1'))?.status).toBe('open');
@@ -53,7 +48,7 @@ describe('G2: what an earlier process has acknowledged is in front of the first 
     const [store, log, publisher] = [memoryStore(), memoryContingency(), memoryPublisher()];
     await rolledBackInAnOutage(store, shared(log));
     const sealed = (await log.seal()) as SealedRecords;
-    const sessions = createEventSessions({ ...QUIET, store, publisher, contingency: log });
+    const sessions = openSessions({ ...QUIET, store, publisher, contingency: log });
     expect(await sessions.session('s-1').commit()).toMatchObject({ status: 'committing', published: 0 });
     expect(publisher.published).toEqual([]);
     await sealed.release();
@@ -65,7 +60,7 @@ describe('G2: what an earlier process has acknowledged is in front of the first 
   test('also when the instance is closed meanwhile', async () => {
     const [store, log] = [memoryStore(), memoryContingency()];
     await rolledBackInAnOutage(store, shared(log));
-    const sessions = createEventSessions({ ...QUIET, store, contingency: log });
+    const sessions = openSessions({ ...QUIET, store, contingency: log });
     const commit = sessions.session('s-1').commit();
     await Promise.allSettled([commit, sessions.close()]);
     expect((await store.get('s-1'))?.status).not.toBe('committing');
@@ -85,7 +80,7 @@ describe('G2: what an earlier process has acknowledged is in front of the first 
         appendFile(path, '\n{"v":1,"kind":"event.add'),
       );
       const contingency = fileContingency({ path });
-      const sessions = createEventSessions({ ...QUIET, store, publisher, contingency });
+      const sessions = openSessions({ ...QUIET, store, publisher, contingency });
       await expect(sessions.session('s-1').commit()).rejects.toMatchObject({
         code: 'SESSION_NOT_OPEN',
         status: 'rolled_back',

@@ -1,5 +1,4 @@
 import {
-  createEventSessions,
   type EventSessions,
   type EventSessionsOptions,
   type MemoryContingency,
@@ -10,6 +9,7 @@ import {
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { SessionStore } from '../../src/ports/session-store.js';
 import { type FaultyStore, faultyStore, type StoreFault } from '../support/faulty-store.js';
+import { openSessions } from '../support/open-sessions.js';
 
 interface Setup {
   readonly sessions: EventSessions;
@@ -30,7 +30,7 @@ function setUp(base: SessionStore = memoryStore(), options: EventSessionsOptions
       if (broker.down) throw new Error('the broker is down');
     },
   });
-  const sessions = createEventSessions({
+  const sessions = openSessions({
     store,
     publisher,
     contingency: log,
@@ -484,7 +484,7 @@ describe('two instances on one store', () => {
 describe('records that can never be replayed', () => {
   /** An instance for which what was just recorded is old: it has no patience with it. */
   const impatient = (base: SessionStore, log: MemoryContingency) =>
-    createEventSessions({ store: base, contingency: log, ttl: 1, recovery: false, logger: false });
+    openSessions({ store: base, contingency: log, ttl: 1, recovery: false, logger: false });
   const aMoment = () => new Promise((resolve) => setTimeout(resolve, 5));
 
   test('of a session that nobody knows wait for another log, and go to quarantine in the end', async () => {
@@ -542,7 +542,7 @@ describe('records that can never be replayed', () => {
         }
       },
     });
-    const sessions = createEventSessions({ publisher, contingency: log, recovery: false, logger: false });
+    const sessions = openSessions({ publisher, contingency: log, recovery: false, logger: false });
     const session = await sessions.startSession();
     await session.addMany(['a', 'poison', 'b'].map((data) => ({ type: 't', data })));
     expect(await session.commit()).toMatchObject({ status: 'committed', published: 2, deferred: 1 });

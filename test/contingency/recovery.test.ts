@@ -1,5 +1,4 @@
 import {
-  createEventSessions,
   EventSessionsError,
   type EventSessionsOptions,
   type MemoryContingency,
@@ -11,12 +10,13 @@ import {
 import { describe, expect, test } from 'vitest';
 import type { ContingencyLog, ContingencyRecord } from '../../src/ports/contingency-log.js';
 import { faultyStore } from '../support/faulty-store.js';
+import { openSessions } from '../support/open-sessions.js';
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 const typed = (data: number) => ({ type: 'a', data });
 
 function instanceOn(options: EventSessionsOptions) {
-  return createEventSessions({ recovery: false, logger: false, commit: { retries: 0 }, ...options });
+  return openSessions({ recovery: false, logger: false, commit: { retries: 0 }, ...options });
 }
 
 /** A log in which so many events of one committed session are owed to the broker. */
@@ -354,7 +354,7 @@ describe('a session at which the broker fails each time', () => {
 
   async function interrupted(store: ReturnType<typeof memoryStore>, topic: string) {
     const sessionId = `of-${topic}`;
-    await (await createEventSessions({ store }).startSession({ sessionId })).add(topic, 1);
+    await (await openSessions({ store }).startSession({ sessionId })).add(topic, 1);
     const { epoch } = await beginCommit(store, sessionId);
     await store.releaseCommit(sessionId, epoch);
   }
@@ -408,7 +408,7 @@ describe('a session at which the broker fails each time', () => {
     const log = memoryContingency();
     for (const topic of ['bad', 'good']) {
       const sessionId = `of-${topic}`;
-      const session = await createEventSessions({ store, recovery: false }).startSession({ sessionId });
+      const session = await openSessions({ store, recovery: false }).startSession({ sessionId });
       await session.commit();
       const event = JSON.stringify({ specversion: '1.0', id: 'late', type: topic, sessionid: sessionId });
       await log.append([{ kind: 'event.added', sessionId, at: 1, topic, event }]);
@@ -848,7 +848,7 @@ describe('a process that starts with a backlog in its log', () => {
 
   test('recovers by itself soon, long before its first interval', async () => {
     const { log } = await restarted();
-    const sessions = createEventSessions({
+    const sessions = openSessions({
       contingency: log,
       logger: false,
       recovery: { intervalMs: 3_600_000 },

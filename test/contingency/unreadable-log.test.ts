@@ -1,6 +1,5 @@
 import {
   type ContingencyLog,
-  createEventSessions,
   EventSessionsError,
   memoryContingency,
   memoryPublisher,
@@ -8,6 +7,7 @@ import {
   type SealedRecords,
 } from 'event-sessions';
 import { describe, expect, test } from 'vitest';
+import { openSessions } from '../support/open-sessions.js';
 
 const quiet = { recovery: false, logger: false } as const;
 const broken = () => new EventSessionsError('CONTINGENCY_FAILED', 'the disk is broken');
@@ -41,9 +41,9 @@ describe.each(brokenLogs)('a log that cannot be %s', (_, contingency) => {
   test('keeps no interrupted commit from being finished', async () => {
     const store = memoryStore();
     const publisher = memoryPublisher();
-    const sessions = createEventSessions({ ...quiet, store, publisher, contingency });
-    await createEventSessions({ ...quiet, store }).startSession({ sessionId: 's-1' });
-    await createEventSessions({ ...quiet, store })
+    const sessions = openSessions({ ...quiet, store, publisher, contingency });
+    await openSessions({ ...quiet, store }).startSession({ sessionId: 's-1' });
+    await openSessions({ ...quiet, store })
       .session('s-1')
       .add('a', 1);
     await store.beginCommit('s-1', { attemptId: 'x', leaseMs: 1_000, cause: { instance: 'dead' } });
@@ -64,8 +64,8 @@ describe.each(brokenLogs)('a log that cannot be %s', (_, contingency) => {
         return store.expire(sessionId, request);
       },
     };
-    const sessions = createEventSessions({ ...quiet, store: watched, contingency });
-    await createEventSessions({ ...quiet, store }).startSession({ sessionId: 's-1', ttl: 60_000 });
+    const sessions = openSessions({ ...quiet, store: watched, contingency });
+    await openSessions({ ...quiet, store }).startSession({ sessionId: 's-1', ttl: 60_000 });
     for (let pass = 0; pass < 3; pass += 1) {
       now.ms += 600_000;
       await expect(sessions.recover()).rejects.toMatchObject({ message: 'the disk is broken' });
@@ -102,7 +102,7 @@ describe('a log full of lines that cannot be read', () => {
       taken.push(entries);
       seen.push(read);
     });
-    const sessions = createEventSessions({ ...quiet, contingency });
+    const sessions = openSessions({ ...quiet, contingency });
     expect(await sessions.recover()).toMatchObject({ quarantined: lines, remaining: 0 });
     expect(Math.max(...taken)).toBeLessThanOrEqual(100);
     expect(Math.max(...taken) * text.length).toBeLessThan(6_000_000);
@@ -115,7 +115,7 @@ describe('a log full of lines that cannot be read', () => {
       asked += 1;
       throw broken();
     });
-    const sessions = createEventSessions({ ...quiet, contingency });
+    const sessions = openSessions({ ...quiet, contingency });
     expect(await sessions.recover()).toMatchObject({ quarantined: 0, remaining: 1_000, complete: false });
     expect(asked).toBe(1);
   });

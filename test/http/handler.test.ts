@@ -2,10 +2,12 @@ import { STATUS_CODES } from 'node:http';
 import { createEventSessions, EventSessionsError, memoryContingency, memoryStore } from 'event-sessions';
 import { createHttpHandler, type HttpOptions, problemOf } from 'event-sessions/http';
 import { Counter, Registry } from 'prom-client';
-import { describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { ERROR_CODES } from '../../src/core/errors.js';
+import { openSessions } from '../support/open-sessions.js';
 
 const sessions = createEventSessions({ logger: false, recovery: false });
+afterAll(() => sessions.close());
 
 function client(options: HttpOptions = {}, on = sessions) {
   const handle = createHttpHandler(on, options);
@@ -308,7 +310,7 @@ describe('operation', () => {
   it('answers 202 while the log stands in for the store, and is not ready without either', async () => {
     const store = memoryStore();
     const contingency = memoryContingency();
-    const down = createEventSessions({ logger: false, recovery: false, store, contingency });
+    const down = openSessions({ logger: false, recovery: false, store, contingency });
     const call = client({ logger: false }, down);
     const { sessionId } = (await call('POST', '/sessions')).body;
     const failing = () =>

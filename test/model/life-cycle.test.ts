@@ -1,5 +1,7 @@
 import {
   createEventSessions,
+  type EventSessions,
+  type EventSessionsOptions,
   type MemoryPublisher,
   memoryPublisher,
   memoryStore,
@@ -20,15 +22,18 @@ const SEED = seedFrom('MODEL_SEED');
 const COMMIT = { batchEvents: 2, inFlight: 2, leaseMs: 3_600_000 };
 
 /** Three instances on one store and one broker. */
-function realSessions(store: SessionStore): Real {
+function realSessions(store: SessionStore): Real & { end(): Promise<unknown> } {
   const publisher = memoryPublisher();
   // An instance that ends must not take the shared adapters with it.
-  const shared = {
-    store: { ...store, close: async () => {} },
-    publisher: { ...publisher, close: async () => {} },
-  };
+  const close = async () => {};
+  const shared = { store: { ...store, close }, publisher: { ...publisher, close } };
   const options = { recovery: false, logger: false, commit: COMMIT } as const;
-  const make = () => createEventSessions({ ...shared, ...options });
+  const opened: EventSessions[] = [];
+  const make = (adapters: EventSessionsOptions = shared) => {
+    const sessions = createEventSessions({ ...adapters, ...options });
+    opened.push(sessions);
+    return sessions;
+  };
   const instances = [make(), make(), make()];
   return {
     instances,
@@ -39,9 +44,7 @@ function realSessions(store: SessionStore): Real {
     async commitAndDie(sessionId, batches) {
       const dying = dyingPublisher(publisher, batches);
       const calls = countedCalls(store);
-      const commit = createEventSessions({ store: calls.store, publisher: dying.publisher, ...options })
-        .session(sessionId)
-        .commit();
+      const commit = make({ store: calls.store, publisher: dying.publisher }).session(sessionId).commit();
       const finished = await Promise.race([commit.then(() => true), dying.deaf.then(() => false)]);
       if (finished) return false;
       await dying.settled();
@@ -54,6 +57,8 @@ function realSessions(store: SessionStore): Real {
       publisher.published
         .filter(({ event }) => event.sessionid === sessionId)
         .map(({ event }) => `${event.id} ${event.data}`),
+    /** Those that have died do nothing more by themselves, either. */
+    end: () => Promise.all(opened.map((sessions) => sessions.close({ timeoutMs: 1 }))),
   };
 }
 
@@ -69,6 +74,7 @@ function dyingPublisher(publisher: MemoryPublisher, batches: number) {
   });
   const dying = {
     ...publisher,
+    close: async () => {},
     async publish(batch: PublishBatch) {
       if (dead) return never;
       const arrived = publisher.publish(batch);
@@ -107,7 +113,7 @@ function countedCalls(store: SessionStore) {
     dead = true;
     return Promise.all(pending);
   };
-  return { store: { ...store, advance }, settled };
+  return { store: { ...store, advance, close: async () => {} }, settled };
 }
 
 async function check(numRuns: number, store: () => SessionStore): Promise<void> {
@@ -115,8 +121,12 @@ async function check(numRuns: number, store: () => SessionStore): Promise<void> 
   const property = fc.asyncProperty(sessionCommands(), async (commands) => {
     const model: Model = { sessions: new Map(), added: 0, seen };
     const real = realSessions(store());
-    await fc.asyncModelRun(() => ({ model, real }), commands);
-    await compare(model, real);
+    try {
+      await fc.asyncModelRun(() => ({ model, real }), commands);
+      await compare(model, real);
+    } finally {
+      await real.end();
+    }
   });
   console.log(`life cycle against its model: seed ${SEED} (MODEL_SEED=${SEED} repeats it)`);
   await fc.assert(property, { numRuns, seed: SEED });

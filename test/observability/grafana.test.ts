@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { createEventSessions } from 'event-sessions';
 import { prometheusMetrics } from 'event-sessions/prometheus';
 import { Registry } from 'prom-client';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { instance } from '../api/instance.js';
 import { describeWith } from '../support/services.js';
 
 const FOLDER = fileURLToPath(new URL('../../docs/grafana', import.meta.url));
@@ -62,7 +62,8 @@ const queries = dashboard.panels.flatMap(({ title, targets = [] }) =>
 /** The series that a scrape can have, and the values of their labels. */
 const exported = await (async () => {
   const registry = new Registry();
-  prometheusMetrics(instance().sessions, registry);
+  await using sessions = createEventSessions({ recovery: false });
+  prometheusMetrics(sessions, registry);
   const series = new Map<string, Set<string>>();
   for (const [, name = '', labels = ''] of (await registry.metrics()).matchAll(
     /^([a-z_]+)(?:\{(.*)\})? /gm,

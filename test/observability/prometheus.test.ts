@@ -199,11 +199,11 @@ describe('stop', () => {
 
 describe('bad input is refused before anything is registered', () => {
   test.each([
-    ['no sessions', {}, new Registry()],
-    ['no registry', instance().sessions, {}],
-    ['nothing', undefined, undefined],
+    ['no sessions', () => ({}), new Registry()],
+    ['no registry', () => instance().sessions, {}],
+    ['nothing', () => undefined, undefined],
   ])('%s', async (_, sessions, registry) => {
-    expect(() => prometheusMetrics(sessions as never, registry as never)).toThrow(
+    expect(() => prometheusMetrics(sessions() as never, registry as never)).toThrow(
       expect.objectContaining({ code: 'INVALID_INPUT' }),
     );
     if (registry instanceof Registry) expect(registry.getMetricsAsArray()).toEqual([]);

@@ -2,16 +2,11 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { isEventSessionsError, type SessionStore } from 'event-sessions';
 import { redisStore } from 'event-sessions/redis';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { replyGuard } from '../../../src/adapters/redis/reply-guard.js';
 import { newSession } from '../../../src/testing/store-sessions.js';
 import { flood } from '../../support/flood.js';
 import { describeWith } from '../../support/services.js';
-
-const cleanUps: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
-});
 
 const OK = '+OK\r\n';
 const PONG = '+PONG\r\n';
@@ -33,14 +28,14 @@ async function serverThatAnswers(answer: (socket: Socket, command: string) => vo
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  cleanUps.push(async () => {
+  onTestFinished(async () => {
     for (const socket of sockets) socket.destroy();
     server.close();
     await once(server, 'close');
   });
   const { port } = server.address() as { port: number };
   const store = redisStore({ url: `redis://127.0.0.1:${port}`, deadlineMs: 10_000 });
-  cleanUps.push(() => store.close());
+  onTestFinished(() => store.close());
   return { store, accepted: () => accepted };
 }
 
@@ -168,7 +163,7 @@ describe('the guard', () => {
 describeWith('redis', ({ url }) => {
   test('a database that the server does not have is an error, and not another database', async () => {
     const store = redisStore({ url: `${url}/99999` });
-    cleanUps.push(() => store.close());
+    onTestFinished(() => store.close());
     expect(await faultOf(store)).toMatchObject({
       outcome: 'not_done',
       message: expect.stringContaining('DB index is out of range'),
