@@ -503,6 +503,20 @@ describe('records that can never be replayed', () => {
     expect(quarantined).toHaveLength(1);
   });
 
+  test.each([
+    ['before', -1],
+    ['after', 1],
+  ])('one from far %s the time of this host waits no longer', async (_, side) => {
+    const log = memoryContingency();
+    const event = '{"specversion":"1.0","id":"e-1","data":1}';
+    const at = Date.now() + side * 60_000;
+    await log.append([{ kind: 'event.added', sessionId: 'never-started', at, topic: 't', event }]);
+    const patient = openSessions({ contingency: log, ttl: 3_600_000, recovery: false, logger: false });
+    expect(await patient.recover()).toMatchObject({ quarantined: 0, remaining: 1 });
+    const brief = openSessions({ contingency: log, ttl: 30_000, recovery: false, logger: false });
+    expect(await brief.recover()).toMatchObject({ quarantined: 1, remaining: 0 });
+  });
+
   test('a commit whose expectedEvents is not met leaves its session open', async () => {
     const base = memoryStore();
     const { sessions, store, log, published } = setUp(base);
