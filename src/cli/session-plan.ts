@@ -1,3 +1,4 @@
+import { isEnd } from '../contingency/held-records.js';
 import { endThatCounts, mayPass, QUARANTINE_REASONS } from '../contingency/recovery-rules.js';
 import type { ReplayProblem } from '../contingency/replay.js';
 import { eventIdOf } from '../core/event.js';
@@ -65,7 +66,7 @@ export function planSession(
 ): SessionPlan {
   const owed = new Set(records.flatMap(({ sequence }) => sequence ?? []));
   const forStore = records.filter(({ kind }) => kind !== 'event.unpublished');
-  const ends = forStore.filter(({ kind }) => kind.endsWith('_requested'));
+  const ends = forStore.filter(isEnd);
   const end = ends.reduce<RecordOutline | undefined>(endThatCounts, undefined);
   const state = rehearsal(store, patienceMs);
   if (end?.kind === 'session.rollback_requested') {

@@ -169,14 +169,12 @@ export function createDeferral(config: DeferralConfig): Deferral {
     async beginCommit(sessionId, { attemptId, expectedEvents }, failure) {
       const end = endOf(sessionId);
       if (end?.status === 'rolled_back') return forestalled(sessionId, end, failure);
-      const request = { kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId } as const;
-      await recordEnd({ ...request, expectedEvents }, failure);
+      await recordEnd({ ...commitRequested(sessionId, attemptId), expectedEvents }, failure);
       return { outcome: 'deferred', events: heldEvents(sessionId) };
     },
 
     async finishCommit(sessionId, attemptId, failure) {
-      const request = { kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId } as const;
-      await record([{ ...request, begun: true }], failure);
+      await record([{ ...commitRequested(sessionId, attemptId), begun: true }], failure);
     },
 
     async rollback(sessionId, { cause: { reason } }, failure) {
@@ -202,6 +200,9 @@ export function createDeferral(config: DeferralConfig): Deferral {
     },
   };
 }
+
+const commitRequested = (sessionId: string, attemptId: string) =>
+  ({ kind: 'session.commit_requested', sessionId, at: Date.now(), attemptId }) as const;
 
 /** The refusal of an end because this instance has ended the session in the opposite way, or may have. */
 function forestalled(sessionId: string, { status, isSure }: KnownEnd, failure: EventSessionsError): NotOpen {

@@ -167,7 +167,9 @@ export function createHeldRecords(maxBytes: number): HeldRecords {
   };
 }
 
-export function isEnd(record: ContingencyRecord): record is ContingencyRecord & { kind: SessionEnd } {
+export function isEnd<R extends Pick<ContingencyRecord, 'kind'>>(
+  record: R,
+): record is R & { kind: SessionEnd } {
   return record.kind === 'session.commit_requested' || record.kind === 'session.rollback_requested';
 }
 
