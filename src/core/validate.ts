@@ -47,8 +47,16 @@ export function copyOf<T extends object>(input: T, { shape }: { readonly shape: 
  * For mistakes that no schema has a message for. Set for each call, because the global settings of zod are shared with
  * the application's own zod.
  */
-const ownWords: z.core.$ZodErrorMap = (issue) =>
-  issue.code === 'invalid_type' ? issue.expected : 'something else';
+const ownWords: z.core.$ZodErrorMap = (issue) => {
+  if (issue.code === 'invalid_type') return issue.expected;
+  return issue.code === 'unrecognized_keys' ? namesIn(issue.inst) : 'something else';
+};
+
+/** The members that an object may have, in words. */
+function namesIn(schema: z.core.$ZodRawIssue['inst']): string {
+  const { shape = {} } = (schema?._zod.def ?? {}) as { readonly shape?: object };
+  return Object.keys(shape).join(', ');
+}
 
 /** An input may have as many mistakes as it has members. */
 const MAX_ISSUES = 100;
@@ -80,9 +88,9 @@ export function issuesOf<M>(
 function explain(issue: z.core.$ZodIssue, input: unknown): InputIssue[] {
   const path = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.slice(0, MAX_ISSUES + 1).map((key) => ({
+    return issue.keys.slice(0, MAX_ISSUES + 1).map((key, i) => ({
       path: path === '' ? key : `${path}.${key}`,
-      message: 'is not an option',
+      message: i === 0 ? `is not an option (there are ${issue.message})` : 'is not an option',
     }));
   }
   if (issue.code === 'invalid_key') {

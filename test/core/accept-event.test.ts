@@ -282,7 +282,9 @@ describe('extensions', () => {
 test('an option that there is not is named', async () => {
   expect(await refusal({ subjekt: 'x' })).toMatchObject({
     code: 'INVALID_INPUT',
-    issues: [{ path: 'subjekt', message: 'is not an option' }],
+    issues: [
+      { path: 'subjekt', message: 'is not an option (there are id, topic, subject, time, extensions)' },
+    ],
   });
 });
 
