@@ -17,7 +17,7 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/reporter.ts'],
     pool: 'forks',
-    // Modules are evaluated once for each worker, which spares two fifths of the time. So a test closes what it has opened,
+    // Modules are evaluated once for each worker, which is much faster. So a test closes what it has opened,
     // modules that several files import register no hooks, and a file that mocks a module undoes it.
     isolate: false,
     // One more than there are processors, since tests wait for a third of their time; not more, since each shares the

@@ -49,14 +49,10 @@ export function copyOf<T extends object>(input: T, { shape }: { readonly shape: 
  */
 const ownWords: z.core.$ZodErrorMap = (issue) => {
   if (issue.code === 'invalid_type') return issue.expected;
-  return issue.code === 'unrecognized_keys' ? namesIn(issue.inst) : 'something else';
+  if (issue.code !== 'unrecognized_keys') return 'something else';
+  const { shape } = issue.inst as z.core.$ZodType as z.ZodMiniObject;
+  return `there are ${Object.keys(shape).join(', ')}`;
 };
-
-/** The members that an object may have, in words. */
-function namesIn(schema: z.core.$ZodRawIssue['inst']): string {
-  const { shape = {} } = (schema?._zod.def ?? {}) as { readonly shape?: object };
-  return Object.keys(shape).join(', ');
-}
 
 /** An input may have as many mistakes as it has members. */
 const MAX_ISSUES = 100;
@@ -90,7 +86,7 @@ function explain(issue: z.core.$ZodIssue, input: unknown): InputIssue[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.slice(0, MAX_ISSUES + 1).map((key, i) => ({
       path: path === '' ? key : `${path}.${key}`,
-      message: i === 0 ? `is not an option (there are ${issue.message})` : 'is not an option',
+      message: i === 0 ? `is not an option (${issue.message})` : 'is not an option',
     }));
   }
   if (issue.code === 'invalid_key') {

@@ -4,6 +4,7 @@ import { createHealing } from '../../src/contingency/healing.js';
 import { createHeldRecords } from '../../src/contingency/held-records.js';
 import { knownEnds } from '../../src/contingency/known-ends.js';
 import { createStoreCall } from '../../src/contingency/store-call.js';
+import { added } from '../adapters/file/support/log-files.js';
 import { breakerAfter } from '../support/breaker.js';
 import { faultyStore } from '../support/faulty-store.js';
 
@@ -15,14 +16,7 @@ async function spilled(recover: () => Promise<unknown>) {
   await store.start({ sessionId: 's-1', metadata: '{}', ttlMs: 60_000, cause: { instance: 'a' } });
   const held = createHeldRecords(1_000);
   held.settle(held.mark(), new Map());
-  const added = (id: string, data: string) => ({
-    kind: 'event.added' as const,
-    sessionId: 's-1',
-    at: Date.now(),
-    topic: 't',
-    event: `{"specversion":"1.0","id":"${id}","data":"${data}"}`,
-  });
-  held.hold([added('e-1', 'small'), added('e-2', 'x'.repeat(1_000))]);
+  held.hold([added('e-1'), added('e-2', { text: 'x'.repeat(1_000) })]);
   const heal = createHealing({
     log: memoryContingency(),
     held,

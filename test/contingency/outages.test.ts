@@ -70,7 +70,6 @@ test.each(['recovery', 'the next command'])(
     expect(published()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     await sessions.recover();
     expect(log.records).toEqual([]);
-    await sessions.close();
   },
 );
 

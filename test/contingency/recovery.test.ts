@@ -848,13 +848,8 @@ describe('a process that starts with a backlog in its log', () => {
 
   test('recovers by itself soon, long before its first interval', async () => {
     const { log } = await restarted();
-    const sessions = openSessions({
-      contingency: log,
-      logger: false,
-      recovery: { intervalMs: 3_600_000 },
-    });
+    openSessions({ contingency: log, logger: false, recovery: { intervalMs: 3_600_000 } });
     await expect.poll(() => log.records).toEqual([]);
-    await sessions.close();
   });
 });
 

@@ -1,7 +1,6 @@
 import {
   createEventSessions,
   type EventSessions,
-  type EventSessionsOptions,
   type MemoryPublisher,
   memoryPublisher,
   memoryStore,
@@ -24,13 +23,17 @@ const COMMIT = { batchEvents: 2, inFlight: 2, leaseMs: 3_600_000 };
 /** Three instances on one store and one broker. */
 function realSessions(store: SessionStore): Real & { end(): Promise<unknown> } {
   const publisher = memoryPublisher();
-  // An instance that ends must not take the shared adapters with it.
-  const close = async () => {};
-  const shared = { store: { ...store, close }, publisher: { ...publisher, close } };
-  const options = { recovery: false, logger: false, commit: COMMIT } as const;
   const opened: EventSessions[] = [];
-  const make = (adapters: EventSessionsOptions = shared) => {
-    const sessions = createEventSessions({ ...adapters, ...options });
+  const make = (way = { store, publisher }) => {
+    // An instance that ends must not take the shared adapters with it.
+    const close = async () => {};
+    const sessions = createEventSessions({
+      store: { ...way.store, close },
+      publisher: { ...way.publisher, close },
+      recovery: false,
+      logger: false,
+      commit: COMMIT,
+    });
     opened.push(sessions);
     return sessions;
   };
@@ -74,7 +77,6 @@ function dyingPublisher(publisher: MemoryPublisher, batches: number) {
   });
   const dying = {
     ...publisher,
-    close: async () => {},
     async publish(batch: PublishBatch) {
       if (dead) return never;
       const arrived = publisher.publish(batch);
@@ -113,7 +115,7 @@ function countedCalls(store: SessionStore) {
     dead = true;
     return Promise.all(pending);
   };
-  return { store: { ...store, advance, close: async () => {} }, settled };
+  return { store: { ...store, advance }, settled };
 }
 
 async function check(numRuns: number, store: () => SessionStore): Promise<void> {

@@ -6,10 +6,7 @@ test('a module that test files share registers no hook: it would hold for the fi
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   const shared = names.filter((name) => name.endsWith('.ts') && !/\.(?:test|fixture)\.ts$/.test(name));
   expect(shared).toContain('api/instance.ts');
-  const hooks = shared.flatMap((name) =>
-    (readFileSync(new URL(name, folder), 'utf8').match(/\b(?:before|after)(?:Each|All)\(/g) ?? []).map(
-      (hook) => `${name}: ${hook}`,
-    ),
-  );
-  expect(hooks).toEqual([]);
+  const registersHooks = (name: string) =>
+    /\b(?:before|after)(?:Each|All)\(/.test(readFileSync(new URL(name, folder), 'utf8'));
+  expect(shared.filter(registersHooks)).toEqual([]);
 });

@@ -61,6 +61,7 @@ export function memoryPublisher(options: MemoryPublisherOptions = {}): MemoryPub
   async function publishInTurn(batch: PublishBatch, failuresBefore: number): Promise<void> {
     const { topic } = batch;
     try {
+      // A failure like any other: what comes behind this batch must not overtake it, either.
       if (failures !== failuresBefore) {
         const message = 'A batch before this one failed, so this one was not published';
         throw new EventSessionsError('PUBLISH_FAILED', message, { topic, outcome: 'not_done' });

@@ -1,6 +1,6 @@
-import { createEventSessions } from 'event-sessions';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { DoubleAction, DoubleRequest } from '../../support/nsqd-double.js';
+import { openSessions } from '../../support/open-sessions.js';
 import { waitFor } from '../../support/wait-for.js';
 import { aDouble, aPublisher, batchOf, endings, gate } from './support.js';
 
@@ -168,8 +168,7 @@ describe('failover', () => {
   it('carries on a commit of which many calls were lost with one connection', async () => {
     const [first, second] = [await aDouble(), await aDouble()];
     first.onRequest = () => 'cut before';
-    const sessions = createEventSessions({ publisher: aPublisher([first.tcp, second.tcp]), logger: false });
-    onTestFinished(() => sessions.close());
+    const sessions = openSessions({ publisher: aPublisher([first.tcp, second.tcp]), logger: false });
     const session = await sessions.startSession();
     const topics = Array.from({ length: 20 }, (_, n) => `topic-${n}`);
     await session.addMany(topics.map((type) => ({ type, data: type })));
