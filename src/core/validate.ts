@@ -51,7 +51,7 @@ const ownWords: z.core.$ZodErrorMap = (issue) => {
   if (issue.code === 'invalid_type') return issue.expected;
   if (issue.code !== 'unrecognized_keys') return 'something else';
   const { shape } = issue.inst as z.core.$ZodType as z.ZodMiniObject;
-  return `there are ${Object.keys(shape).join(', ')}`;
+  return `options: ${Object.keys(shape).join(', ')}`;
 };
 
 /** An input may have as many mistakes as it has members. */

@@ -72,7 +72,7 @@ describe('each wrong option is named, with what was expected and what came', () 
     ['limits', { maxEventBytes: 1.5 }, 'limits.maxEventBytes', /a whole number of at least 1, got 1.5/],
     ['limits', { maxSessionEvents: null }, 'limits.maxSessionEvents', /got null/],
     ['limits', { maxSessionBytes: Number.NaN }, 'limits.maxSessionBytes', /got NaN/],
-    ['limits', { maxEvents: 1 }, 'limits.maxEvents', /is not an option \(there are .*maxSessionEvents.*\)/],
+    ['limits', { maxEvents: 1 }, 'limits.maxEvents', /is not an option \(options: .*maxSessionEvents.*\)/],
     ['commit', { batchEvents: 10_001 }, 'commit.batchEvents', /from 1 to 10000/],
     ['commit', { batchBytes: 0 }, 'commit.batchBytes', /at least 1/],
     ['commit', { inFlight: 65 }, 'commit.inFlight', /from 1 to 64/],
@@ -84,7 +84,7 @@ describe('each wrong option is named, with what was expected and what came', () 
     ['logger', { info() {} }, 'logger', /debug, info, warn and error/],
     ['logger', true, 'logger', /or false, got true/],
     ['instanceId', 'a\n', 'instanceId', /text of 1 to 128 characters/],
-    ['stroe', memoryStore(), 'stroe', /is not an option \(there are source, store, .*\)/],
+    ['stroe', memoryStore(), 'stroe', /is not an option \(options: source, store, .*\)/],
   ])('%s: %o', (name, value, path, message) => {
     const error = refusal({ [name]: value });
     expect(error.issues?.map((issue) => issue.path)).toEqual([path]);

@@ -283,7 +283,7 @@ test('an option that there is not is named', async () => {
   expect(await refusal({ subjekt: 'x' })).toMatchObject({
     code: 'INVALID_INPUT',
     issues: [
-      { path: 'subjekt', message: 'is not an option (there are id, topic, subject, time, extensions)' },
+      { path: 'subjekt', message: 'is not an option (options: id, topic, subject, time, extensions)' },
     ],
   });
 });

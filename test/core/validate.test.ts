@@ -44,8 +44,8 @@ test('every mistake is told, each with its path, what was expected and what came
     expect.arrayContaining([
       { path: 'n', message: 'expected a whole number from 1 to 9, got 10' },
       { path: 'inner.id', message: 'expected an id of 1 to 128 characters A-Z a-z 0-9 _ -, got "a b"' },
-      { path: 'inner.extra', message: 'is not an option (there are id, text)' },
-      { path: 'more', message: 'is not an option (there are n, inner, list)' },
+      { path: 'inner.extra', message: 'is not an option (options: id, text)' },
+      { path: 'more', message: 'is not an option (options: n, inner, list)' },
     ]),
   );
   expect(error.issues?.map(({ path }) => path)).toEqual(expect.arrayContaining(['inner.text', 'list.1']));
